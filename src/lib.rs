@@ -1,1 +1,34 @@
+//! Countersign: a credential broker, and the terminal console in which people run it.
+//!
+//! This is the map, one line a module; each module's own page says more. Arrows point one way:
+//! `main → demo → cli, console → display, client → wire → domain` on one side and
+//! `main → broker → policy, issuers, event_log, wire → domain` on the other.
 
+/// The broker: the single writer, what follows from events, and the HTTP face.
+pub mod broker;
+/// The command line: one file a noun, the scriptable twin of every screen.
+pub mod cli;
+/// A typed client of the broker's HTTP API: retries, idempotency keys, stream with resume, login.
+pub mod client;
+/// The one place that reads a clock.
+pub mod clock;
+/// Contexts, files, environment variables and their defaults.
+pub mod config;
+/// The terminal console: one ordered queue, pure update, view that only reads.
+pub mod console;
+/// A believable company with traffic, driven through the client like anyone else's.
+pub mod demo;
+/// What both faces need to show things: sanitising outside text, times, durations, tables.
+pub mod display;
+/// Words and rules: what may happen to a credential, and what then follows. Pure.
+pub mod domain;
+/// The append-only transparency log: bytes, hashes, proofs and signed checkpoints.
+pub mod event_log;
+/// Who makes the secret: one adapter a kind.
+pub mod issuers;
+/// Facts in, decision with reasons out.
+pub mod policy;
+/// Secret material: minting, checksums, digests, and types that cannot print.
+pub mod secret;
+/// The types that broker and client both speak.
+pub mod wire;

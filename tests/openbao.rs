@@ -1,5 +1,10 @@
 //! The OpenBao issuer against a real OpenBao on a real PostgreSQL.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic in a test's helper is its report"
+)]
+
 mod support;
 
 use countersign::issuers::openbao::{OpenBaoConfig, OpenBaoIssuer};
@@ -181,7 +186,7 @@ async fn a_login_ends_by_itself_when_its_time_is_up() {
         .await
         .unwrap();
     let username = minted.locator[locator::USERNAME].clone();
-    wait_until(Duration::from_secs(60), "the login is gone", async || {
+    wait_until(Duration::from_mins(1), "the login is gone", async || {
         (!role_exists(&servers, &username)).then_some(())
     })
     .await;
@@ -438,7 +443,7 @@ async fn logins_that_openbao_lost_are_dropped_with_what_they_hold() {
     let servers = Servers::start().await;
     let issuer = issuer_with(&servers, "orphan_age_s = 0").await;
     let working = mint(&issuer, &order("app-ro", 600)).await.unwrap();
-    let lost = mint(&issuer, &order("app-ro", 600)).await.unwrap();
+    let lost = mint(&issuer, &order("stuck", 600)).await.unwrap();
     let (url, username) = (
         login_url(&servers, &lost),
         lost.locator[locator::USERNAME].clone(),
@@ -448,7 +453,7 @@ async fn logins_that_openbao_lost_are_dropped_with_what_they_hold() {
         .bao
         .root(
             "PUT",
-            "sys/leases/revoke-force/database/creds/app-ro",
+            "sys/leases/revoke-force/database/creds/stuck",
             json!({}),
         )
         .await;
@@ -467,10 +472,10 @@ async fn logins_that_openbao_lost_are_dropped_with_what_they_hold() {
     // A broker started anew: the first login is written down, the second is not.
     let restarted = issuer_with(&servers, "orphan_age_s = 0").await;
     let report = restarted
-        .reconcile(&[working.locator.clone()])
+        .reconcile(std::slice::from_ref(&working.locator))
         .await
         .unwrap();
-    assert_eq!(report.logins_removed, [username.clone()], "{report:?}");
+    assert_eq!(report.logins_removed, [username.as_str()], "{report:?}");
     assert!(report.failures.is_empty(), "{report:?}");
     assert!(psql(&url, "SELECT 1").is_err());
     assert!(
@@ -487,4 +492,33 @@ async fn logins_that_openbao_lost_are_dropped_with_what_they_hold() {
         left, "2",
         "logins that OpenBao did not make for us are left alone"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_broker_had_asked_for_is_removed() {
+    let servers = Servers::start().await;
+    for attempt in 0..30_u64 {
+        let child = json!({
+            "policies": ["countersign-issue"], "ttl": "600s", "explicit_max_ttl": "600s",
+            "display_name": "cs-req_9", "no_default_policy": true, "no_parent": true,
+            "meta": {"made_by": "countersign", "broker": "countersign", "attempt_key": format!("req_9/{attempt}")},
+        });
+        let child = servers.bao.root("POST", "auth/token/create", child).await;
+        let token = child["auth"]["client_token"].as_str().unwrap();
+        let asked = servers
+            .bao
+            .call(token, "GET", "database/creds/app-ro", json!(null));
+        // A killed process closes its connection in the middle: so does a dropped call.
+        let _ = tokio::time::timeout(Duration::from_millis(attempt), asked).await;
+    }
+    let restarted = issuer_with(&servers, "orphan_age_s = 0").await;
+    let ours = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-token-cs-%'";
+    let mut removed = 0;
+    wait_until(Duration::from_secs(30), "nothing is left", async || {
+        let report = restarted.reconcile(&[]).await.unwrap();
+        removed += report.attempts_removed.len();
+        (report.is_clean() && servers.postgres.ask(ours) == "0").then_some(())
+    })
+    .await;
+    assert_eq!(removed, 30, "each attempt is found by its child token");
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Ample for a server's start on two busy cores.
-pub const START: Duration = Duration::from_secs(60);
+pub const START: Duration = Duration::from_mins(1);
 
 /// Asks `state` until it gives a value; panics with `what` when `within` has passed.
 pub async fn wait_until<T>(

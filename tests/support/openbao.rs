@@ -251,11 +251,11 @@ impl OpenBao {
     /// The `[openbao]` section for a broker that uses this pair of servers, as TOML without its header.
     pub async fn config_toml(&self, postgres: &Postgres) -> String {
         format!(
-            "address = {:?}\ntoken_file = {:?}\ntoken_role = \"countersign\"\npostgres_url = {:?}\n\
+            "address = {:?}\ntoken_file = \"{}\"\ntoken_role = \"countersign\"\npostgres_url = {:?}\n\
              roles = [\"database/creds/app-ro\", \"database/creds/app-short\", \"database/creds/stuck\", \
              \"database/creds/broken\"]\n",
             self.address(),
-            self.broker_token_file().await,
+            self.broker_token_file().await.display(),
             postgres.url(),
         )
     }
@@ -270,10 +270,10 @@ impl OpenBao {
         .await;
         let body = json!({"secret_shares": 1, "secret_threshold": 1});
         let init = self.root("PUT", "sys/init", body).await;
-        self.root_token = init["root_token"]
+        init["root_token"]
             .as_str()
             .expect("a root token")
-            .to_owned();
+            .clone_into(&mut self.root_token);
         self.root("PUT", "sys/unseal", json!({"key": init["keys"][0]}))
             .await;
         wait_until(START, "OpenBao is active", async || {

@@ -17,6 +17,8 @@ pub mod effect;
 pub mod event;
 /// The credentials that the console knows of.
 pub mod fleet;
+/// From keys to commands.
+pub mod keymap;
 /// What the console knows and shows.
 pub mod model;
 /// Drawing text into cells.

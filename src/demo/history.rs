@@ -7,7 +7,6 @@ use super::company::{Company, Team, Variety};
 use crate::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits, system_context},
-        evaluate,
         serve::new_operator,
     },
     domain::{
@@ -15,7 +14,6 @@ use crate::{
         MintedVersion, OperatorId, Plan, Proof, RequestId, RevocationId, Role, Tier, TokenId, Version, VersionState,
         event::UsageEntry, request::Outcome as PolicyOutcome,
     },
-    policy::PolicyStore,
     secret::{SecretMaterial, digest_of, mint_token},
     wire::plan_digest,
 };

@@ -1,5 +1,7 @@
 //! The log in a SQLite file: the suite for stores, and what someone with the file could try.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -308,6 +308,12 @@ async fn leaves_damaged_while_open_are_not_proved_or_skipped() {
         "{error}"
     );
     assert!(log.entries(0, 256).await.is_err());
+    let error = log.inclusion_proof(1, 600).await.unwrap_err();
+    assert!(
+        matches!(error, ReadError::TileMissing { level: 0, n: 0 }),
+        "{error}"
+    );
+    assert!(log.inclusion_proof(300, 600).await.is_err());
 }
 
 #[tokio::test]

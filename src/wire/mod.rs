@@ -7,6 +7,8 @@ pub mod client;
 pub mod credential;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
+/// The one filter language.
+pub mod filter;
 /// Names of headers and media types.
 pub mod header;
 /// Lists: pages, and the header line of a streamed list.

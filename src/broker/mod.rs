@@ -11,18 +11,18 @@
 
 /// When an issuer is not asked for a while.
 pub mod breaker;
-/// The one writer.
+/// The running broker: its state, its queue, its feed.
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
 pub mod evaluate;
-/// The HTTP face.
-pub mod http;
-/// The listener.
-pub mod listen;
 /// The stream of what became durable.
 pub mod feed;
+/// The HTTP face.
+pub mod http;
 /// The configured issuers.
 pub mod issuers;
+/// The listener.
+pub mod listen;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -31,3 +31,5 @@ pub mod sealed;
 pub mod serve;
 /// Use, counted beside the log.
 pub mod usage;
+/// The one writer.
+mod writer;

@@ -4,11 +4,11 @@
 //! The other side is not trusted: whatever it sends ends as a value, or as a [`ClientError`] whose
 //! words are safe to print.
 
+mod address;
 mod call;
 mod error;
 mod list;
 pub mod login;
-mod problem;
 pub mod retry;
 pub mod stream;
 mod transport;
@@ -16,6 +16,5 @@ mod transport;
 pub use call::{Call, new_idempotency_key};
 pub use error::{ClientError, Delivery};
 pub use list::{Chunks, Lines};
-pub use problem::{FieldError, Problem};
 pub use stream::{Feed, Follow, Link};
 pub use transport::{Answer, Transport, TransportOptions};

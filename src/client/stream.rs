@@ -24,7 +24,7 @@ pub const RECONNECT: Backoff = Backoff {
 };
 
 /// However long the broker asks to be left alone, a console looks again after this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A connection that held this long counts as good, even if nothing happened on it.
 const GOOD_AFTER: Duration = Duration::from_secs(20);

@@ -558,7 +558,7 @@ async fn heartbeats_hold_the_line_and_silence_loses_it() {
             if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                 // Three silences long, with a heartbeat well within each.
                 let late = futures_util::stream::once(async move {
-                    tokio::time::sleep(Duration::from_millis(1200)).await;
+                    tokio::time::sleep(Duration::from_millis(2500)).await;
                     item(after + 1)
                 });
                 let quiet = late.chain(futures_util::stream::pending());
@@ -575,7 +575,7 @@ async fn heartbeats_hold_the_line_and_silence_loses_it() {
     );
     let url = serve(app).await;
     let transport = Transport::new(TransportOptions {
-        stream_silence: Duration::from_millis(400),
+        stream_silence: Duration::from_secs(1),
         ..options(&url)
     })
     .unwrap();

@@ -132,9 +132,9 @@ const JSON: &str = "content-type: application/json\r\n";
 
 fn impatient(url: &str) -> Transport {
     Transport::new(TransportOptions {
-        read_timeout: Duration::from_millis(400),
-        answer_timeout: Duration::from_millis(800),
-        stream_silence: Duration::from_millis(400),
+        read_timeout: Duration::from_millis(1500),
+        answer_timeout: Duration::from_millis(2500),
+        stream_silence: Duration::from_millis(1500),
         line_bytes: 100_000,
         event_bytes: 100_000,
         retry: RetryPolicy::once(),
@@ -266,20 +266,22 @@ async fn a_compressed_flood_is_measured_unpacked() {
 #[tokio::test]
 async fn stalling_ends_in_time() {
     let head = format!("HTTP/1.1 200 OK\r\n{JSON}content-length: 5000\r\n\r\n");
-    for (name, hostility) in [
+    let cases = [
         ("a drip", Hostility::Drip { head: head.clone() }),
         ("silence after the head", Hostility::Silence { head }),
         ("silence from the start", Hostility::Silence { head: String::new() }),
         ("a problem that drips", Hostility::Drip {
             head: "HTTP/1.1 500 No\r\ncontent-type: application/problem+json\r\ncontent-length: 5000\r\n\r\n".into(),
         }),
-    ] {
+    ];
+    let together = cases.map(|(name, hostility)| async move {
         let (error, _server) = survive(name, hostility).await;
         let in_time = matches!(&error, ClientError::Timeout { .. })
             || matches!(&error, ClientError::Status { status: 500, .. });
         assert!(in_time, "{name}: {error}");
         assert_eq!(error.delivery(), Delivery::Unknown, "{name}");
-    }
+    });
+    futures_util::future::join_all(together).await;
 }
 
 #[tokio::test]
@@ -389,7 +391,7 @@ async fn a_hostile_stream_is_left_and_tried_again() {
         "did not answer in time",
         "the broker ended the stream",
     ];
-    let mut fast = vec![event("retry: 50\n\n")];
+    let mut fast = vec![event("retry: 10\n\n")];
     fast.extend(first);
     let server = hostile(fast).await;
     let mut feed = stream::follow::<Expected>(impatient(&server.url), Follow::all(0));

@@ -251,7 +251,7 @@ impl<T: DeserializeOwned> Follower<T> {
     async fn event(&mut self, event: Sse) -> Result<Option<End<T>>, Unheard> {
         if let Some(milliseconds) = event.retry {
             let asked = Duration::from_millis(milliseconds);
-            self.backoff.base = asked.clamp(Duration::from_millis(50), self.backoff.cap);
+            self.backoff.base = asked.clamp(Duration::from_millis(10), self.backoff.cap);
         }
         if event.event.as_deref() == Some("reset") {
             return Ok(Some(End::Final(Some(Feed::Reset))));

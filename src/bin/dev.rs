@@ -32,6 +32,8 @@ enum Task {
 fn main() -> Result<()> {
     color_eyre::install()?;
     match Arguments::parse().task {
-        Task::Screenshots { check, into } => screenshots::run(&into, check, &mut std::io::stdout().lock()),
+        Task::Screenshots { check, into } => {
+            screenshots::run(&into, check, &mut std::io::stdout().lock())
+        }
     }
 }

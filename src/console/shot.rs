@@ -110,7 +110,11 @@ impl Paper {
         let level = |v: u8| if v == 0 { 0 } else { 55 + 40 * v };
         match n {
             0..16 => self.sixteen[usize::from(n)],
-            16..232 => [level((n - 16) / 36), level((n - 16) / 6 % 6), level((n - 16) % 6)],
+            16..232 => [
+                level((n - 16) / 36),
+                level((n - 16) / 6 % 6),
+                level((n - 16) % 6),
+            ],
             _ => [8 + 10 * (n - 232); 3],
         }
     }
@@ -165,7 +169,13 @@ pub fn render(buffer: &Buffer, paper: &Paper) -> Picture {
         while x < buffer.area.width {
             let cell = &buffer[(buffer.area.x + x, buffer.area.y + y)];
             let columns = cell.symbol().width().max(1) as u16;
-            canvas.cell(cell, columns, (f32::from(x) * CELL.0, f32::from(y) * CELL.1), paper, &fonts);
+            canvas.cell(
+                cell,
+                columns,
+                (f32::from(x) * CELL.0, f32::from(y) * CELL.1),
+                paper,
+                &fonts,
+            );
             x += columns;
         }
     }
@@ -182,7 +192,8 @@ struct Canvas {
 
 impl Canvas {
     fn new(buffer: &Buffer, paper: &Paper) -> Self {
-        let (w, h) = (f32::from(buffer.area.width) * CELL.0, f32::from(buffer.area.height) * CELL.1);
+        let w = f32::from(buffer.area.width) * CELL.0;
+        let h = f32::from(buffer.area.height) * CELL.1;
         let background = css(paper.background);
         let head = format!(
             "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {w} {h}' width='{w}' height='{h}'>\
@@ -190,9 +201,14 @@ impl Canvas {
         );
         let size = (((w * SCALE) as u32).max(1), ((h * SCALE) as u32).max(1));
         let mut pixels = Pixmap::new(size.0, size.1).expect("a screen of at least one pixel");
-        let [r, g, b] = paper.background;
-        pixels.fill(tiny_skia::Color::from_rgba8(r, g, b, 255));
-        Self { head, body: String::new(), glyphs: BTreeMap::new(), pixels, missing: BTreeSet::new() }
+        pixels.fill(solid(paper.background));
+        Self {
+            head,
+            body: String::new(),
+            glyphs: BTreeMap::new(),
+            pixels,
+            missing: BTreeSet::new(),
+        }
     }
 
     fn cell(&mut self, cell: &Cell, columns: u16, at: (f32, f32), paper: &Paper, fonts: &Fonts) {
@@ -202,7 +218,11 @@ impl Canvas {
             self.rect([at.0, at.1, at.0 + wide, at.1 + CELL.1], bg);
         }
         let bold = cell.modifier.contains(Modifier::BOLD);
-        for c in cell.symbol().chars().filter(|c| *c != ' ' && *c != '\u{fe0f}') {
+        for c in cell
+            .symbol()
+            .chars()
+            .filter(|c| *c != ' ' && *c != '\u{fe0f}')
+        {
             match geometry(c) {
                 Some(parts) => {
                     for [left, top, right, bottom] in parts {
@@ -227,7 +247,12 @@ impl Canvas {
             css(colour)
         );
         if let Some(rect) = Rect::from_ltrb(left, top, right, bottom) {
-            self.pixels.fill_rect(rect, &paint(colour), Transform::from_scale(SCALE, SCALE), None);
+            self.pixels.fill_rect(
+                rect,
+                &paint(colour),
+                Transform::from_scale(SCALE, SCALE),
+                None,
+            );
         }
     }
 
@@ -240,34 +265,55 @@ impl Canvas {
             self.missing.insert(c);
             return;
         };
-        let mut outline = Outline::new(LETTER_SIZE / f32::from(face.units_per_em()), (0.0, BASELINE));
+        let mut outline = Outline::new(
+            LETTER_SIZE / f32::from(face.units_per_em()),
+            (0.0, BASELINE),
+        );
         if face.outline_glyph(id, &mut outline).is_none() {
             return;
         }
         if let Some(path) = outline.path.finish() {
             let transform = Transform::from_scale(SCALE, SCALE).pre_translate(at.0, at.1);
-            self.pixels.fill_path(&path, &paint(colour), FillRule::Winding, transform, None);
+            self.pixels
+                .fill_path(&path, &paint(colour), FillRule::Winding, transform, None);
         }
         self.glyphs.entry((bold, id.0)).or_insert(outline.svg);
-        let _ = write!(self.body, "<use href='#{}' x='{}' y='{}' fill='{}'/>", name(bold, id.0), at.0, at.1, css(colour));
+        let _ = write!(
+            self.body,
+            "<use href='#{}' x='{}' y='{}' fill='{}'/>",
+            name(bold, id.0),
+            at.0,
+            at.1,
+            css(colour)
+        );
     }
 
     /// The letters of a control picture, which the font lacks: small and falling, as terminals draw it.
     fn small(&mut self, letters: &str, at: (f32, f32), colour: Rgb, face: &ttf_parser::Face<'_>) {
         let count = letters.len() as f32;
-        for (i, id) in letters.chars().filter_map(|c| face.glyph_index(c)).enumerate() {
+        for (i, id) in letters
+            .chars()
+            .filter_map(|c| face.glyph_index(c))
+            .enumerate()
+        {
             let step = i as f32 / count;
             let start = (step * CELL.0 - 0.2, 8.0 + step * 10.0);
-            let mut outline = Outline::new(LETTER_SIZE * 0.5 / f32::from(face.units_per_em()), start);
+            let mut outline =
+                Outline::new(LETTER_SIZE * 0.5 / f32::from(face.units_per_em()), start);
             if face.outline_glyph(id, &mut outline).is_none() {
                 continue;
             }
             if let Some(path) = outline.path.finish() {
                 let transform = Transform::from_scale(SCALE, SCALE).pre_translate(at.0, at.1);
-                self.pixels.fill_path(&path, &paint(colour), FillRule::Winding, transform, None);
+                self.pixels
+                    .fill_path(&path, &paint(colour), FillRule::Winding, transform, None);
             }
             let (x, y, fill) = (at.0, at.1, css(colour));
-            let _ = write!(self.body, "<path transform='translate({x} {y})' d='{}' fill='{fill}'/>", outline.svg);
+            let _ = write!(
+                self.body,
+                "<path transform='translate({x} {y})' d='{}' fill='{fill}'/>",
+                outline.svg
+            );
         }
     }
 
@@ -280,8 +326,15 @@ impl Canvas {
         svg.push_str("</defs>");
         svg.push_str(&self.body);
         svg.push_str("</svg>\n");
-        let png = self.pixels.encode_png().expect("a picture in memory can be encoded");
-        Picture { svg, png, missing: self.missing }
+        let png = self
+            .pixels
+            .encode_png()
+            .expect("a picture in memory can be encoded");
+        Picture {
+            svg,
+            png,
+            missing: self.missing,
+        }
     }
 }
 
@@ -293,17 +346,22 @@ fn css([r, g, b]: Rgb) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-fn paint([r, g, b]: Rgb) -> Paint<'static> {
+fn solid([r, g, b]: Rgb) -> tiny_skia::Color {
+    tiny_skia::Color::from_rgba8(r, g, b, 255)
+}
+
+fn paint(colour: Rgb) -> Paint<'static> {
     let mut paint = Paint::default();
-    paint.set_color_rgba8(r, g, b, 255);
+    paint.set_color(solid(colour));
     paint
 }
 
 /// What a control picture spells.
 fn control_picture(c: char) -> Option<&'static str> {
     const NAMES: [&str; 34] = [
-        "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI", "DLE",
-        "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US", "SP", "DEL",
+        "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR",
+        "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB",
+        "ESC", "FS", "GS", "RS", "US", "SP", "DEL",
     ];
     NAMES.get((c as usize).checked_sub(0x2400)?).copied()
 }
@@ -341,7 +399,10 @@ fn geometry(c: char) -> Option<Vec<[f32; 4]>> {
         '┬' => arms([false, true, true, true]),
         '┴' => arms([true, false, true, true]),
         '┼' => arms([true; 4]),
-        '┊' => (0..4).map(|i| h * (i as f32 + 0.25) / 4.0).map(|y| [mid_x - half, y, mid_x + half, y + 2.4]).collect(),
+        '┊' => (0..4)
+            .map(|i| h * (i as f32 + 0.25) / 4.0)
+            .map(|y| [mid_x - half, y, mid_x + half, y + 2.4])
+            .collect(),
         '█' => vec![[0.0, 0.0, w, h]],
         '▁'..='▇' => vec![[0.0, h - h * eighths(code - 0x2580), w, h]],
         '▉'..='▏' => vec![[0.0, 0.0, w * eighths(0x2590 - code), h]],
@@ -354,10 +415,11 @@ fn geometry(c: char) -> Option<Vec<[f32; 4]>> {
 fn shade(level: u32) -> Vec<[f32; 4]> {
     let (columns, rows) = (4, 8);
     let (w, h) = (CELL.0 / columns as f32, CELL.1 / rows as f32);
+    let even = |n: u32| n.is_multiple_of(2);
     let filled = |x: u32, y: u32| match level {
-        1 => x % 2 == 0 && y % 2 == 0,
-        2 => (x + y) % 2 == 0,
-        _ => x % 2 == 0 || y % 2 == 0,
+        1 => even(x) && even(y),
+        2 => even(x + y),
+        _ => even(x) || even(y),
     };
     (0..rows)
         .flat_map(|y| (0..columns).map(move |x| (x, y)))
@@ -377,7 +439,12 @@ struct Outline {
 
 impl Outline {
     fn new(scale: f32, start: (f32, f32)) -> Self {
-        Self { scale, start, svg: String::new(), path: PathBuilder::new() }
+        Self {
+            scale,
+            start,
+            svg: String::new(),
+            path: PathBuilder::new(),
+        }
     }
 
     fn at(&self, x: f32, y: f32) -> (f32, f32) {
@@ -420,7 +487,10 @@ mod tests {
     #[test]
     fn draws_what_is_there_and_names_what_it_cannot() {
         let mut buffer = Buffer::with_lines(["▸ █▌┊ ok", "日本"]);
-        buffer.set_style(ratatui::layout::Rect::new(0, 0, 1, 1), Style::new().fg(Color::Red));
+        buffer.set_style(
+            ratatui::layout::Rect::new(0, 0, 1, 1),
+            Style::new().fg(Color::Red),
+        );
         let picture = render(&buffer, &Paper::DARK);
         assert!(picture.svg.starts_with("<svg") && picture.svg.contains("fill='#e06c75'"));
         assert_eq!(picture.missing, BTreeSet::from(['日', '本']));
@@ -428,6 +498,9 @@ mod tests {
         assert_eq!((pixels.width(), pixels.height()), (8 * 18, 2 * 38));
         // The full block in column 2 has the foreground's colour to its very edge.
         let pixel = pixels.pixel(2 * 18 + 1, 1).unwrap();
-        assert_eq!([pixel.red(), pixel.green(), pixel.blue()], Paper::DARK.foreground);
+        assert_eq!(
+            [pixel.red(), pixel.green(), pixel.blue()],
+            Paper::DARK.foreground
+        );
     }
 }

@@ -33,9 +33,19 @@ pub struct DiffLine {
 pub fn compare<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<DiffLine> {
     let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let rest = (before.len() - start).min(after.len() - start);
-    let end = (0..rest).take_while(|i| before[before.len() - 1 - i] == after[after.len() - 1 - i]).count();
-    let (old, new) = (&before[start..before.len() - end], &after[start..after.len() - end]);
-    let line = |change| move |text: &&'a str| DiffLine { change, text: (*text).to_owned() };
+    let end = (0..rest)
+        .take_while(|i| before[before.len() - 1 - i] == after[after.len() - 1 - i])
+        .count();
+    let (old, new) = (
+        &before[start..before.len() - end],
+        &after[start..after.len() - end],
+    );
+    let line = |change| {
+        move |text: &&'a str| DiffLine {
+            change,
+            text: (*text).to_owned(),
+        }
+    };
     let mut out: Vec<DiffLine> = before[..start].iter().map(line(Change::Same)).collect();
     if old.len() > 2000 || new.len() > 2000 {
         out.extend(old.iter().map(line(Change::Removed)));
@@ -62,7 +72,8 @@ fn middle(old: &[&str], new: &[&str], out: &mut Vec<DiffLine>) {
     }
     let (mut i, mut j) = (0, 0);
     while i < old.len() || j < new.len() {
-        let removes = j == new.len() || i < old.len() && longest[(i + 1) * stride + j] >= longest[i * stride + j + 1];
+        let removes = j == new.len()
+            || i < old.len() && longest[(i + 1) * stride + j] >= longest[i * stride + j + 1];
         let (change, text) = if i < old.len() && j < new.len() && old[i] == new[j] {
             (i, j) = (i + 1, j + 1);
             (Change::Same, old[i - 1])
@@ -73,7 +84,10 @@ fn middle(old: &[&str], new: &[&str], out: &mut Vec<DiffLine>) {
             j += 1;
             (Change::Added, new[j - 1])
         };
-        out.push(DiffLine { change, text: text.to_owned() });
+        out.push(DiffLine {
+            change,
+            text: text.to_owned(),
+        });
     }
 }
 
@@ -89,7 +103,14 @@ pub fn diff(lines: &[DiffLine], offset: usize, area: Rect, buf: &mut Buffer, the
         };
         let style = theme.style(role);
         put(buf, theme, (area.x, y), 1.min(area.width), sign, style);
-        put(buf, theme, (area.x + 2, y), area.width.saturating_sub(2), &line.text, style);
+        put(
+            buf,
+            theme,
+            (area.x + 2, y),
+            area.width.saturating_sub(2),
+            &line.text,
+            style,
+        );
         used += 1;
     }
     used

@@ -55,7 +55,13 @@ pub struct Column<'a> {
 impl<'a> Column<'a> {
     /// A left-aligned column that always stays.
     pub const fn new(title: &'a str, width: Width) -> Self {
-        Self { title, width, align: Align::Left, priority: 0, sorted: None }
+        Self {
+            title,
+            width,
+            align: Align::Left,
+            priority: 0,
+            sorted: None,
+        }
     }
 
     /// The same, right-aligned.
@@ -89,16 +95,24 @@ pub fn place(columns: &[Column<'_>], width: u16) -> Vec<Placed> {
     let room = width.saturating_sub(GUTTER);
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let needed = |kept: &[usize]| {
-        kept.iter().map(|&i| columns[i].width.least() + 1).sum::<u16>().saturating_sub(1)
+        kept.iter()
+            .map(|&i| columns[i].width.least() + 1)
+            .sum::<u16>()
+            .saturating_sub(1)
     };
     while needed(&kept) > room {
         // Of the same priority the one furthest to the right goes first.
         let droppable = kept.iter().copied().filter(|&i| columns[i].priority > 0);
-        let Some(next) = droppable.max_by_key(|&i| (columns[i].priority, i)) else { break };
+        let Some(next) = droppable.max_by_key(|&i| (columns[i].priority, i)) else {
+            break;
+        };
         kept.retain(|&i| i != next);
     }
     let mut spare = room.saturating_sub(needed(&kept));
-    let mut growing = kept.iter().filter(|&&i| matches!(columns[i].width, Width::AtLeast(_))).count() as u16;
+    let mut growing = kept
+        .iter()
+        .filter(|&&i| matches!(columns[i].width, Width::AtLeast(_)))
+        .count() as u16;
     let mut x = GUTTER;
     let mut placed = Vec::with_capacity(kept.len());
     for i in kept {
@@ -113,7 +127,11 @@ pub fn place(columns: &[Column<'_>], width: u16) -> Vec<Placed> {
         if columns_wide == 0 {
             break;
         }
-        placed.push(Placed { column: i, x, width: columns_wide });
+        placed.push(Placed {
+            column: i,
+            x,
+            width: columns_wide,
+        });
         x += columns_wide + 1;
     }
     placed
@@ -163,10 +181,25 @@ impl CellSlot<'_> {
     pub fn styled(&mut self, text: &str, style: Style, cut: Cut) {
         match self.align {
             Align::Left => {
-                put_cut(self.buf, self.theme, (self.x, self.y), self.width, text, style, cut);
+                put_cut(
+                    self.buf,
+                    self.theme,
+                    (self.x, self.y),
+                    self.width,
+                    text,
+                    style,
+                    cut,
+                );
             }
             Align::Right => {
-                put_right(self.buf, self.theme, (self.x + self.width, self.y), self.width, text, style);
+                put_right(
+                    self.buf,
+                    self.theme,
+                    (self.x + self.width, self.y),
+                    self.width,
+                    text,
+                    style,
+                );
             }
         }
     }
@@ -219,7 +252,10 @@ impl ListState {
 
     /// Moves window and cursor together, as half and whole pages do.
     pub fn page(&mut self, by: isize, len: usize, height: usize) {
-        self.offset = self.offset.saturating_add_signed(by).min(len.saturating_sub(height));
+        self.offset = self
+            .offset
+            .saturating_add_signed(by)
+            .min(len.saturating_sub(height));
         self.step(by, len, height);
     }
 }
@@ -242,26 +278,51 @@ pub fn list(
     }
     let placed = place(columns, area.width);
     heads(columns, &placed, area, buf, theme);
-    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    let body = Rect {
+        y: area.y + 1,
+        height: area.height - 1,
+        ..area
+    };
     let last = source.len().min(state.offset + usize::from(body.height));
     for (y, row) in (body.y..).zip(state.offset..last) {
         let gutter = source.gutter(row);
         if row == state.selected {
-            put(buf, theme, (area.x, y), 1, theme.glyphs.cursor, theme.style(Role::Focused));
+            put(
+                buf,
+                theme,
+                (area.x, y),
+                1,
+                theme.glyphs.cursor,
+                theme.style(Role::Focused),
+            );
         }
         let (sign, role) = match gutter {
             Gutter { marked: true, .. } => (theme.glyphs.mark, Role::Marked),
-            Gutter { sign: Some(sign), .. } => sign,
+            Gutter {
+                sign: Some(sign), ..
+            } => sign,
             Gutter { .. } => ("", Role::Text),
         };
         put(buf, theme, (area.x + 1, y), 1, sign, theme.style(role));
         for place in &placed {
             let align = columns[place.column].align;
-            let mut slot = CellSlot { buf, theme, x: area.x + place.x, y, width: place.width, align };
+            let mut slot = CellSlot {
+                buf,
+                theme,
+                x: area.x + place.x,
+                y,
+                width: place.width,
+                align,
+            };
             source.cell(row, place.column, &mut slot);
         }
     }
-    Some(Region { id, top: body.top(), bottom: body.bottom(), offset: state.offset })
+    Some(Region {
+        id,
+        top: body.top(),
+        bottom: body.bottom(),
+        offset: state.offset,
+    })
 }
 
 fn heads(columns: &[Column<'_>], placed: &[Placed], area: Rect, buf: &mut Buffer, theme: &Theme) {
@@ -269,7 +330,9 @@ fn heads(columns: &[Column<'_>], placed: &[Placed], area: Rect, buf: &mut Buffer
     for place in placed {
         let column = &columns[place.column];
         let [up, down] = theme.glyphs.sort;
-        let arrow = column.sorted.map_or("", |ascending| if ascending { up } else { down });
+        let arrow = column
+            .sorted
+            .map_or("", |ascending| if ascending { up } else { down });
         let title = format!("{}{arrow}", column.title);
         let x = area.x + place.x;
         match column.align {
@@ -277,7 +340,14 @@ fn heads(columns: &[Column<'_>], placed: &[Placed], area: Rect, buf: &mut Buffer
                 put(buf, theme, (x, area.y), place.width, &title, style);
             }
             Align::Right => {
-                put_right(buf, theme, (x + place.width, area.y), place.width, &title, style);
+                put_right(
+                    buf,
+                    theme,
+                    (x + place.width, area.y),
+                    place.width,
+                    &title,
+                    style,
+                );
             }
         }
     }
@@ -295,7 +365,10 @@ mod tests {
             self.0.len()
         }
         fn gutter(&self, row: usize) -> Gutter {
-            Gutter { marked: row == 2, sign: (row == 1).then_some(("▲", Role::Warn)) }
+            Gutter {
+                marked: row == 2,
+                sign: (row == 1).then_some(("▲", Role::Warn)),
+            }
         }
         fn cell(&self, row: usize, column: usize, slot: &mut CellSlot<'_>) {
             match column {
@@ -309,17 +382,37 @@ mod tests {
     const COLUMNS: [Column<'_>; 3] = [
         Column::new("NAME", Width::AtLeast(8)),
         Column::new("OWNER", Width::Fixed(6)).priority(2),
-        Column { sorted: Some(true), ..Column::new("LEFT", Width::Fixed(6)).right() },
+        Column {
+            sorted: Some(true),
+            ..Column::new("LEFT", Width::Fixed(6)).right()
+        },
     ];
 
     fn draw(width: u16, selected: usize) -> Vec<String> {
         let mut buf = blank(width, 4);
-        let names = Names(vec!["pg-ledger-rw", "vpn", "日本\x1b-svc", "last-one-of-them"]);
+        let names = Names(vec![
+            "pg-ledger-rw",
+            "vpn",
+            "日本\x1b-svc",
+            "last-one-of-them",
+        ]);
         let mut state = ListState::default();
         state.select(selected, names.len(), 3);
         let area = buf.area;
-        let region = list(&names, &COLUMNS, state, 9, area, &mut buf, &Theme::default()).unwrap();
-        assert_eq!((region.top, region.bottom, region.offset), (1, 4, state.offset));
+        let region = list(
+            &names,
+            &COLUMNS,
+            state,
+            9,
+            area,
+            &mut buf,
+            &Theme::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            (region.top, region.bottom, region.offset),
+            (1, 4, state.offset)
+        );
         lines(&buf)
     }
 

@@ -37,8 +37,15 @@ pub enum Align {
 
 /// Writes outside text at `(x, y)`, cut at its end to `columns`; returns the columns used.
 ///
-/// Positions outside of the buffer are left out, so a widget needs no size checks of its own.
-pub fn put(buf: &mut Buffer, theme: &Theme, (x, y): (u16, u16), columns: u16, text: &str, style: Style) -> u16 {
+/// What stood there is replaced, its style too. Positions outside of the buffer are left out, so a widget needs no size checks of its own.
+pub fn put(
+    buf: &mut Buffer,
+    theme: &Theme,
+    (x, y): (u16, u16),
+    columns: u16,
+    text: &str,
+    style: Style,
+) -> u16 {
     put_cut(buf, theme, (x, y), columns, text, style, Cut::End)
 }
 
@@ -61,6 +68,7 @@ pub fn put_cut(
     let start = buf.index_of(x, y);
     if shown.is_ascii() {
         for (cell, byte) in buf.content[start..].iter_mut().zip(shown.bytes()) {
+            cell.reset();
             cell.set_char(char::from(byte)).set_style(style);
         }
         return shown.len() as u16;
@@ -68,6 +76,7 @@ pub fn put_cut(
     let mut at = start;
     for grapheme in shown.graphemes(true) {
         let columns = width(grapheme).max(1);
+        buf.content[at].reset();
         buf.content[at].set_symbol(grapheme).set_style(style);
         for cell in &mut buf.content[at + 1..at + columns] {
             cell.reset();
@@ -79,7 +88,14 @@ pub fn put_cut(
 }
 
 /// Writes text so that it ends before column `right`; returns its first column.
-pub fn put_right(buf: &mut Buffer, theme: &Theme, (right, y): (u16, u16), columns: u16, text: &str, style: Style) -> u16 {
+pub fn put_right(
+    buf: &mut Buffer,
+    theme: &Theme,
+    (right, y): (u16, u16),
+    columns: u16,
+    text: &str,
+    style: Style,
+) -> u16 {
     let shown = fit_with(text, columns.into(), Cut::End, theme.glyphs.cut);
     let x = right.saturating_sub(width(&shown) as u16);
     put(buf, theme, (x, y), columns, &shown, style);
@@ -106,6 +122,7 @@ pub fn repeat(buf: &mut Buffer, (x, y): (u16, u16), columns: u16, glyph: &str, s
     let area = buf.area;
     for x in x..x.saturating_add(columns).min(area.right()) {
         if let Some(cell) = buf.cell_mut((x, y)) {
+            cell.reset();
             cell.set_symbol(glyph).set_style(style);
         }
     }
@@ -161,10 +178,23 @@ mod tests {
     #[test]
     fn hostile_text_is_shown_and_cut() {
         let (mut buf, theme) = (blank(12, 2), Theme::default());
-        assert_eq!(put(&mut buf, &theme, (0, 0), 12, "a\x1b[2Jb", Style::new()), 6);
-        assert_eq!(put(&mut buf, &theme, (2, 1), 40, "日本語テスト", Style::new()), 9);
+        assert_eq!(
+            put(&mut buf, &theme, (0, 0), 12, "a\x1b[2Jb", Style::new()),
+            6
+        );
+        assert_eq!(
+            put(&mut buf, &theme, (2, 1), 40, "日本語テスト", Style::new()),
+            9
+        );
         assert_eq!(lines(&buf), ["a␛[2Jb", "  日本語テ…"]);
         assert_eq!(put(&mut buf, &theme, (0, 9), 5, "below", Style::new()), 0);
+        repeat(&mut buf, (0, 0), 12, "─", Style::new().dim());
+        put(&mut buf, &theme, (0, 0), 1, "x", Style::new().bold());
+        assert_eq!(
+            buf[(0, 0)].modifier,
+            ratatui::style::Modifier::BOLD,
+            "nothing shines through"
+        );
     }
 
     proptest! {

@@ -44,7 +44,10 @@ pub struct Prompt {
 impl std::fmt::Debug for Prompt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = if self.masked { "[masked]" } else { &self.text };
-        f.debug_struct("Prompt").field("text", &text).field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Prompt")
+            .field("text", &text)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,13 +62,21 @@ impl Drop for Prompt {
 impl Prompt {
     /// An editor with `text` in it, cursor at its end.
     pub fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), cursor: text.len(), ..Self::default() }
+        Self {
+            text: text.to_owned(),
+            cursor: text.len(),
+            ..Self::default()
+        }
     }
 
     /// An editor that shows no character: for secrets.
     pub fn masked() -> Self {
         // Room for all of it at once: growing would leave copies behind.
-        Self { text: String::with_capacity(MAX), masked: true, ..Self::default() }
+        Self {
+            text: String::with_capacity(MAX),
+            masked: true,
+            ..Self::default()
+        }
     }
 
     /// An editor that refuses pastes: for names that have to be typed to be meant.
@@ -125,7 +136,11 @@ impl Prompt {
         if self.no_paste {
             return Typed::PasteRefused;
         }
-        let mut line = paste.text.trim_end_matches(['\r', '\n']).replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
+        let mut line = paste
+            .text
+            .trim_end_matches(['\r', '\n'])
+            .replace("\r\n", " ")
+            .replace(['\r', '\n', '\t'], " ");
         let typed = self.insert(&line);
         line.zeroize();
         typed
@@ -139,7 +154,10 @@ impl Prompt {
             (marks(&self.text), width(&marks(&self.text[..self.cursor])))
         } else {
             let before = crate::display::sanitize::safe(&self.text[..self.cursor]);
-            (crate::display::sanitize::safe(&self.text).into_owned(), width(&before))
+            (
+                crate::display::sanitize::safe(&self.text).into_owned(),
+                width(&before),
+            )
         };
         let mut skip = 0;
         let mut skipped = 0;
@@ -150,7 +168,14 @@ impl Prompt {
             skip += grapheme.len();
             skipped += width(grapheme);
         }
-        put(buf, theme, (area.x, area.y), area.width, &shown[skip..], theme.style(Role::Input));
+        put(
+            buf,
+            theme,
+            (area.x, area.y),
+            area.width,
+            &shown[skip..],
+            theme.style(Role::Input),
+        );
         let x = (before - skipped.min(before)).min(columns) as u16;
         Position::new(area.x + x, area.y)
     }
@@ -161,10 +186,18 @@ impl Prompt {
         self.text.insert_str(self.cursor, text);
         self.cursor += text.len();
         // What was inserted may have joined the grapheme before or after it.
-        if !self.text.grapheme_indices(true).any(|(i, _)| i == self.cursor) {
+        if !self
+            .text
+            .grapheme_indices(true)
+            .any(|(i, _)| i == self.cursor)
+        {
             self.cursor = self.after();
         }
-        if text.is_empty() { Typed::Same } else { Typed::Changed }
+        if text.is_empty() {
+            Typed::Same
+        } else {
+            Typed::Changed
+        }
     }
 
     fn remove(&mut self, from: usize, to: usize) -> Typed {
@@ -188,7 +221,9 @@ impl Prompt {
 
     fn word_before(&self) -> usize {
         let kept = self.text[..self.cursor].trim_end();
-        kept.rfind(char::is_whitespace).map_or(0, |i| i + kept[i..].chars().next().map_or(1, char::len_utf8))
+        kept.rfind(char::is_whitespace).map_or(0, |i| {
+            i + kept[i..].chars().next().map_or(1, char::len_utf8)
+        })
     }
 }
 
@@ -200,7 +235,10 @@ mod tests {
     use secrecy::ExposeSecret;
 
     fn paste(text: &str) -> Paste {
-        Paste { text: text.into(), cut: false }
+        Paste {
+            text: text.into(),
+            cut: false,
+        }
     }
 
     #[test]

@@ -57,10 +57,21 @@ pub fn paragraph(text: &str, role: Role, area: Rect, buf: &mut Buffer, theme: &T
 /// Other people's words: a gutter before each line, so that they cannot pass for the program's own.
 /// Returns the rows they would need.
 pub fn quote(text: &str, area: Rect, buf: &mut Buffer, theme: &Theme) -> usize {
-    let inner = Rect { x: area.x.saturating_add(2), width: area.width.saturating_sub(2), ..area };
+    let inner = Rect {
+        x: area.x.saturating_add(2),
+        width: area.width.saturating_sub(2),
+        ..area
+    };
     let rows = paragraph(text, Role::Quote, inner, buf, theme);
     for y in (area.top()..area.bottom()).take(rows) {
-        put(buf, theme, (area.x, y), 1, theme.glyphs.quote, theme.style(Role::Muted));
+        put(
+            buf,
+            theme,
+            (area.x, y),
+            1,
+            theme.glyphs.quote,
+            theme.style(Role::Muted),
+        );
     }
     rows
 }
@@ -75,9 +86,17 @@ mod tests {
     fn quotes_have_a_gutter_on_each_line() {
         let (mut buf, theme) = (blank(16, 4), Theme::default());
         let area = buf.area;
-        let rows = quote("please approve\nAPPROVED by admin\u{202e}", area, &mut buf, &theme);
+        let rows = quote(
+            "please approve\nAPPROVED by admin\u{202e}",
+            area,
+            &mut buf,
+            &theme,
+        );
         assert_eq!(rows, 3);
-        assert_eq!(lines(&buf), ["▏ please approve", "▏ APPROVED by", "▏ admin⟨U+202E⟩", ""]);
+        assert_eq!(
+            lines(&buf),
+            ["▏ please approve", "▏ APPROVED by", "▏ admin⟨U+202E⟩", ""]
+        );
     }
 
     proptest! {

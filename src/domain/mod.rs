@@ -1,1 +1,53 @@
+//! Words and rules, after `DOMAIN`: what may happen to a credential, and what then follows.
+//!
+//! Everything here is plain data and plain functions. [`decide`] answers a command with events or a typed
+//! refusal, [`State::apply`] folds an event into the state; neither reads a clock, draws randomness or does I/O.
+//!
+//! To add an event: a variant in `event.rs`, its fold in `state.rs`, the command that causes it in `command.rs`,
+//! its rule in `decide/`, and its word in the model of `tests/rules.rs`.
 
+/// Approvals and denials: who may decide, and what a decision is bound to.
+pub mod approval;
+/// Validation of what people and services send, with the words of the refusal.
+pub mod check;
+/// Who uses a credential.
+pub mod client;
+/// What can be asked of the broker.
+pub mod command;
+/// Stable names and the versions that come and go under them.
+pub mod credential;
+/// Command and state in, events or refusal out.
+pub mod decide;
+/// SHA-256 digests.
+pub mod digest;
+/// What has happened.
+pub mod event;
+/// Typed identifiers.
+pub mod id;
+/// People and robots, their roles and how they prove who they are.
+pub mod operator;
+/// Why a command changes nothing, and what would be accepted.
+pub mod refusal;
+/// Issuance requests.
+pub mod request;
+/// Revocations and their way to whoever must enforce them.
+pub mod revocation;
+/// The fold over the log.
+pub mod state;
+/// Small closed vocabularies: environment, kind, tier.
+pub mod words;
+
+pub use approval::{Approval, Proof, Quorum};
+pub use client::Client;
+pub use command::{Actor, Cause, Command, Context, MintedVersion};
+pub use credential::{Credential, CredentialState, Version, VersionState};
+pub use decide::decide;
+pub use digest::Digest;
+pub use event::{Event, Recorded};
+pub use id::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, RevocationId, TokenId};
+pub use operator::{Operator, Role, Token};
+pub use refusal::{FieldError, Refusal};
+pub use request::{Evaluation, Plan, Request, RequestState, Risk, RiskFactor, RuleResult};
+pub use revocation::{Enforcement, Revocation};
+pub use state::State;
+pub use words::{Environment, Kind, Tier};

@@ -1,1 +1,55 @@
+//! The types that broker and client both speak. The OpenAPI document is generated from them and the client
+//! compiles against them, so the two sides cannot drift apart.
 
+/// Clients of credentials.
+pub mod client;
+/// Credentials: rows and detail.
+pub mod credential;
+/// Events as the stream and the audit screen carry them.
+pub mod event;
+/// The one filter language.
+pub mod filter;
+/// Names of headers and media types.
+pub mod header;
+/// Lists: pages, and the header line of a streamed list.
+pub mod list;
+/// People and robots, their tokens and sessions.
+pub mod operator;
+/// Everything that the first screen needs.
+pub mod overview;
+/// RFC 9457 problem details.
+pub mod problem;
+/// Issuance requests: asking, deciding, claiming.
+pub mod request;
+/// Revocations.
+pub mod revocation;
+/// Health, readiness and token introspection.
+pub mod service;
+
+pub use client::{ClientRow, NewClient};
+pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
+pub use event::{EventRecord, FeedItem};
+pub use list::{ListHeader, Page};
+pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};
+pub use overview::Overview;
+pub use problem::{Fault, Problem};
+pub use request::{
+    Approve, Claimed, Deny, NewRequest, Receipt, RequestDetail, RequestRow, Verdict,
+};
+pub use revocation::RevocationRow;
+pub use service::{Health, Introspection, IssuerHealth, Readiness};
+
+pub use crate::domain::{
+    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Environment, FieldError, Kind,
+    OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk, RiskFactor, Role,
+    RuleResult, Tier, TokenId, VersionState, request::Outcome,
+};
+
+/// A reason for something, in a person's words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why; kept in the log. 1 to 2,000 bytes.
+    #[schema(max_length = 2000)]
+    pub reason: String,
+}

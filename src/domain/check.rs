@@ -1,0 +1,111 @@
+//! The door: what names, scopes, texts and durations may look like. Everything is bounded, and a refusal says
+//! what would be accepted.
+
+use super::FieldError;
+
+/// The longest stable name, in bytes.
+pub const NAME_MAX: usize = 128;
+/// The longest scope or audience, in bytes.
+pub const SCOPE_MAX: usize = 128;
+/// The most scopes, tags, groups or dependents on one object.
+pub const LIST_MAX: usize = 64;
+/// The longest free text, in bytes.
+pub const TEXT_MAX: usize = 2_000;
+/// The shortest life that can be asked for, in seconds.
+pub const TTL_MIN_S: u64 = 60;
+/// The longest life that can be asked for, in seconds: two years.
+pub const TTL_MAX_S: u64 = 2 * 365 * 86_400;
+
+/// Collects what is wrong with one body.
+#[derive(Debug, Default)]
+pub struct Check {
+    errors: Vec<FieldError>,
+}
+
+impl Check {
+    /// Notes that the field at `pointer` is not acceptable.
+    pub fn refuse(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        });
+    }
+
+    /// A stable name: lower-case ASCII letters, digits and `. _ / -`, starting with a letter or digit.
+    pub fn name(&mut self, pointer: &str, text: &str) {
+        let shaped = text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'/' | b'-'))
+            && text
+                .bytes()
+                .next()
+                .is_some_and(|first| first.is_ascii_alphanumeric());
+        if !shaped || text.len() > NAME_MAX {
+            self.refuse(
+                pointer,
+                format!(
+                    "expected 1 to {NAME_MAX} of a-z 0-9 . _ / -, starting with a letter or digit"
+                ),
+            );
+        }
+    }
+
+    /// A scope, audience or issuer path: printable ASCII without spaces or quotes.
+    pub fn scope(&mut self, pointer: &str, text: &str) {
+        let shaped = text.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'_' | b'/' | b'-' | b':' | b'*' | b'@')
+        });
+        if text.is_empty() || !shaped || text.len() > SCOPE_MAX {
+            self.refuse(
+                pointer,
+                format!("expected 1 to {SCOPE_MAX} of A-Z a-z 0-9 . _ / - : * @"),
+            );
+        }
+    }
+
+    /// A list of distinct scopes or names of at most [`LIST_MAX`].
+    pub fn scopes(&mut self, pointer: &str, list: &[String]) {
+        if list.len() > LIST_MAX {
+            self.refuse(pointer, format!("expected at most {LIST_MAX} entries"));
+            return;
+        }
+        for (index, scope) in list.iter().enumerate() {
+            self.scope(&format!("{pointer}/{index}"), scope);
+            if list[..index].contains(scope) {
+                self.refuse(format!("{pointer}/{index}"), "is in the list already");
+            }
+        }
+    }
+
+    /// Free text: any Unicode, bounded. It is shown sanitised, never obeyed.
+    pub fn text(&mut self, pointer: &str, text: &str, required: bool) {
+        if text.len() > TEXT_MAX {
+            self.refuse(pointer, format!("expected at most {TEXT_MAX} bytes"));
+        } else if required && text.trim().is_empty() {
+            self.refuse(pointer, "is needed: say why, in a few words");
+        }
+    }
+
+    /// A life in seconds.
+    pub fn ttl(&mut self, pointer: &str, seconds: u64) {
+        if !(TTL_MIN_S..=TTL_MAX_S).contains(&seconds) {
+            self.refuse(
+                pointer,
+                format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds"),
+            );
+        }
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// [`super::Refusal::Invalid`] with every field that was refused.
+    pub fn finish(self) -> Result<(), super::Refusal> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(super::Refusal::Invalid(self.errors))
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What can be asked of the broker, and by whom. Whatever the rules may not find out for themselves (the time,
+//! new identifiers, digests, what policy says) comes in with the command.
+
+use super::{
+    ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
+    Operator, OperatorId, Plan, Proof, RequestId, RevocationId, Role, Token, TokenId,
+    event::{Subject, UsageEntry},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody who is signed in.
+    Operator {
+        /// Who.
+        id: OperatorId,
+        /// By what.
+        proof: Proof,
+    },
+    /// A part of the broker that follows from events.
+    System(&'static str),
+}
+
+/// Who acted, as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActorStamp {
+    /// The operator, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<OperatorId>,
+    /// Their handle, or the part of the broker.
+    pub name: String,
+    /// The token that they were signed in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// The address that the command came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// What caused an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// The command's name.
+    pub command: String,
+    /// `X-Request-Id` of the call, or of the reactor's turn.
+    pub id: String,
+    /// Trace id, 32 hex digits, where the caller sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// `Idempotency-Key` of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// SHA-256 over method, path and body of the call that carried the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Digest>,
+}
+
+/// Everything about a command that is not its content.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The time of the decision.
+    pub now: DateTime<Utc>,
+    /// Who asks.
+    pub actor: Actor,
+    /// The address that it came from.
+    pub from: Option<String>,
+    /// `X-Request-Id`.
+    pub request_id: String,
+    /// Trace id.
+    pub trace: Option<String>,
+    /// The idempotency key and the digest of the call that it came with.
+    pub idempotency: Option<(String, Digest)>,
+    /// The sequence of the object that the caller had looked at (`If-Match`).
+    pub if_match: Option<u64>,
+}
+
+/// What was made for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MintedVersion {
+    /// Digest of the secret, where the broker must recognise it.
+    pub digest: Option<Digest>,
+    /// Where the issuer knows it.
+    pub locator: BTreeMap<String, String>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What the issuer remarked.
+    pub warnings: Vec<String>,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Bring a client in.
+    OnboardClient(Box<Client>),
+    /// Take a client out of service: everything it holds is withdrawn.
+    OffboardClient {
+        client: ClientId,
+        reason: String,
+        revocations: Vec<RevocationId>,
+    },
+
+    /// Open an account, with a first token if one was minted.
+    EnrolOperator(Box<Operator>),
+    /// Give an account another token.
+    IssueToken { operator: OperatorId, token: Token },
+    /// Withdraw a token.
+    RevokeToken {
+        operator: OperatorId,
+        token: TokenId,
+    },
+    /// Set roles and groups.
+    GrantOperator {
+        operator: OperatorId,
+        roles: BTreeMap<Environment, BTreeSet<Role>>,
+        groups: BTreeSet<String>,
+    },
+    /// Close an account.
+    OffboardOperator {
+        operator: OperatorId,
+        reason: String,
+    },
+
+    /// Ask for a credential.
+    SubmitRequest {
+        id: RequestId,
+        plan: Plan,
+        /// SHA-256 of the plan's JCS bytes.
+        digest: Digest,
+        reason: String,
+        owner: String,
+        tags: Vec<String>,
+        /// What policy says about it.
+        evaluation: Box<Evaluation>,
+    },
+    /// Approve a request. `digest` is of the plan that the approver saw.
+    Approve {
+        request: RequestId,
+        approval: ApprovalId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Deny a request.
+    Deny {
+        request: RequestId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Take a request back.
+    Withdraw { request: RequestId, reason: String },
+    /// Try a failed issuance again.
+    Retry { request: RequestId },
+    /// Take the secret.
+    Claim { request: RequestId },
+
+    /// Begin an attempt at issuance.
+    StartIssuance {
+        request: RequestId,
+        attempt: u32,
+        locator: BTreeMap<String, String>,
+    },
+    /// The issuer made it. `credential` is the identifier to use if the name is new.
+    RecordMinted {
+        request: RequestId,
+        attempt: u32,
+        credential: CredentialId,
+        minted: Box<MintedVersion>,
+    },
+    /// The attempt failed.
+    RecordIssuanceFailed {
+        request: RequestId,
+        attempt: u32,
+        reason: String,
+        last: bool,
+    },
+
+    /// Bring a credential that something else issued under management.
+    Adopt(Box<Credential>),
+    /// Refuse all versions, reversibly.
+    Quarantine {
+        credential: CredentialId,
+        reason: String,
+    },
+    /// Accept again.
+    Release {
+        credential: CredentialId,
+        reason: String,
+    },
+    /// Withdraw one version, or the whole credential.
+    Revoke {
+        id: RevocationId,
+        credential: CredentialId,
+        version: Option<u32>,
+        reason: String,
+    },
+    /// Another team answers for it.
+    ChangeOwner {
+        credential: CredentialId,
+        owner: String,
+        reason: String,
+    },
+    /// The issuer has withdrawn it.
+    RecordEnforced {
+        revocation: RevocationId,
+        proven: bool,
+    },
+    /// The issuer could not withdraw it.
+    RecordEnforcementFailed {
+        revocation: RevocationId,
+        reason: String,
+    },
+
+    /// Whatever is due by now: expiries, lapses, ends of overlaps. At most [`Command::SWEEP_LIMIT`] at once.
+    Sweep { revocations: Vec<RevocationId> },
+    /// An hour's use.
+    RollUpUsage {
+        hour: DateTime<Utc>,
+        entries: Vec<UsageEntry>,
+    },
+    /// Something unexplained was removed at an issuer.
+    RecordLeftover { issuer: String, what: String },
+}
+
+impl Command {
+    /// How many due things one sweep settles, and so how many revocation identifiers it must bring.
+    pub const SWEEP_LIMIT: usize = 128;
+
+    /// What the command is about: what its answer names when nothing had to be changed.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::OnboardClient(client) => Subject::Client(client.id),
+            Self::OffboardClient { client, .. } => Subject::Client(*client),
+            Self::EnrolOperator(operator) => Subject::Operator(operator.id),
+            Self::IssueToken { operator, .. }
+            | Self::RevokeToken { operator, .. }
+            | Self::GrantOperator { operator, .. }
+            | Self::OffboardOperator { operator, .. } => Subject::Operator(*operator),
+            Self::SubmitRequest { id, .. } => Subject::Request(*id),
+            Self::Approve { request, .. }
+            | Self::Deny { request, .. }
+            | Self::Withdraw { request, .. }
+            | Self::Retry { request }
+            | Self::Claim { request }
+            | Self::StartIssuance { request, .. }
+            | Self::RecordMinted { request, .. }
+            | Self::RecordIssuanceFailed { request, .. } => Subject::Request(*request),
+            Self::Adopt(credential) => Subject::Credential(credential.id),
+            Self::Quarantine { credential, .. }
+            | Self::Release { credential, .. }
+            | Self::Revoke { credential, .. }
+            | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
+            Self::RecordEnforced { revocation, .. }
+            | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
+            Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => {
+                Subject::Broker
+            }
+        }
+    }
+
+    /// The name that the log keeps.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::OnboardClient(_) => "onboard_client",
+            Self::OffboardClient { .. } => "offboard_client",
+            Self::EnrolOperator(_) => "enrol_operator",
+            Self::IssueToken { .. } => "issue_token",
+            Self::RevokeToken { .. } => "revoke_token",
+            Self::GrantOperator { .. } => "grant_operator",
+            Self::OffboardOperator { .. } => "offboard_operator",
+            Self::SubmitRequest { .. } => "submit_request",
+            Self::Approve { .. } => "approve",
+            Self::Deny { .. } => "deny",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Retry { .. } => "retry",
+            Self::Claim { .. } => "claim",
+            Self::StartIssuance { .. } => "start_issuance",
+            Self::RecordMinted { .. } => "record_minted",
+            Self::RecordIssuanceFailed { .. } => "record_issuance_failed",
+            Self::Adopt(_) => "adopt",
+            Self::Quarantine { .. } => "quarantine",
+            Self::Release { .. } => "release",
+            Self::Revoke { .. } => "revoke",
+            Self::ChangeOwner { .. } => "change_owner",
+            Self::RecordEnforced { .. } => "record_enforced",
+            Self::RecordEnforcementFailed { .. } => "record_enforcement_failed",
+            Self::Sweep { .. } => "sweep",
+            Self::RollUpUsage { .. } => "roll_up_usage",
+            Self::RecordLeftover { .. } => "record_leftover",
+        }
+    }
+}

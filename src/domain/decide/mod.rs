@@ -1,0 +1,168 @@
+//! The rules: command and state in, events or a typed refusal out. Pure; whatever it must know comes in.
+
+mod credentials;
+mod people;
+mod requests;
+mod sweep;
+
+pub use requests::{APPROVAL_GROUP_EMPTY, CLAIM_WINDOW, OVERLAP, may_decide};
+
+use super::{
+    Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State,
+    command::ActorStamp, operator::Authenticator,
+};
+use std::sync::Arc;
+
+/// What follows from `command` in `state`: the events to append, in order.
+///
+/// An empty list is a valid answer: what was asked for is so already.
+///
+/// # Errors
+/// A [`Refusal`]; nothing changes.
+pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::OnboardClient(_)
+        | Command::OffboardClient { .. }
+        | Command::EnrolOperator(_)
+        | Command::IssueToken { .. }
+        | Command::RevokeToken { .. }
+        | Command::GrantOperator { .. }
+        | Command::OffboardOperator { .. } => people::decide(state, command, context),
+        Command::SubmitRequest { .. }
+        | Command::Approve { .. }
+        | Command::Deny { .. }
+        | Command::Withdraw { .. }
+        | Command::Retry { .. }
+        | Command::Claim { .. }
+        | Command::StartIssuance { .. }
+        | Command::RecordMinted { .. }
+        | Command::RecordIssuanceFailed { .. } => requests::decide(state, command, context),
+        Command::Adopt(_)
+        | Command::Quarantine { .. }
+        | Command::Release { .. }
+        | Command::Revoke { .. }
+        | Command::ChangeOwner { .. }
+        | Command::RecordEnforced { .. }
+        | Command::RecordEnforcementFailed { .. } => credentials::decide(state, command, context),
+        Command::Sweep { revocations } => Ok(sweep::due(state, context.now, revocations)),
+        Command::RollUpUsage { hour, entries } => {
+            system(context)?;
+            Ok(if entries.is_empty() {
+                Vec::new()
+            } else {
+                vec![Event::UsageRolledUp {
+                    hour: *hour,
+                    entries: entries.clone(),
+                }]
+            })
+        }
+        Command::RecordLeftover { issuer, what } => {
+            system(context)?;
+            Ok(vec![Event::LeftoverRemoved {
+                issuer: issuer.clone(),
+                what: what.clone(),
+            }])
+        }
+    }
+}
+
+/// The actor as the log keeps it.
+pub fn stamp(state: &State, context: &Context) -> ActorStamp {
+    match &context.actor {
+        Actor::Operator { id, proof } => ActorStamp {
+            id: Some(*id),
+            name: state
+                .operators
+                .get(id)
+                .map_or_else(|| id.to_string(), |operator| operator.name.clone()),
+            token: match proof {
+                super::Proof::Token { token } => Some(*token),
+                super::Proof::SshSignature { .. } => None,
+            },
+            from: context.from.clone(),
+        },
+        Actor::System(part) => ActorStamp {
+            id: None,
+            name: (*part).to_owned(),
+            token: None,
+            from: context.from.clone(),
+        },
+    }
+}
+
+/// The operator who acts. An account that was closed, or a part of the broker, is none.
+fn operator<'a>(state: &'a State, context: &Context) -> Result<&'a Arc<Operator>, Refusal> {
+    let Actor::Operator { id, .. } = &context.actor else {
+        return Err(Refusal::Separation {
+            rule: "person-needed",
+            detail: "this is for people and services that are signed in".into(),
+        });
+    };
+    state
+        .operators
+        .get(id)
+        .filter(|operator| operator.offboarded_at.is_none())
+        .ok_or(Refusal::NotFound {
+            what: "operator",
+            id: id.to_string(),
+        })
+}
+
+/// The operator who acts, if they hold one of `roles` in `environment`.
+fn holder<'a>(
+    state: &'a State,
+    context: &Context,
+    environment: Environment,
+    roles: &[Role],
+) -> Result<&'a Arc<Operator>, Refusal> {
+    let operator = operator(state, context)?;
+    if operator.holds(environment, roles) {
+        Ok(operator)
+    } else {
+        Err(Refusal::Role {
+            needs: roles.iter().map(|role| role.as_str()).collect(),
+            environment,
+        })
+    }
+}
+
+/// Refuses everyone but the broker's own parts.
+fn system(context: &Context) -> Result<(), Refusal> {
+    match context.actor {
+        Actor::System(_) => Ok(()),
+        Actor::Operator { .. } => Err(Refusal::Separation {
+            rule: "broker-only",
+            detail: "only the broker itself records this".into(),
+        }),
+    }
+}
+
+/// Refuses when the object has changed since the caller looked. `changed` names what happened since.
+fn fresh(
+    context: &Context,
+    subject: impl std::fmt::Display,
+    current: u64,
+    changed: &[u64],
+) -> Result<(), Refusal> {
+    match context.if_match {
+        Some(seen) if seen != current => Err(Refusal::Stale {
+            subject: subject.to_string(),
+            seen,
+            current,
+            changed: changed
+                .iter()
+                .filter(|&&at| at > seen)
+                .map(|at| format!("#{at}"))
+                .collect(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an authenticator is a token that still works at this time.
+pub(crate) fn token_valid(
+    authenticator: &Authenticator,
+    now: chrono::DateTime<chrono::Utc>,
+) -> bool {
+    matches!(authenticator, Authenticator::Token(token) if now < token.expires_at)
+}

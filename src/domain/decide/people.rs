@@ -1,0 +1,338 @@
+//! Clients and operators: who may come, what they may do, and that there is always an admin left.
+
+use super::{fresh, holder, token_valid};
+use crate::domain::{
+    Command, Context, Environment, Event, Operator, Refusal, Revocation, Role, State, TokenId,
+    check::Check, check::LIST_MAX, operator::Authenticator, revocation::Enforcement,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most sign-in tokens that one operator may hold.
+const TOKENS_MAX: usize = 16;
+
+pub(super) fn decide(
+    state: &State,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::OnboardClient(client) => {
+            holder(state, context, client.environment, &[Role::Admin])?;
+            let mut check = Check::default();
+            check.name("/name", &client.name);
+            check.name("/owner", &client.owner);
+            check.text("/contact", &client.contact, false);
+            check.scopes("/dependents", &client.dependents);
+            check.finish()?;
+            if state.client_named(&client.name).is_some() {
+                return Err(Refusal::Conflict {
+                    detail: format!("a client named {} exists", client.name),
+                });
+            }
+            Ok(vec![Event::ClientOnboarded {
+                client: client.clone(),
+            }])
+        }
+        Command::OffboardClient {
+            client,
+            reason,
+            revocations,
+        } => {
+            let id = *client;
+            let client = state.clients.get(&id).ok_or(Refusal::NotFound {
+                what: "client",
+                id: id.to_string(),
+            })?;
+            holder(state, context, client.environment, &[Role::Admin])?;
+            fresh(context, id, client.sequence, &[client.sequence])?;
+            require_reason(reason)?;
+            if client.offboarded_at.is_some() {
+                return Ok(Vec::new());
+            }
+            let mut events = vec![Event::ClientOffboarded {
+                client: id,
+                reason: reason.clone(),
+            }];
+            let held: Vec<_> = state
+                .credentials
+                .values()
+                .filter(|credential| credential.client == id && credential.revoked.is_none())
+                .collect();
+            if held.len() > revocations.len() {
+                return Err(Refusal::Limit {
+                    detail: format!(
+                        "{} holds {} credentials; revoke some of them first, {} at most go at once",
+                        client.name,
+                        held.len(),
+                        revocations.len()
+                    ),
+                });
+            }
+            for (credential, &revocation) in held.into_iter().zip(revocations) {
+                events.extend(super::credentials::revoke_events(
+                    state, credential, None, revocation, reason, context,
+                ));
+            }
+            Ok(events)
+        }
+        Command::EnrolOperator(operator) => enrol(state, operator, context),
+        Command::IssueToken { operator, token } => {
+            let held = find(state, *operator)?;
+            manager(state, context, held)?;
+            if held.tokens().count() >= TOKENS_MAX {
+                return Err(Refusal::Limit {
+                    detail: format!(
+                        "{} holds {TOKENS_MAX} tokens; withdraw one first",
+                        held.name
+                    ),
+                });
+            }
+            if token.expires_at <= context.now {
+                return Err(invalid("/ttl_s", "expected an end in the future"));
+            }
+            Ok(vec![Event::TokenIssued {
+                operator: *operator,
+                token: token.clone(),
+            }])
+        }
+        Command::RevokeToken { operator, token } => {
+            let held = find(state, *operator)?;
+            let own = matches!(&context.actor, crate::domain::Actor::Operator { id, .. } if id == operator);
+            if !own {
+                manager(state, context, held)?;
+            }
+            if !held.tokens().any(|known| known.id == *token) {
+                return Ok(Vec::new());
+            }
+            keeps_an_admin(state, context, held, Some(*token))?;
+            Ok(vec![Event::TokenRevoked {
+                operator: *operator,
+                token: *token,
+            }])
+        }
+        Command::GrantOperator {
+            operator,
+            roles,
+            groups,
+        } => {
+            let held = find(state, *operator)?;
+            fresh(context, operator, held.sequence, &[held.sequence])?;
+            manager(state, context, held)?;
+            grantable(state, context, &held.roles, roles)?;
+            check_groups(groups)?;
+            if held.roles == *roles && held.groups == *groups {
+                return Ok(Vec::new());
+            }
+            let still_admin = roles.values().any(|roles| roles.contains(&Role::Admin));
+            if held.holds_anywhere(&[Role::Admin]) && !still_admin {
+                keeps_an_admin(state, context, held, None)?;
+            }
+            Ok(vec![Event::OperatorGranted {
+                operator: *operator,
+                roles: roles.clone(),
+                groups: groups.clone(),
+            }])
+        }
+        Command::OffboardOperator { operator, reason } => {
+            let held = find(state, *operator)?;
+            fresh(context, operator, held.sequence, &[held.sequence])?;
+            manager(state, context, held)?;
+            require_reason(reason)?;
+            if held.offboarded_at.is_some() {
+                return Ok(Vec::new());
+            }
+            keeps_an_admin(state, context, held, None)?;
+            Ok(vec![Event::OperatorOffboarded {
+                operator: *operator,
+                reason: reason.clone(),
+            }])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn enrol(state: &State, operator: &Operator, context: &Context) -> Result<Vec<Event>, Refusal> {
+    // The very first operator comes from the broker's own start.
+    if !(state.operators.is_empty() && super::system(context).is_ok()) {
+        grantable(state, context, &BTreeMap::new(), &operator.roles)?;
+    }
+    let mut check = Check::default();
+    check.name("/name", &operator.name);
+    check.text("/display_name", &operator.display_name, false);
+    if let Some(client) = operator.client {
+        if state
+            .clients
+            .get(&client)
+            .is_none_or(|client| client.offboarded_at.is_some())
+        {
+            check.refuse("/client", "expected a client that is in service");
+        }
+    }
+    let requester = operator
+        .roles
+        .values()
+        .any(|roles| roles.contains(&Role::Requester));
+    if requester && operator.client.is_none() {
+        check.refuse(
+            "/client",
+            "is needed for the role requester: the client it acts for",
+        );
+    }
+    check.finish()?;
+    check_groups(&operator.groups)?;
+    if state.operator_named(&operator.name).is_some() {
+        return Err(Refusal::Conflict {
+            detail: format!("an operator named {} exists", operator.name),
+        });
+    }
+    Ok(vec![Event::OperatorEnrolled {
+        operator: Box::new(operator.clone()),
+    }])
+}
+
+/// Roles can only be given, or taken, in environments where the giver is admin. Someone without any role is
+/// admitted by an admin of any environment.
+fn grantable(
+    state: &State,
+    context: &Context,
+    before: &BTreeMap<Environment, BTreeSet<Role>>,
+    after: &BTreeMap<Environment, BTreeSet<Role>>,
+) -> Result<(), Refusal> {
+    let none = BTreeSet::new();
+    let mut changed = false;
+    for &environment in Environment::ALL {
+        let (was, becomes) = (
+            before.get(&environment).unwrap_or(&none),
+            after.get(&environment).unwrap_or(&none),
+        );
+        if was != becomes {
+            changed = true;
+            holder(state, context, environment, &[Role::Admin])?;
+        }
+    }
+    if changed || super::operator(state, context)?.holds_anywhere(&[Role::Admin]) {
+        Ok(())
+    } else {
+        Err(Refusal::Role {
+            needs: vec![Role::Admin.as_str()],
+            environment: Environment::Production,
+        })
+    }
+}
+
+/// Only an admin of every environment in which somebody holds a role may act on their account.
+fn manager(state: &State, context: &Context, held: &Operator) -> Result<(), Refusal> {
+    grantable(state, context, &held.roles, &BTreeMap::new())
+}
+
+/// Refuses what would leave nobody who can sign in as an admin.
+fn keeps_an_admin(
+    state: &State,
+    context: &Context,
+    losing: &Operator,
+    token: Option<TokenId>,
+) -> Result<(), Refusal> {
+    let can_sign_in = |operator: &Operator| {
+        operator.holds_anywhere(&[Role::Admin])
+            && operator
+                .authenticators
+                .iter()
+                .any(|authenticator| match authenticator {
+                    Authenticator::Token(held) => {
+                        token_valid(authenticator, context.now)
+                            && (operator.id != losing.id
+                                || token.is_some_and(|gone| gone != held.id))
+                    }
+                    Authenticator::SshKey { .. } => operator.id != losing.id || token.is_some(),
+                })
+    };
+    if !losing.holds_anywhere(&[Role::Admin])
+        || state
+            .operators
+            .values()
+            .any(|operator| can_sign_in(operator))
+    {
+        Ok(())
+    } else {
+        Err(Refusal::Separation {
+            rule: "last-admin",
+            detail: format!(
+                "{} is the last admin who can sign in; make another one first",
+                losing.name
+            ),
+        })
+    }
+}
+
+fn find(
+    state: &State,
+    id: crate::domain::OperatorId,
+) -> Result<&std::sync::Arc<Operator>, Refusal> {
+    state.operators.get(&id).ok_or(Refusal::NotFound {
+        what: "operator",
+        id: id.to_string(),
+    })
+}
+
+fn check_groups(groups: &BTreeSet<String>) -> Result<(), Refusal> {
+    let mut check = Check::default();
+    if groups.len() > LIST_MAX {
+        check.refuse("/groups", format!("expected at most {LIST_MAX} groups"));
+    }
+    for (index, group) in groups.iter().enumerate() {
+        check.name(&format!("/groups/{index}"), group);
+    }
+    check.finish()
+}
+
+pub(super) fn require_reason(reason: &str) -> Result<(), Refusal> {
+    let mut check = Check::default();
+    check.text("/reason", reason, true);
+    check.finish()
+}
+
+fn invalid(pointer: &str, detail: &str) -> Refusal {
+    Refusal::Invalid(vec![crate::domain::FieldError {
+        pointer: pointer.into(),
+        detail: detail.into(),
+    }])
+}
+
+/// What a new revocation starts with: pending where an issuer knows the version, nothing to do elsewhere.
+pub(super) fn enforcement(needed: bool) -> Enforcement {
+    if needed {
+        Enforcement::Pending {
+            attempts: 0,
+            last_error: None,
+        }
+    } else {
+        Enforcement::NotNeeded
+    }
+}
+
+/// The revocation of `versions`, effective now.
+pub(super) fn revocation(
+    id: crate::domain::RevocationId,
+    credential: &crate::domain::Credential,
+    versions: Vec<u32>,
+    whole: bool,
+    reason: &str,
+    by: String,
+    context: &Context,
+) -> Revocation {
+    let at_issuer = credential
+        .versions
+        .iter()
+        .any(|version| versions.contains(&version.number) && !version.locator.is_empty());
+    Revocation {
+        id,
+        credential: credential.id,
+        versions,
+        whole,
+        reason: reason.to_owned(),
+        by,
+        effective_at: context.now,
+        enforcement: enforcement(at_issuer),
+        sequence: 0,
+    }
+}

@@ -1,0 +1,138 @@
+//! What is due by now. Pure: the clock comes in, and so do the identifiers for the revocations that follow.
+
+use super::people;
+use crate::domain::{
+    Command, Credential, Event, Request, RequestState, Revocation, RevocationId, State, Version,
+    VersionState, state::Due,
+};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+/// The events for what is due at `now`, soonest first, at most [`Command::SWEEP_LIMIT`] things at once.
+pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId]) -> Vec<Event> {
+    let mut fresh = revocations.iter().copied();
+    let mut events = Vec::new();
+    for (_, due) in state
+        .due
+        .iter()
+        .take_while(|(at, _)| *at <= now)
+        .take(Command::SWEEP_LIMIT)
+    {
+        // A sweep that brought too few identifiers settles what it can; the rest is still due.
+        let Some(revocation) = fresh.next() else {
+            break;
+        };
+        match due {
+            Due::Request(id) => {
+                if let Some(request) = state.requests.get(id) {
+                    request_due(state, request, revocation, now, &mut events);
+                }
+            }
+            Due::Version(id, number) => {
+                if let Some(credential) = state.credentials.get(id) {
+                    if let Some(version) = credential.version(*number) {
+                        version_due(credential, version, revocation, now, &mut events);
+                    }
+                }
+            }
+        }
+    }
+    events
+}
+
+fn request_due(
+    state: &State,
+    request: &Arc<Request>,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+    events: &mut Vec<Event>,
+) {
+    match request.state {
+        RequestState::AwaitingApproval | RequestState::Held => {
+            events.push(Event::RequestExpired {
+                request: request.id,
+            });
+        }
+        RequestState::Issued => {
+            events.push(Event::RequestLapsed {
+                request: request.id,
+            });
+            let made = request
+                .issued
+                .and_then(|(id, number)| Some((state.credentials.get(&id)?, number)));
+            if let Some((credential, number)) = made {
+                if credential
+                    .version(number)
+                    .is_some_and(|version| version.state.accepted())
+                {
+                    events.push(withdrawal(
+                        credential,
+                        number,
+                        revocation,
+                        "nobody claimed it",
+                        now,
+                    ));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn version_due(
+    credential: &Arc<Credential>,
+    version: &Version,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+    events: &mut Vec<Event>,
+) {
+    if !version.state.accepted() {
+        return;
+    }
+    if version.expires_at.is_some_and(|end| end <= now) {
+        // The issuer ends what it made by itself; there is nothing to withdraw.
+        events.push(Event::VersionExpired {
+            credential: credential.id,
+            version: version.number,
+        });
+    } else if version.state == VersionState::Retiring {
+        events.push(Event::VersionRetired {
+            credential: credential.id,
+            version: version.number,
+        });
+        if !version.locator.is_empty() {
+            events.push(withdrawal(
+                credential,
+                version.number,
+                revocation,
+                "its overlap ended",
+                now,
+            ));
+        }
+    }
+}
+
+fn withdrawal(
+    credential: &Arc<Credential>,
+    number: u32,
+    id: RevocationId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Event {
+    let at_issuer = credential
+        .version(number)
+        .is_some_and(|version| !version.locator.is_empty());
+    Event::RevocationEffective {
+        revocation: Box::new(Revocation {
+            id,
+            credential: credential.id,
+            versions: vec![number],
+            whole: false,
+            reason: reason.to_owned(),
+            by: "broker".to_owned(),
+            effective_at: now,
+            enforcement: people::enforcement(at_issuer),
+            sequence: 0,
+        }),
+    }
+}

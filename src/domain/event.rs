@@ -1,0 +1,363 @@
+//! What has happened. An event once written always applies; its words and fields are part of the log's format.
+
+use super::{
+    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
+    Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
+    Version, command::ActorStamp, request::Ending,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// An event as it stands in the log: one leaf.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Version of this format; 1.
+    pub v: u32,
+    /// The log's origin.
+    pub origin: String,
+    /// Index of the leaf, from 0. What the API calls a sequence is the number of leaves up to and with this one.
+    pub seq: u64,
+    /// When, milliseconds of UTC; never before its predecessor.
+    pub ts: DateTime<Utc>,
+    /// The identifier of the object that it is about.
+    pub subject: String,
+    /// Who did it, and how they were signed in.
+    pub actor: ActorStamp,
+    /// The command that caused it.
+    pub request: Cause,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// SHA-256 of the subject's JCS bytes after the event; none where the subject is not an object of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Digest>,
+}
+
+impl Recorded {
+    /// The sequence that the API speaks of: how long the log is with this event.
+    pub const fn sequence(&self) -> u64 {
+        self.seq + 1
+    }
+}
+
+/// One credential's use in one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageEntry {
+    /// Which credential.
+    pub credential: CredentialId,
+    /// How often it was accepted.
+    pub accepted: u64,
+    /// How often it was refused.
+    pub refused: u64,
+    /// When it was last accepted.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// A client came.
+    #[serde(rename = "client.onboarded")]
+    ClientOnboarded { client: Box<Client> },
+    /// A client was taken out of service.
+    #[serde(rename = "client.offboarded")]
+    ClientOffboarded { client: ClientId, reason: String },
+
+    /// An operator got an account.
+    #[serde(rename = "operator.enrolled")]
+    OperatorEnrolled { operator: Box<Operator> },
+    /// A sign-in token was minted.
+    #[serde(rename = "operator.token_issued")]
+    TokenIssued { operator: OperatorId, token: Token },
+    /// A sign-in token was withdrawn.
+    #[serde(rename = "operator.token_revoked")]
+    TokenRevoked {
+        operator: OperatorId,
+        token: TokenId,
+    },
+    /// Roles and groups were set.
+    #[serde(rename = "operator.granted")]
+    OperatorGranted {
+        operator: OperatorId,
+        roles: BTreeMap<Environment, BTreeSet<Role>>,
+        groups: BTreeSet<String>,
+    },
+    /// An account was closed.
+    #[serde(rename = "operator.offboarded")]
+    OperatorOffboarded {
+        operator: OperatorId,
+        reason: String,
+    },
+
+    /// Somebody asked.
+    #[serde(rename = "request.submitted")]
+    RequestSubmitted { request: Box<Request> },
+    /// The requester is known and may ask.
+    #[serde(rename = "request.identified")]
+    RequestIdentified {
+        request: RequestId,
+        roles: BTreeSet<Role>,
+        groups: BTreeSet<String>,
+    },
+    /// Policy has spoken.
+    #[serde(rename = "request.evaluated")]
+    RequestEvaluated {
+        request: RequestId,
+        evaluation: Box<Evaluation>,
+    },
+    /// People must decide.
+    #[serde(rename = "request.awaiting_approval")]
+    RequestAwaitingApproval {
+        request: RequestId,
+        deadline: DateTime<Utc>,
+    },
+    /// One person approved.
+    #[serde(rename = "approval.given")]
+    ApprovalGiven {
+        request: RequestId,
+        approval: Box<Approval>,
+    },
+    /// Enough people approved, or policy needed none.
+    #[serde(rename = "request.approved")]
+    RequestApproved { request: RequestId, by: String },
+    /// Policy or a person said no.
+    #[serde(rename = "request.denied")]
+    RequestDenied { request: RequestId, ending: Ending },
+    /// Nobody decided in time.
+    #[serde(rename = "request.expired")]
+    RequestExpired { request: RequestId },
+    /// The requester took it back.
+    #[serde(rename = "request.withdrawn")]
+    RequestWithdrawn { request: RequestId, ending: Ending },
+
+    /// Issuance was begun: logged before the issuer makes the secret.
+    #[serde(rename = "issuance.started")]
+    IssuanceStarted {
+        request: RequestId,
+        attempt: u32,
+        locator: BTreeMap<String, String>,
+    },
+    /// An attempt failed; it is tried again unless this was the last.
+    #[serde(rename = "issuance.failed")]
+    IssuanceFailed {
+        request: RequestId,
+        attempt: u32,
+        reason: String,
+        last: bool,
+    },
+    /// A person wants a failed issuance tried again.
+    #[serde(rename = "request.retried")]
+    RequestRetried { request: RequestId },
+    /// A version was made. Carries the credential when this is its first.
+    #[serde(rename = "version.minted")]
+    VersionMinted {
+        request: RequestId,
+        credential: CredentialId,
+        version: Box<Version>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first: Option<Box<Credential>>,
+        claim_until: DateTime<Utc>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    /// The secret was taken, once; its version is in use from here on.
+    #[serde(rename = "request.claimed")]
+    RequestClaimed { request: RequestId, by: OperatorId },
+    /// Nobody came for the secret.
+    #[serde(rename = "request.lapsed")]
+    RequestLapsed { request: RequestId },
+
+    /// A credential that something else issued came under management.
+    #[serde(rename = "credential.adopted")]
+    CredentialAdopted { credential: Box<Credential> },
+    /// A version went into use.
+    #[serde(rename = "version.promoted")]
+    VersionPromoted {
+        credential: CredentialId,
+        version: u32,
+    },
+    /// An older version is accepted only until its end.
+    #[serde(rename = "version.retiring")]
+    VersionRetiring {
+        credential: CredentialId,
+        version: u32,
+        until: DateTime<Utc>,
+    },
+    /// An overlap ended.
+    #[serde(rename = "version.retired")]
+    VersionRetired {
+        credential: CredentialId,
+        version: u32,
+    },
+    /// A lifetime ended.
+    #[serde(rename = "version.expired")]
+    VersionExpired {
+        credential: CredentialId,
+        version: u32,
+    },
+    /// Another team answers for it.
+    #[serde(rename = "credential.owner_changed")]
+    OwnerChanged {
+        credential: CredentialId,
+        owner: String,
+        reason: String,
+    },
+    /// All versions are refused, reversibly.
+    #[serde(rename = "credential.quarantined")]
+    CredentialQuarantined {
+        credential: CredentialId,
+        reason: String,
+    },
+    /// Accepted again.
+    #[serde(rename = "credential.released")]
+    CredentialReleased {
+        credential: CredentialId,
+        reason: String,
+    },
+    /// Refused from here on.
+    #[serde(rename = "revocation.effective")]
+    RevocationEffective { revocation: Box<Revocation> },
+    /// The issuer has withdrawn it too.
+    #[serde(rename = "revocation.enforced")]
+    RevocationEnforced {
+        revocation: RevocationId,
+        proven: bool,
+    },
+    /// The issuer could not withdraw it; it is tried again.
+    #[serde(rename = "revocation.failed")]
+    RevocationFailed {
+        revocation: RevocationId,
+        attempt: u32,
+        reason: String,
+    },
+
+    /// An hour's use, rolled up.
+    #[serde(rename = "usage.rolled_up")]
+    UsageRolledUp {
+        hour: DateTime<Utc>,
+        entries: Vec<UsageEntry>,
+    },
+    /// Something was found at an issuer that nothing here explains, and was removed.
+    #[serde(rename = "reconciliation.removed")]
+    LeftoverRemoved { issuer: String, what: String },
+}
+
+impl Event {
+    /// The stable name of the event's type, as in the log.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ClientOnboarded { .. } => "client.onboarded",
+            Self::ClientOffboarded { .. } => "client.offboarded",
+            Self::OperatorEnrolled { .. } => "operator.enrolled",
+            Self::TokenIssued { .. } => "operator.token_issued",
+            Self::TokenRevoked { .. } => "operator.token_revoked",
+            Self::OperatorGranted { .. } => "operator.granted",
+            Self::OperatorOffboarded { .. } => "operator.offboarded",
+            Self::RequestSubmitted { .. } => "request.submitted",
+            Self::RequestIdentified { .. } => "request.identified",
+            Self::RequestEvaluated { .. } => "request.evaluated",
+            Self::RequestAwaitingApproval { .. } => "request.awaiting_approval",
+            Self::ApprovalGiven { .. } => "approval.given",
+            Self::RequestApproved { .. } => "request.approved",
+            Self::RequestDenied { .. } => "request.denied",
+            Self::RequestExpired { .. } => "request.expired",
+            Self::RequestWithdrawn { .. } => "request.withdrawn",
+            Self::IssuanceStarted { .. } => "issuance.started",
+            Self::IssuanceFailed { .. } => "issuance.failed",
+            Self::RequestRetried { .. } => "request.retried",
+            Self::VersionMinted { .. } => "version.minted",
+            Self::RequestClaimed { .. } => "request.claimed",
+            Self::RequestLapsed { .. } => "request.lapsed",
+            Self::CredentialAdopted { .. } => "credential.adopted",
+            Self::VersionPromoted { .. } => "version.promoted",
+            Self::VersionRetiring { .. } => "version.retiring",
+            Self::VersionRetired { .. } => "version.retired",
+            Self::VersionExpired { .. } => "version.expired",
+            Self::OwnerChanged { .. } => "credential.owner_changed",
+            Self::CredentialQuarantined { .. } => "credential.quarantined",
+            Self::CredentialReleased { .. } => "credential.released",
+            Self::RevocationEffective { .. } => "revocation.effective",
+            Self::RevocationEnforced { .. } => "revocation.enforced",
+            Self::RevocationFailed { .. } => "revocation.failed",
+            Self::UsageRolledUp { .. } => "usage.rolled_up",
+            Self::LeftoverRemoved { .. } => "reconciliation.removed",
+        }
+    }
+
+    /// The object that the event is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::ClientOnboarded { client } => Subject::Client(client.id),
+            Self::ClientOffboarded { client, .. } => Subject::Client(*client),
+            Self::OperatorEnrolled { operator } => Subject::Operator(operator.id),
+            Self::TokenIssued { operator, .. }
+            | Self::TokenRevoked { operator, .. }
+            | Self::OperatorGranted { operator, .. }
+            | Self::OperatorOffboarded { operator, .. } => Subject::Operator(*operator),
+            Self::RequestSubmitted { request } => Subject::Request(request.id),
+            Self::RequestIdentified { request, .. }
+            | Self::RequestEvaluated { request, .. }
+            | Self::RequestAwaitingApproval { request, .. }
+            | Self::ApprovalGiven { request, .. }
+            | Self::RequestApproved { request, .. }
+            | Self::RequestDenied { request, .. }
+            | Self::RequestExpired { request }
+            | Self::RequestWithdrawn { request, .. }
+            | Self::IssuanceStarted { request, .. }
+            | Self::IssuanceFailed { request, .. }
+            | Self::RequestRetried { request }
+            | Self::RequestClaimed { request, .. }
+            | Self::RequestLapsed { request } => Subject::Request(*request),
+            Self::VersionMinted { credential, .. }
+            | Self::VersionPromoted { credential, .. }
+            | Self::VersionRetiring { credential, .. }
+            | Self::VersionRetired { credential, .. }
+            | Self::VersionExpired { credential, .. }
+            | Self::OwnerChanged { credential, .. }
+            | Self::CredentialQuarantined { credential, .. }
+            | Self::CredentialReleased { credential, .. } => Subject::Credential(*credential),
+            Self::CredentialAdopted { credential } => Subject::Credential(credential.id),
+            Self::RevocationEffective { revocation } => Subject::Revocation(revocation.id),
+            Self::RevocationEnforced { revocation, .. }
+            | Self::RevocationFailed { revocation, .. } => Subject::Revocation(*revocation),
+            Self::UsageRolledUp { .. } | Self::LeftoverRemoved { .. } => Subject::Broker,
+        }
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A client.
+    Client(ClientId),
+    /// An operator.
+    Operator(OperatorId),
+    /// A request.
+    Request(RequestId),
+    /// A credential.
+    Credential(CredentialId),
+    /// A revocation.
+    Revocation(RevocationId),
+    /// The broker itself.
+    Broker,
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client(id) => id.fmt(f),
+            Self::Operator(id) => id.fmt(f),
+            Self::Request(id) => id.fmt(f),
+            Self::Credential(id) => id.fmt(f),
+            Self::Revocation(id) => id.fmt(f),
+            Self::Broker => f.write_str("broker"),
+        }
+    }
+}

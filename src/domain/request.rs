@@ -1,0 +1,237 @@
+//! Issuance requests: who wants what, for whom, and why; and what became of it.
+
+use super::{
+    Approval, ClientId, CredentialId, Digest, Environment, Kind, OperatorId, Quorum, RequestId,
+    Tier, words::words,
+};
+use crate::domain::event::is_zero;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+words! {
+    /// Where a request is.
+    RequestState, "request state" {
+        /// Received.
+        Submitted => "submitted",
+        /// Its requester is known.
+        Identified => "identified",
+        /// Policy has spoken.
+        Evaluated => "evaluated",
+        /// Waiting for people.
+        AwaitingApproval => "awaiting_approval",
+        /// Stopped by a finding or by policy until somebody looks.
+        Held => "held",
+        /// May be issued.
+        Approved => "approved",
+        /// Being made.
+        Issuing => "issuing",
+        /// Made, and waiting for its claim.
+        Issued => "issued",
+        /// The secret was taken.
+        Claimed => "claimed",
+        /// The secret was written where it belongs.
+        Delivered => "delivered",
+        /// Nobody came for the secret; the version is revoked.
+        Lapsed => "lapsed",
+        /// Policy or a person said no.
+        Denied => "denied",
+        /// Nobody decided in time.
+        Expired => "expired",
+        /// Taken back by the requester.
+        Withdrawn => "withdrawn",
+        /// Could not be made; a person can retry.
+        Failed => "failed",
+    }
+}
+
+impl RequestState {
+    /// Whether nothing further can happen to it by itself or by approval.
+    pub const fn ended(self) -> bool {
+        matches!(
+            self,
+            Self::Claimed
+                | Self::Delivered
+                | Self::Lapsed
+                | Self::Denied
+                | Self::Expired
+                | Self::Withdrawn
+        )
+    }
+}
+
+/// Everything that is done if the request is approved, and nothing else: what an approval's digest covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The credential's stable name.
+    #[schema(example = "payments/checkout-db")]
+    pub credential: String,
+    /// Where it is used.
+    pub environment: Environment,
+    /// What is made.
+    pub kind: Kind,
+    /// Which issuer makes it, by configured name.
+    pub issuer: String,
+    /// What the issuer is asked for: a vault path for `vault_lease`, empty for `api_key`.
+    pub role: String,
+    /// For whom.
+    #[schema(value_type = String)]
+    pub client: ClientId,
+    /// Whom it may be shown to.
+    pub audience: String,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// For how long, in seconds.
+    pub ttl_s: u64,
+}
+
+/// One term of a risk score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RiskFactor {
+    /// A stable word, such as `production`.
+    pub id: String,
+    /// What it adds to the score; may be negative.
+    pub points: i32,
+    /// Why.
+    pub reason: String,
+}
+
+/// How much harm could come of it: a sum whose terms are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    /// 0 to 100: the sum of the factors, cut to that range.
+    pub score: u8,
+    /// The tier that the score falls in.
+    pub tier: Tier,
+    /// The terms.
+    pub factors: Vec<RiskFactor>,
+}
+
+/// What one rule of the policy said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleResult {
+    /// The rule's name.
+    pub id: String,
+    /// `ok`, `warn` or `deny`.
+    pub effect: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What policy made of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// `allow`, `deny` or `needs`.
+    pub outcome: Outcome,
+    /// Who must approve, when the outcome is `needs`.
+    pub quorum: Option<Quorum>,
+    /// The longest life that policy grants, in seconds.
+    pub max_ttl_s: u64,
+    /// For how long the request may wait for a decision, in seconds.
+    pub approval_ttl_s: u64,
+    /// The score and its terms.
+    pub risk: Risk,
+    /// What each rule said, failures first.
+    pub rules: Vec<RuleResult>,
+    /// The policy's own version.
+    pub policy_version: String,
+    /// SHA-256 of the policy's text.
+    #[schema(value_type = String)]
+    pub policy_digest: Digest,
+}
+
+words! {
+    /// What policy decided.
+    Outcome, "outcome" {
+        /// Issue at once.
+        Allow => "allow",
+        /// Never.
+        Deny => "deny",
+        /// When enough people approve.
+        Needs => "needs",
+    }
+}
+
+/// One issuance request and all that became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Which request.
+    pub id: RequestId,
+    /// Who asked.
+    pub requester: OperatorId,
+    /// Their handle at the time.
+    pub requester_name: String,
+    /// What is asked for.
+    pub plan: Plan,
+    /// SHA-256 of the plan's JCS bytes: what approvals are bound to.
+    pub digest: Digest,
+    /// Why; free text, unchecked.
+    pub reason: String,
+    /// The team that will answer for the credential.
+    pub owner: String,
+    /// Regulatory tags.
+    pub tags: Vec<String>,
+    /// Where it is.
+    pub state: RequestState,
+    /// When it was received.
+    pub submitted_at: DateTime<Utc>,
+    /// What policy said.
+    pub evaluation: Option<Evaluation>,
+    /// Until when people can decide, or, once issued, until when the secret can be claimed.
+    pub deadline: Option<DateTime<Utc>>,
+    /// Approvals so far, oldest first.
+    pub approvals: Vec<Approval>,
+    /// Who ended it and why, for a denial or withdrawal.
+    pub ended_by: Option<Ending>,
+    /// How often issuance was begun.
+    pub attempts: u32,
+    /// Where the issuer knows the attempt under way: logged before the secret is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attempt_locator: BTreeMap<String, String>,
+    /// Why the last attempt failed.
+    pub failure: Option<String>,
+    /// The credential and version that were made.
+    pub issued: Option<(CredentialId, u32)>,
+    /// Sequence of the last change.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+    /// Sequences of its latest events, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trail: Vec<u64>,
+}
+
+/// Who ended a request, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// Their handle, or `policy`.
+    pub by: String,
+    /// Why; free text.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Request {
+    /// The quorum that policy asked for, if it asked for people.
+    pub fn quorum(&self) -> Option<&Quorum> {
+        self.evaluation
+            .as_ref()
+            .and_then(|evaluation| evaluation.quorum.as_ref())
+    }
+
+    /// The life that is granted, in seconds: what was asked, within what policy allows.
+    pub fn granted_ttl_s(&self) -> u64 {
+        self.evaluation
+            .as_ref()
+            .map_or(self.plan.ttl_s, |evaluation| {
+                self.plan.ttl_s.min(evaluation.max_ttl_s)
+            })
+    }
+}

@@ -1,0 +1,287 @@
+//! Issuance requests: asking, deciding and claiming.
+
+use super::{
+    ApprovalId, ClientId, CredentialId, Digest, Environment, EventRecord, Kind, OperatorId,
+    Outcome, Plan, Quorum, RequestId, RequestState, Risk, RuleResult, ScopeHolder, Tier,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Asking for a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRequest {
+    /// The credential's stable name: `a-z 0-9 . _ / -`.
+    #[schema(example = "payments/checkout-db", max_length = 128)]
+    pub credential: String,
+    /// Where it is used.
+    pub environment: Environment,
+    /// `api_key` or `vault_lease`.
+    pub kind: Kind,
+    /// The configured issuer; the only one of the kind if left out.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// For `vault_lease`: the path that is read, such as `database/creds/payments-ro`.
+    #[serde(default)]
+    pub role: String,
+    /// For whom.
+    #[schema(value_type = String)]
+    pub client: ClientId,
+    /// Whom it may be shown to.
+    #[schema(example = "https://payments.example", max_length = 128)]
+    pub audience: String,
+    /// What it allows.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// For how long, in seconds.
+    #[schema(minimum = 60, maximum = 63_072_000)]
+    pub ttl_s: u64,
+    /// Why.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub reason: String,
+    /// The team that will answer for it; the client's owner if left out.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Regulatory tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Say what would happen, change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a command came to. A repetition with the same idempotency key gets the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Receipt {
+    /// What the command was about, by identifier.
+    pub subject: String,
+    /// The sequence of its last event: wait for it on the stream to see your own write.
+    pub sequence: u64,
+    /// The state that the subject was in then.
+    pub state: String,
+    /// Nothing was changed: this is what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What the queue shows of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RequestRow {
+    /// Which request.
+    #[schema(value_type = String, example = "req_01jd9x2m3v5qk7w8y6z4t0r1bc")]
+    pub id: RequestId,
+    /// Who asked.
+    pub requester: String,
+    /// The credential's name.
+    pub credential: String,
+    /// Where it is used.
+    pub environment: Environment,
+    /// What is made.
+    pub kind: Kind,
+    /// What the issuer is asked for, or the scopes, in one line.
+    pub wants: String,
+    /// For whom, by name.
+    pub client: String,
+    /// For how long, in seconds: what was asked, within what policy grants.
+    pub ttl_s: u64,
+    /// Where it is.
+    pub state: RequestState,
+    /// 0 to 100.
+    pub risk: u8,
+    /// The tier of the risk.
+    pub tier: Tier,
+    /// Approvals so far.
+    pub approvals: u32,
+    /// Approvals needed; 0 when policy needs none.
+    pub needed: u32,
+    /// When it was received.
+    pub submitted_at: DateTime<Utc>,
+    /// Until when it can be decided or claimed.
+    pub deadline: Option<DateTime<Utc>>,
+    /// Sequence of the last change, and the resource's `ETag`.
+    pub sequence: u64,
+}
+
+/// Whether the caller may do something, and the rule that says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Verdict {
+    /// Whether.
+    pub allowed: bool,
+    /// The rule, as a stable word; empty when allowed.
+    pub rule: String,
+    /// What it says, and who could do it instead.
+    pub detail: String,
+}
+
+/// One person's approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ApprovalView {
+    /// Which approval.
+    #[schema(value_type = String)]
+    pub id: ApprovalId,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+    /// How it is shown that it was them: `token` or `ssh_signature`.
+    pub proof: String,
+}
+
+/// One scope of the plan against what the client holds already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScopeChange {
+    /// The scope, or the issuer's role.
+    pub scope: String,
+    /// The client holds it by a living credential already.
+    pub held: bool,
+    /// It has a wildcard.
+    pub wildcard: bool,
+    /// How many living credentials in the environment have a scope that it covers.
+    pub covers: u64,
+}
+
+/// What the requester asked for before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RequesterHistory {
+    /// Over how many days.
+    pub days: u32,
+    /// Requests in that time, this one not counted.
+    pub asked: u64,
+    /// Of these, issued.
+    pub issued: u64,
+    /// Of these, denied.
+    pub denied: u64,
+    /// Of these, expired or lapsed.
+    pub lapsed: u64,
+    /// In the hour before this one.
+    pub last_hour: u64,
+    /// Whether the same role or scopes were asked for before.
+    pub same_before: u64,
+}
+
+/// Everything that an approver needs on one screen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RequestDetail {
+    /// What the queue shows.
+    pub row: RequestRow,
+    /// The requester.
+    #[schema(value_type = String)]
+    pub requester_id: OperatorId,
+    /// Whether the requester is a robot.
+    pub requester_robot: bool,
+    /// Groups of the requester.
+    pub requester_groups: Vec<String>,
+    /// Exactly what is done if approved; the digest is over its JCS (RFC 8785) bytes.
+    pub plan: Plan,
+    /// What a decision is bound to.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// The requester's words, unchecked.
+    pub reason: String,
+    /// The team that will answer for it.
+    pub owner: String,
+    /// Regulatory tags.
+    pub tags: Vec<String>,
+    /// What policy decided.
+    pub outcome: Option<Outcome>,
+    /// Who must approve.
+    pub quorum: Option<Quorum>,
+    /// The longest life that policy grants, in seconds.
+    pub max_ttl_s: u64,
+    /// The score and its terms.
+    pub risk: Option<Risk>,
+    /// What each rule said, failures first.
+    pub rules: Vec<RuleResult>,
+    /// Version and digest of the policy that spoke.
+    pub policy: String,
+    /// Approvals so far.
+    pub approvals: Vec<ApprovalView>,
+    /// Who ended it, for a denial or withdrawal.
+    pub ended_by: Option<String>,
+    /// And why.
+    pub end_reason: Option<String>,
+    /// Why issuing failed last, if it did.
+    pub failure: Option<String>,
+    /// How often issuing was begun.
+    pub attempts: u32,
+    /// The credential that was made.
+    #[schema(value_type = Option<String>)]
+    pub credential_id: Option<CredentialId>,
+    /// Whether the caller may decide it.
+    pub may_decide: Verdict,
+    /// People who could decide it, by handle; at most 16.
+    pub deciders: Vec<String>,
+    /// Each scope against what the client holds.
+    pub changes: Vec<ScopeChange>,
+    /// Others who hold the same, at most 8.
+    pub holders: Vec<ScopeHolder>,
+    /// How many others hold the same.
+    pub holders_total: u64,
+    /// The requester's past.
+    pub history: RequesterHistory,
+    /// Its latest events, newest first.
+    pub trail: Vec<EventRecord>,
+}
+
+/// Approving. `digest` is of the plan that the approver saw; send `If-Match` with the sequence that they saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// What was seen.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// Why; may be empty.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub reason: String,
+}
+
+/// Denying.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// What was seen.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// Why.
+    #[schema(max_length = 2000)]
+    pub reason: String,
+}
+
+/// The secret, once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Claimed {
+    /// The request.
+    #[schema(value_type = String)]
+    pub request: RequestId,
+    /// The credential.
+    #[schema(value_type = String)]
+    pub credential: CredentialId,
+    /// Its version.
+    pub version: u32,
+    /// `token` for an `api_key`; `username` and `password` for a database login. Empty on a repetition: the
+    /// secret was delivered already.
+    pub secret: BTreeMap<String, String>,
+    /// Set on a repetition of a claim by the same idempotency key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret_already_delivered: bool,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The sequence of the claim.
+    pub sequence: u64,
+}
+
+impl std::fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claimed")
+            .field("request", &self.request)
+            .field("credential", &self.credential)
+            .field("version", &self.version)
+            .field("secret", &"[REDACTED]")
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Health, readiness and token introspection.
+
+use super::Environment;
+use serde::{Deserialize, Serialize};
+
+/// The process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    /// This build's version.
+    pub version: String,
+}
+
+/// Whether an issuer can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IssuerHealth {
+    /// The issuer, by configured name.
+    pub issuer: String,
+    /// Whether it answers.
+    pub ready: bool,
+    /// What it said, or why it cannot be reached; empty when ready.
+    pub detail: String,
+}
+
+/// Whether everything that is needed is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Readiness {
+    /// `ready`, `degraded` (an issuer is away; requests for it wait) or `down` (nothing can be written).
+    pub status: String,
+    /// What is wrong with the store; empty when it is reachable.
+    pub store: String,
+    /// The log's head.
+    pub sequence: u64,
+    /// The issuers.
+    pub issuers: Vec<IssuerHealth>,
+}
+
+/// The caller asks about a token (RFC 7662; as JSON or as a form).
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+pub struct IntrospectionRequest {
+    /// The token.
+    #[schema(max_length = 512)]
+    pub token: String,
+    /// Ignored: there is one kind of token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type_hint: Option<String>,
+}
+
+impl std::fmt::Debug for IntrospectionRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IntrospectionRequest { token: [REDACTED] }")
+    }
+}
+
+/// What is to be known of a token (RFC 7662). Whatever is not active says nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Introspection {
+    /// Whether it is accepted.
+    pub active: bool,
+    /// Space-separated scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The client, by identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The credential, by identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// Whom it may be shown to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+    /// The broker's origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// When it ends, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+    /// When it was made, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// `Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// Where it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
+}

@@ -522,3 +522,61 @@ async fn what_a_killed_broker_had_asked_for_is_removed() {
     .await;
     assert_eq!(removed, 30, "each attempt is found by its child token");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preparation_that_waited_too_long_is_to_be_made_anew() {
+    let servers = Servers::shared().await;
+    let issuer = issuer(&servers).await;
+    let order = order("app-ro", 1);
+    let prepared = issuer.prepare(&order).await.unwrap();
+    let accessor = prepared.locator[locator::TOKEN_ACCESSOR].clone();
+    wait_until(
+        Duration::from_secs(30),
+        "the child token ends",
+        async || (!token_exists(&servers, &accessor).await).then_some(()),
+    )
+    .await;
+    let error = issuer.mint(&order, prepared).await.unwrap_err();
+    assert!(
+        matches!(&error, IssueError::Unavailable { reason, .. } if reason.contains("ended before it was used")),
+        "{error}"
+    );
+    // A policy that lacks the right is another matter.
+    servers
+        .bao
+        .root(
+            "PUT",
+            "sys/policies/acl/nothing",
+            json!({"policy": "path \"x\" { capabilities = [] }"}),
+        )
+        .await;
+    servers
+        .bao
+        .root(
+            "POST",
+            "auth/token/roles/nothing",
+            json!({"allowed_policies": "nothing", "orphan": true}),
+        )
+        .await;
+    let powerless = issuer_with(
+        &servers,
+        &format!(
+            "policies = [\"nothing\"]\ntoken_role = \"nothing\"\ntoken_file = {:?}",
+            root_token_file(&servers)
+        ),
+    )
+    .await;
+    let error = mint(&powerless, &self::order("app-ro", 60))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, IssueError::Refused { reason, .. } if reason.contains("nothing do not allow")),
+        "{error}"
+    );
+}
+
+fn root_token_file(servers: &Servers) -> std::path::PathBuf {
+    let path = servers.bao.folder().join("root-token");
+    std::fs::write(&path, servers.bao.root_token()).unwrap();
+    path
+}

@@ -5,7 +5,7 @@ mod digest;
 mod seal;
 mod token;
 
-pub use digest::{Digest, DigestParseError, digest_of};
+pub use digest::{Digest, digest_of, digest_of_bytes};
 pub use seal::{SealError, SealKey};
 pub use token::{Malformed, Token, mint_token, parse_token};
 

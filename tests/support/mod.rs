@@ -16,6 +16,7 @@ pub mod process;
 pub use openbao::OpenBao;
 pub use postgres::{Postgres, psql};
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -56,13 +57,19 @@ pub fn block_until<T>(within: Duration, what: &str, mut state: impl FnMut() -> O
     }
 }
 
-/// A port on loopback that was free a moment ago.
+/// A free port on loopback, below the range from which the system takes the ports of outgoing connections, so that
+/// nobody else gets it before the server does; never the same twice in a process.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound listener has an address")
-        .port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id().wrapping_mul(64);
+    for _ in 0..2_000 {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 12_000 + u16::try_from(start.wrapping_add(step) % 20_000).expect("below 20000");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port on loopback");
 }
 
 /// PostgreSQL, and OpenBao with database roles on it.

@@ -131,15 +131,7 @@ impl Inner {
                 });
             }
             Err(error) if error.status() == Some(403) => {
-                return Err(IssueError::Refused {
-                    system: OPENBAO,
-                    reason: format!(
-                        "the policies {} do not allow to read {} ({})",
-                        self.config.policies.join(", "),
-                        order.role,
-                        error.text()
-                    ),
-                });
+                return Err(self.why_denied(order, accessor, &error).await);
             }
             Err(error) => return Err(judge::minting(&error)),
         };
@@ -200,6 +192,35 @@ impl Inner {
             },
             login.username,
         ))
+    }
+
+    /// A child token that has ended gets the same answer as one whose policy lacks the right.
+    async fn why_denied(&self, order: &MintOrder, accessor: &str, error: &CallError) -> IssueError {
+        let path = "auth/token/lookup-accessor";
+        let body = json!({"accessor": accessor});
+        let child: Result<Option<Envelope<Value>>, _> = self
+            .api
+            .call(
+                As::Broker,
+                &order.request_id,
+                Method::POST,
+                path,
+                Some(&body),
+            )
+            .await;
+        if child.is_err_and(|gone| gone.says("invalid accessor")) {
+            let reason = "the attempt's token ended before it was used".to_owned();
+            return judge::unavailable(OPENBAO, reason, None);
+        }
+        IssueError::Refused {
+            system: OPENBAO,
+            reason: format!(
+                "the policies {} do not allow to read {} ({})",
+                self.config.policies.join(", "),
+                order.role,
+                error.text()
+            ),
+        }
     }
 
     /// A database role gives its default lifetime; a renewal counts from now and may also shorten. It sets the login's

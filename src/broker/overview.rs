@@ -25,12 +25,12 @@ const UNUSED: TimeDelta = TimeDelta::days(45);
 const NOBODY: &str = "nobody";
 /// Spans of time to expiry: word, end in seconds, filter.
 const SPANS: &[(&str, i64, &str)] = &[
-    ("<1h", 3_600, "expires<1h"),
-    ("<24h", 86_400, "expires>1h expires<24h"),
-    ("<7d", 7 * 86_400, "expires>24h expires<7d"),
-    ("<30d", 30 * 86_400, "expires>7d expires<30d"),
-    ("<90d", 90 * 86_400, "expires>30d expires<90d"),
-    (">90d", i64::MAX, "expires>90d"),
+    ("<1h", 3_600, "left>=0s left<1h !state:revoked"),
+    ("<24h", 86_400, "left>=1h left<24h !state:revoked"),
+    ("<7d", 7 * 86_400, "left>=24h left<7d !state:revoked"),
+    ("<30d", 30 * 86_400, "left>=7d left<30d !state:revoked"),
+    ("<90d", 90 * 86_400, "left>=30d left<90d !state:revoked"),
+    (">90d", i64::MAX, "left>=90d !state:revoked"),
 ];
 /// Ends of the spans of age of what waits for people, in seconds; the last is open.
 const AGES: [i64; 3] = [300, 900, 3_600];
@@ -169,7 +169,7 @@ impl Fleet {
         lifetimes.push(Bucket {
             label: "never".to_owned(),
             count: self.never,
-            filter: "expires:never".to_owned(),
+            filter: "never !state:revoked !state:expired".to_owned(),
         });
         let heat = Kind::ALL
             .iter()
@@ -400,6 +400,14 @@ mod tests {
             .iter()
             .map(|bucket| (bucket.label.as_str(), bucket.count))
             .collect();
+        for bucket in &seen.lifetimes {
+            let filter = crate::wire::filter::Filter::parse_for::<crate::wire::CredentialRow>(&bucket.filter);
+            let filter = filter.expect("the shown filter can be typed");
+            let views = Views { state: &world.state, usage: &usage, now: at(now) };
+            let listed = world.state.credentials.values().map(|held| views.credential_row(held));
+            let count = listed.filter(|row| filter.matches(row, at(now))).count() as u64;
+            assert_eq!(count, bucket.count, "{}", bucket.filter);
+        }
         assert_eq!(
             by_label,
             [("<1h", 1), ("<24h", 1), ("<7d", 1), ("<30d", 1), ("<90d", 1), (">90d", 1), ("never", 1)]

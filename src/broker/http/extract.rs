@@ -85,10 +85,15 @@ impl Reader {
 
     /// Whether the caller has this version of the resource already.
     pub fn has(&self, sequence: u64) -> bool {
+        self.has_tag(&etag(sequence))
+    }
+
+    /// The same for an entity tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
         self.if_none_match.as_deref().is_some_and(|sent| {
             sent.split(',')
-                .map(|tag| tag.trim().trim_start_matches("W/"))
-                .any(|tag| tag == "*" || tag == etag(sequence))
+                .map(|sent| sent.trim().trim_start_matches("W/"))
+                .any(|sent| sent == "*" || sent == tag)
         })
     }
 
@@ -207,13 +212,8 @@ impl<T> Call<T> {
     ) -> Result<Outcome, ApiError> {
         let name = command.name();
         let context = Context {
-            now: self.now,
-            actor: self.caller.actor(),
-            from: self.from.clone(),
-            request_id: self.id.request_id.clone(),
-            trace: self.id.trace.clone(),
             idempotency,
-            if_match: self.if_match,
+            ..self.context()
         };
         let result = app.engine().submit(command, context).await;
         match result {
@@ -227,6 +227,19 @@ impl<T> Call<T> {
                 explain_changes(app, &mut error).await;
                 Err(error)
             }
+        }
+    }
+
+    /// The call as the rules see it, without its idempotency key.
+    pub fn context(&self) -> Context {
+        Context {
+            now: self.now,
+            actor: self.caller.actor(),
+            from: self.from.clone(),
+            request_id: self.id.request_id.clone(),
+            trace: self.id.trace.clone(),
+            idempotency: None,
+            if_match: self.if_match,
         }
     }
 

@@ -9,6 +9,8 @@
 //! What a reactor has to do is folded from the log like everything else ([`crate::domain::State::to_issue`] and
 //! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree.
 
+/// Who is calling, and what they may read.
+pub mod auth;
 /// When an issuer is not asked for a while.
 pub mod breaker;
 /// The running broker: its state, its queue, its feed.
@@ -23,6 +25,8 @@ pub mod http;
 pub mod issuers;
 /// The listener.
 pub mod listen;
+/// The first screen's figures.
+pub mod overview;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -33,3 +37,5 @@ pub mod serve;
 pub mod usage;
 /// The one writer.
 mod writer;
+/// What the API shows.
+pub mod views;

@@ -6,10 +6,12 @@ use super::{
     feed::{Feed, Subscription, TooOld},
     issuers::Issuers,
     sealed::Sealed,
+    usage::Usage,
 };
 use crate::{
     domain::{
-        Actor, Cause, Command, Context, Digest, Evaluation, OperatorId, Plan, Recorded, Refusal, RequestId, State,
+        Actor, Cause, Command, Context, Digest, Evaluation, OperatorId, Plan, Recorded, Refusal,
+        RequestId, State,
         decide::{self, decide},
         event::Subject,
     },
@@ -21,6 +23,7 @@ use crate::{
     },
     policy::PolicyStore,
     secret::{SealKey, digest_of_bytes},
+    wire::Readiness,
 };
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
@@ -69,7 +72,10 @@ impl EngineError {
             Some(source) => format!("the store is not available: {error}: {source}"),
             None => format!("the store is not available: {error}"),
         };
-        Self::Unavailable { reason, retry_after_s: 5 }
+        Self::Unavailable {
+            reason,
+            retry_after_s: 5,
+        }
     }
 }
 
@@ -122,10 +128,12 @@ struct Inner {
     policy: PolicyStore,
     issuers: Issuers,
     sealed: Sealed,
+    usage: Usage,
     origin: String,
     verifier_key: String,
     /// What the store said when it last failed, and since when.
     trouble: RwLock<Option<(String, DateTime<Utc>)>>,
+    winding_down: CancellationToken,
     stopping: CancellationToken,
 }
 
@@ -135,7 +143,9 @@ pub struct Engine(Arc<Inner>);
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("origin", &self.0.origin).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("origin", &self.0.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -160,7 +170,10 @@ impl Engine {
         let verifier_key = key.verifier_key().to_string();
         let store = SqliteStore::open(path)
             .await
-            .map_err(|source| StartError::Store { path: shown.clone(), source })?;
+            .map_err(|source| StartError::Store {
+                path: shown.clone(),
+                source,
+            })?;
         let store = Arc::new(store);
         let mut state = State::default();
         let mut unreadable = None;
@@ -173,7 +186,10 @@ impl Engine {
             }
         })
         .await
-        .map_err(|source| StartError::Log { path: shown, source })?;
+        .map_err(|source| StartError::Log {
+            path: shown,
+            source,
+        })?;
         if let Some((index, source)) = unreadable {
             return Err(StartError::Leaf { index, source });
         }
@@ -186,9 +202,11 @@ impl Engine {
             policy,
             issuers,
             sealed: Sealed::new(store, seal_key),
+            usage: Usage::default(),
             origin,
             verifier_key,
             trouble: RwLock::new(None),
+            winding_down: CancellationToken::new(),
             stopping: CancellationToken::new(),
         });
         let writer = tokio::spawn(write(Arc::clone(&inner), queue));
@@ -221,17 +239,28 @@ impl Engine {
         side: Vec<SideWrite>,
     ) -> Result<Outcome, EngineError> {
         let (answer, answered) = oneshot::channel();
-        let stopped = || EngineError::Unavailable { reason: "the broker is stopping".into(), retry_after_s: 5 };
+        let stopped = || EngineError::Unavailable {
+            reason: "the broker is stopping".into(),
+            retry_after_s: 5,
+        };
         if self.0.stopping.is_cancelled() {
             return Err(stopped());
         }
-        self.0.jobs.try_send(Job { commands, context, side, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => EngineError::Unavailable {
-                reason: "too many commands are waiting".into(),
-                retry_after_s: 1,
-            },
-            mpsc::error::TrySendError::Closed(_) => stopped(),
-        })?;
+        self.0
+            .jobs
+            .try_send(Job {
+                commands,
+                context,
+                side,
+                answer,
+            })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => EngineError::Unavailable {
+                    reason: "too many commands are waiting".into(),
+                    retry_after_s: 1,
+                },
+                mpsc::error::TrySendError::Closed(_) => stopped(),
+            })?;
         answered.await.map_err(|_| stopped())?
     }
 
@@ -244,7 +273,15 @@ impl Engine {
         tags: &[String],
         now: DateTime<Utc>,
     ) -> Evaluation {
-        evaluate::evaluate(&self.0.policy, &self.state(), plan, requester, reason, tags, now)
+        evaluate::evaluate(
+            &self.0.policy,
+            &self.state(),
+            plan,
+            requester,
+            reason,
+            tags,
+            now,
+        )
     }
 
     /// Follows the log from the event after `after`.
@@ -259,14 +296,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer.
-    pub async fn events(&self, from_sequence: u64, limit: u32) -> Result<Vec<Recorded>, EngineError> {
+    pub async fn events(
+        &self,
+        from_sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, EngineError> {
         let from = from_sequence.saturating_sub(1);
         if from >= self.state().sequence {
             return Ok(Vec::new());
         }
         let leaves = self.0.log.leaves(from, limit).await.map_err(|error| {
             let reason = format!("the log cannot be read: {error}");
-            EngineError::Unavailable { reason, retry_after_s: 5 }
+            EngineError::Unavailable {
+                reason,
+                retry_after_s: 5,
+            }
         })?;
         leaves
             .iter()
@@ -288,13 +332,38 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer.
-    pub async fn reveal(&self, request: RequestId) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+    pub async fn reveal(
+        &self,
+        request: RequestId,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
         self.0.sealed.take(request).await
     }
 
     /// Secrets that wait for their claim.
     pub fn sealed(&self) -> &Sealed {
         &self.0.sealed
+    }
+
+    /// Use since the last roll-up.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// Whether everything that is needed is there.
+    pub fn health(&self) -> Readiness {
+        let issuers: Vec<_> = self.0.issuers.all().map(|issuer| issuer.health()).collect();
+        let store = self.trouble().map(|(said, _)| said).unwrap_or_default();
+        let status = match (store.is_empty(), issuers.iter().all(|issuer| issuer.ready)) {
+            (false, _) => "down",
+            (true, false) => "degraded",
+            (true, true) => "ready",
+        };
+        Readiness {
+            status: status.into(),
+            store,
+            sequence: self.state().sequence,
+            issuers,
+        }
     }
 
     /// The configured issuers.
@@ -315,6 +384,16 @@ impl Engine {
     /// What the store said when it last failed, and since when it has not been written to.
     pub fn trouble(&self) -> Option<(String, DateTime<Utc>)> {
         self.0.trouble.read().clone()
+    }
+
+    /// Cancelled when the reactors are to take up nothing new; what they have begun may still be recorded.
+    pub fn winding_down(&self) -> &CancellationToken {
+        &self.0.winding_down
+    }
+
+    /// Has the reactors take up nothing new.
+    pub fn wind_down(&self) {
+        self.0.winding_down.cancel();
     }
 
     /// Cancelled when the broker stops: streams and reactors end on it.
@@ -365,7 +444,12 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
     let mut next = State::clone(&inner.state.read());
     let mut decided = Decided::default();
     for job in jobs {
-        let Job { commands, context, side, answer } = job;
+        let Job {
+            commands,
+            context,
+            side,
+            answer,
+        } = job;
         match run(inner, &mut next, &mut decided, &commands, context) {
             // A repetition or a refusal says nothing that the batch could still take back.
             Ok(outcome) if outcome.replayed => drop(answer.send(Ok(outcome))),
@@ -376,9 +460,18 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
             Err(error) => drop(answer.send(Err(error))),
         }
     }
-    let Decided { recorded, leaves, side, answers } = decided;
+    let Decided {
+        recorded,
+        leaves,
+        side,
+        answers,
+    } = decided;
     let written = if leaves.is_empty() {
-        if side.is_empty() { Ok(()) } else { inner.sealed.keep_all(side).await }
+        if side.is_empty() {
+            Ok(())
+        } else {
+            inner.sealed.keep_all(side).await
+        }
     } else {
         append(inner, leaves, side).await
     };
@@ -394,7 +487,11 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
         }
         Err(error) => {
             tracing::error!(%error, "a batch could not be written");
-            let since = inner.trouble.read().as_ref().map_or_else(crate::clock::now, |(_, since)| *since);
+            let since = inner
+                .trouble
+                .read()
+                .as_ref()
+                .map_or_else(crate::clock::now, |(_, since)| *since);
             *inner.trouble.write() = Some((error.to_string(), since));
             for (answer, _) in answers {
                 let _gone = answer.send(Err(error.clone()));
@@ -413,7 +510,8 @@ fn run(
 ) -> Result<Outcome, EngineError> {
     // The log's time never runs backwards, whatever the clocks of those who ask do.
     context.now = context.now.max(next.time);
-    if let (Some((key, body)), Actor::Operator { id, .. }) = (&context.idempotency, &context.actor) {
+    if let (Some((key, body)), Actor::Operator { id, .. }) = (&context.idempotency, &context.actor)
+    {
         if let Some(answered) = next.answered(*id, key) {
             if answered.body != *body {
                 return Err(Refusal::KeyReused.into());
@@ -441,7 +539,12 @@ fn run(
             return Err(error);
         }
     }
-    Ok(Outcome { subject, sequence: next.sequence, state: next.word(subject), replayed: false })
+    Ok(Outcome {
+        subject,
+        sequence: next.sequence,
+        state: next.word(subject),
+        replayed: false,
+    })
 }
 
 fn record(
@@ -475,11 +578,16 @@ fn record(
         };
         next.apply(&recorded);
         recorded.state = next.object(recorded.event.subject()).map(|object| {
-            digest_of_bytes(&serde_json_canonicalizer::to_vec(&object).expect("plain data serialises"))
+            digest_of_bytes(
+                &serde_json_canonicalizer::to_vec(&object).expect("plain data serialises"),
+            )
         });
         let leaf = serde_json_canonicalizer::to_vec(&recorded).expect("plain data serialises");
         if leaf.len() > LEAF_MAX {
-            return Err(Refusal::Limit { detail: "the event would be larger than the log takes".into() }.into());
+            return Err(Refusal::Limit {
+                detail: "the event would be larger than the log takes".into(),
+            }
+            .into());
         }
         decided.leaves.push(leaf);
         decided.recorded.push(Arc::new(recorded));
@@ -488,8 +596,15 @@ fn record(
 }
 
 /// Appends, and settles it when the store could not say whether it did.
-async fn append(inner: &Inner, leaves: Vec<Vec<u8>>, side: Vec<SideWrite>) -> Result<(), EngineError> {
-    let unavailable = |reason: String| EngineError::Unavailable { reason, retry_after_s: 5 };
+async fn append(
+    inner: &Inner,
+    leaves: Vec<Vec<u8>>,
+    side: Vec<SideWrite>,
+) -> Result<(), EngineError> {
+    let unavailable = |reason: String| EngineError::Unavailable {
+        reason,
+        retry_after_s: 5,
+    };
     match inner.log.append(leaves, side).await {
         Ok(_) => Ok(()),
         Err(AppendError::Unknown(source)) => {
@@ -515,7 +630,10 @@ async fn append(inner: &Inner, leaves: Vec<Vec<u8>>, side: Vec<SideWrite>) -> Re
 /// Takes up an earlier batch that landed after all, though its callers could only be told that it was not known.
 async fn catch_up(inner: &Inner) -> Result<(), EngineError> {
     let mut landed = Vec::new();
-    let read = inner.log.reload(|_, leaf| landed.push(serde_json::from_slice::<Recorded>(leaf))).await;
+    let read = inner
+        .log
+        .reload(|_, leaf| landed.push(serde_json::from_slice::<Recorded>(leaf)))
+        .await;
     read.map_err(|error| EngineError::Unavailable {
         reason: format!("the store is not available: {error}"),
         retry_after_s: 5,
@@ -562,6 +680,10 @@ pub fn system_context(part: &'static str, now: DateTime<Utc>) -> Context {
 /// 128 fresh bits that sort by `now`: the material of every identifier.
 pub fn fresh_bits(now: DateTime<Utc>) -> u128 {
     let millis = now.timestamp_millis().max(0) as u64;
-    let time = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1_000, (millis % 1_000) as u32 * 1_000_000);
+    let time = uuid::Timestamp::from_unix(
+        uuid::NoContext,
+        millis / 1_000,
+        (millis % 1_000) as u32 * 1_000_000,
+    );
     uuid::Uuid::new_v7(time).as_u128()
 }

@@ -25,3 +25,5 @@ pub mod reactors;
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;
+/// Use, counted beside the log.
+pub mod usage;

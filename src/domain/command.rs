@@ -253,10 +253,11 @@ impl Command {
             | Self::Release { credential, .. }
             | Self::Revoke { credential, .. }
             | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
-            Self::RecordEnforced { revocation, .. } | Self::RecordEnforcementFailed { revocation, .. } => {
-                Subject::Revocation(*revocation)
+            Self::RecordEnforced { revocation, .. }
+            | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
+            Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => {
+                Subject::Broker
             }
-            Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => Subject::Broker,
         }
     }
 

@@ -33,6 +33,8 @@ const PIPELINE: usize = 1_024;
 pub struct Cast {
     /// The person at the console.
     pub approver: SecretMaterial,
+    /// Another person on call, who also approves.
+    pub colleague: SecretMaterial,
     /// Services that ask, with their client and team.
     pub services: Vec<Service>,
 }
@@ -95,7 +97,7 @@ pub async fn make(
         script: Vec::new(),
         living: Vec::new(),
     };
-    let approver = author.enrol();
+    let (approver, colleague) = author.enrol();
     play(engine, std::mem::take(&mut author.script)).await?;
     let by_request = credentials.min(BY_REQUEST) * 7 / 10;
     author.requests(engine, by_request);
@@ -108,7 +110,7 @@ pub async fn make(
     author.queue(engine);
     author.script.sort_by_key(|(at, _)| *at);
     play(engine, std::mem::take(&mut author.script)).await?;
-    Ok(Cast { approver, services: author.services })
+    Ok(Cast { approver, colleague, services: author.services })
 }
 
 /// Has the engine decide every line, in order, many of them in one commit.
@@ -163,9 +165,9 @@ impl Author<'_> {
         at + TimeDelta::milliseconds(self.variety.between(from * 1_000, to * 1_000) as i64)
     }
 
-    fn enrol(&mut self) -> SecretMaterial {
+    fn enrol(&mut self) -> (SecretMaterial, SecretMaterial) {
         let (start, ends) = (self.start, self.now + TimeDelta::days(30));
-        let mut approver = None;
+        let mut approvers = Vec::new();
         for person in &self.company.person.clone() {
             let token = mint_token("opr");
             let roles = everywhere(&person.roles);
@@ -173,8 +175,8 @@ impl Author<'_> {
             let operator = new_operator(&person.name, &person.display_name, start, roles, groups, &token, ends);
             self.people.insert(person.name.clone(), operator.id);
             self.act(start, self.admin, Command::EnrolOperator(Box::new(operator)));
-            if approver.is_none() && person.roles.contains(&Role::Approver) {
-                approver = Some(token);
+            if person.roles.contains(&Role::Approver) && person.roles.contains(&Role::Operator) {
+                approvers.push(token);
             }
         }
         for team in self.company.team.clone() {
@@ -188,7 +190,9 @@ impl Author<'_> {
                 }
             }
         }
-        approver.expect("the shipped company has an approver; a test reads it")
+        let mut approvers = approvers.into_iter();
+        let missing = "the shipped company has two people on call who approve; a test reads it";
+        (approvers.next().expect(missing), approvers.next().expect(missing))
     }
 
     fn service(&mut self, team: &Team, service: &str, environment: Environment) {

@@ -11,9 +11,9 @@ use super::error::CliError;
 use super::io::Io;
 use super::output::{List, Row, Style, write_json};
 use crate::client::login::{Login, LoginOptions};
-use crate::client::{Answer, Client, ClientError, ListQuery, Once, Outcome, TransportOptions};
+use crate::client::{Answer, Client, ListQuery, Once, Outcome, TransportOptions};
 use crate::config::{Config, Context, Target};
-use crate::wire::{ClientId, CredentialId, Fault, OperatorId, Page, Receipt};
+use crate::wire::{ClientId, CredentialId, OperatorId, Page, Receipt};
 
 /// Rows that a table shows unless it is told otherwise.
 const TABLE_ROWS: u64 = 100;
@@ -30,7 +30,17 @@ pub struct App<'a> {
     pub login: Option<Login>,
 }
 
-/// A question about an object of some kind, by identifier or name.
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+struct WouldSend<'a, B> {
+    dry_run: bool,
+    method: &'a str,
+    path: &'a str,
+    if_match: Option<u64>,
+    body: &'a B,
+}
+
+/// An object that was asked for by identifier or name.
 pub struct Found<I> {
     /// The identifier.
     pub id: I,
@@ -65,7 +75,9 @@ impl<'a> App<'a> {
     pub fn target(&self) -> Result<Target, CliError> {
         if let Some(url) = &self.global.url {
             let parsed = reqwest::Url::parse(url);
-            let name = parsed.ok().and_then(|url| url.host_str().map(str::to_owned));
+            let name = parsed
+                .ok()
+                .and_then(|url| url.host_str().map(str::to_owned));
             return Ok(Target {
                 name: name.unwrap_or_else(|| "broker".to_owned()),
                 context: Context {
@@ -260,22 +272,29 @@ impl<'a> App<'a> {
         body: &impl Serialize,
         once: &Once,
     ) -> Result<(), CliError> {
-        #[derive(Serialize)]
-        struct WouldSend<'a, B> {
-            dry_run: bool,
-            method: &'static str,
-            path: &'a str,
-            if_match: Option<u64>,
-            body: &'a B,
-        }
+        self.would_send_by("POST", path, body, once)
+    }
+
+    /// As [`App::would_send`], for another method.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn would_send_by(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &impl Serialize,
+        once: &Once,
+    ) -> Result<(), CliError> {
         let would = WouldSend {
             dry_run: true,
-            method: "POST",
+            method,
             path,
             if_match: once.seen,
             body,
         };
-        write_json(&mut *self.io.out, &would, self.global.output != Format::Ndjson)?;
+        let pretty = self.global.output != Format::Ndjson;
+        write_json(&mut *self.io.out, &would, pretty)?;
         self.io.out.write_all(b"\n")?;
         Ok(())
     }
@@ -288,7 +307,10 @@ impl<'a> App<'a> {
         let style = self.style();
         let text = |_: &Style| {
             let mut sheet = super::output::Sheet::default();
-            sheet.line(&format!("{done}: {} at sequence {}", receipt.state, receipt.sequence));
+            sheet.line(&format!(
+                "{done}: {} at sequence {}",
+                receipt.state, receipt.sequence
+            ));
             sheet.finish()
         };
         super::output::one(&mut *self.io.out, style, receipt, receipt, text)?;
@@ -310,7 +332,9 @@ impl<'a> App<'a> {
         }
         let page = client.credentials(&by_name(name)?).await;
         let page = page.map_err(CliError::call(format!("look for credential {name:?}")))?;
-        pick("credential", name, page.value.items, |row| (row.id, &row.name))
+        pick("credential", name, page.value.items, |row| {
+            (row.id, &row.name)
+        })
     }
 
     /// The client of this identifier or name.
@@ -342,7 +366,9 @@ impl<'a> App<'a> {
         }
         let page = client.operators(&by_name(name)?).await;
         let page = page.map_err(CliError::call(format!("look for operator {name:?}")))?;
-        pick("operator", name, page.value.items, |row| (row.id, &row.name))
+        pick("operator", name, page.value.items, |row| {
+            (row.id, &row.name)
+        })
     }
 }
 
@@ -360,12 +386,6 @@ pub fn settled<T>(
         source,
         key: Some(once.key.clone()),
     })
-}
-
-/// A problem that this side found, in the broker's words.
-pub fn is_slug(error: &CliError, slug: &str) -> bool {
-    matches!(error, CliError::Call { source: ClientError::Problem(problem), .. }
-        if problem.slug() == slug && problem.fault == Fault::Caller)
 }
 
 /// How many rows to print.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::{audit, client, context, credential, doctor, login, operator, request, revocation, watch};
+use super::{
+    audit, client, context, credential, doctor, login, operator, request, revocation, watch,
+};
 
 /// Exit codes, at the end of the help.
 const EXIT_CODES: &str = "\
@@ -55,7 +57,14 @@ pub struct Cli {
 #[command(next_help_heading = "Which broker, and how to print")]
 pub struct Global {
     /// How to print what was found: `table` for people; the others hold raw values, for programs
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub output: Format,
     /// The context to use instead of the current one
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "url")]
@@ -223,7 +232,8 @@ pub struct ChangeArgs {
 /// # Errors
 /// What would be accepted.
 pub fn span(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a whole number with s, m, h, d or w, such as 90s, 12h or 30d".to_owned();
+    let expected =
+        || "expected a whole number with s, m, h, d or w, such as 90s, 12h or 30d".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
         "" | "s" => 1,
@@ -269,7 +279,17 @@ mod tests {
         assert_eq!(seconds("12h"), Ok(43_200));
         assert_eq!(seconds("30d"), Ok(2_592_000));
         assert_eq!(seconds("1w"), Ok(604_800));
-        for bad in ["", "s", "-1s", "1.5h", "1 h", "1y", "99999999999999999999", "9999999999999999999w", "1hh"] {
+        for bad in [
+            "",
+            "s",
+            "-1s",
+            "1.5h",
+            "1 h",
+            "1y",
+            "99999999999999999999",
+            "9999999999999999999w",
+            "1hh",
+        ] {
             assert!(seconds(bad).unwrap_err().contains("such as 90s"), "{bad}");
         }
     }

@@ -171,7 +171,10 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         } => revoke(app, which, *version, change).await,
         Verb::Quarantine(args) => {
             let (client, found) = start(app, &args.which).await?;
-            let effect = format!("All versions of {} are refused until it is released", found.name);
+            let effect = format!(
+                "All versions of {} are refused until it is released",
+                found.name
+            );
             app.confirm(&args.change, &effect, &found.name)?;
             let reason = reason(app, &args.change)?;
             let (id, once) = (found.id, App::once(&args.change));
@@ -208,8 +211,15 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
                 return app.would_send(&path(id, "owner"), &body, &once);
             }
             let outcome = client.change_owner(id, &body, &once).await;
-            let receipt = settled(outcome, format!("change the owner of {}", found.name), &once)?;
-            app.receipt(&format!("{} belongs to {owner}", found.name), &receipt.value)
+            let receipt = settled(
+                outcome,
+                format!("change the owner of {}", found.name),
+                &once,
+            )?;
+            app.receipt(
+                &format!("{} belongs to {owner}", found.name),
+                &receipt.value,
+            )
         }
     }
 }
@@ -256,7 +266,11 @@ async fn revoke(
         Some(number) => format!("Version {number} of {}", found.name),
         None => format!("{} with all its versions", found.name),
     };
-    app.confirm(change, &format!("{what} is revoked at once, for good"), &found.name)?;
+    app.confirm(
+        change,
+        &format!("{what} is revoked at once, for good"),
+        &found.name,
+    )?;
     let body = Revoke {
         version,
         reason: app.reason(change)?,
@@ -284,16 +298,29 @@ async fn proven(
 ) -> Result<(), CliError> {
     let concerns = |item: &crate::wire::FeedItem| {
         item.event.kind.starts_with("revocation.")
-            || item.credential.as_ref().is_some_and(|row| row.id == found.id)
+            || item
+                .credential
+                .as_ref()
+                .is_some_and(|row| row.id == found.id)
     };
-    let end = wait::until(client, receipt.sequence, change.timeout, concerns, async || {
-        let detail = detail(client, found).await?;
-        let pending = detail
-            .revocations
-            .iter()
-            .any(|row| matches!(row.enforcement, Enforcement::Pending { .. }));
-        Ok(if pending { End::Not(()) } else { End::Reached(()) })
-    })
+    let end = wait::until(
+        client,
+        receipt.sequence,
+        change.timeout,
+        concerns,
+        async || {
+            let detail = detail(client, found).await?;
+            let pending = detail
+                .revocations
+                .iter()
+                .any(|row| matches!(row.enforcement, Enforcement::Pending { .. }));
+            Ok(if pending {
+                End::Not(())
+            } else {
+                End::Reached(())
+            })
+        },
+    )
     .await?;
     match end {
         End::Reached(()) => app.say("Withdrawn at its issuer too"),
@@ -333,7 +360,10 @@ async fn bring_in(app: &mut App<'_>, adopt: &Adopt) -> Result<(), CliError> {
     }
     let outcome = client.adopt(&body, &once).await;
     let receipt = settled(outcome, format!("adopt {}", adopt.name), &once)?.value;
-    app.receipt(&format!("Adopted {} ({})", adopt.name, receipt.subject), &receipt)
+    app.receipt(
+        &format!("Adopted {} ({})", adopt.name, receipt.subject),
+        &receipt,
+    )
 }
 
 /// Signs in for a change, and looks whether the credential is there.

@@ -225,12 +225,16 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::NotSignedIn { .. } => {
             Some("`countersign login`, or set COUNTERSIGN_TOKEN".to_owned())
         }
-        CliError::AwaitsApproval(request) => {
-            Some(format!("`countersign request show {request}` says who can decide it"))
+        CliError::AwaitsApproval(request) => Some(format!(
+            "`countersign request show {request}` says who can decide it"
+        )),
+        CliError::NotFound { what, .. } => {
+            Some(format!("`countersign {what} list` shows what there is"))
         }
-        CliError::NotFound { what, .. } => Some(format!("`countersign {what} list` shows what there is")),
         CliError::Ambiguous { .. } => Some("name it by its identifier".to_owned()),
-        CliError::ReadOnly(_) => Some("use another context, or remove read_only from this one".to_owned()),
+        CliError::ReadOnly(_) => {
+            Some("use another context, or remove read_only from this one".to_owned())
+        }
         CliError::Changed { .. } => Some("look at it again, then decide".to_owned()),
         CliError::NotConverged { .. } => {
             Some("it goes on by itself; wait longer with --timeout, or look again later".to_owned())
@@ -243,9 +247,9 @@ fn hint(error: &CliError) -> Option<String> {
                 "it may have been carried out: the same command with --idempotency-key {key} settles it and does it once"
             )),
             _ if source.status() == Some(412) => Some("look at it again, then decide".to_owned()),
-            _ => source.retry_after().map(|wait| {
-                format!("the broker asks to come back in {} s", wait.as_secs())
-            }),
+            _ => source
+                .retry_after()
+                .map(|wait| format!("the broker asks to come back in {} s", wait.as_secs())),
         },
         _ => None,
     }
@@ -323,8 +327,21 @@ mod tests {
         let table = [
             (io(std::io::ErrorKind::BrokenPipe), 0),
             (io(std::io::ErrorKind::StorageFull), 1),
-            (CliError::NotFound { what: "credential", name: text() }, 1),
-            (CliError::Ended { request: text(), state: text(), reason: text() }, 1),
+            (
+                CliError::NotFound {
+                    what: "credential",
+                    name: text(),
+                },
+                1,
+            ),
+            (
+                CliError::Ended {
+                    request: text(),
+                    state: text(),
+                    reason: text(),
+                },
+                1,
+            ),
             (CliError::Unverified(text()), 1),
             (CliError::Declined(text()), 1),
             (CliError::Unfit(1), 1),
@@ -336,24 +353,73 @@ mod tests {
             (call(ClientError::Decode { reason: text() }), 1),
             (CliError::Usage(text()), 2),
             (CliError::Config(ConfigError::NoContext), 2),
-            (CliError::Ambiguous { what: "client", name: text(), ids: vec![] }, 2),
-            (call(ClientError::Address { url: text(), reason: text() }), 2),
+            (
+                CliError::Ambiguous {
+                    what: "client",
+                    name: text(),
+                    ids: vec![],
+                },
+                2,
+            ),
+            (
+                call(ClientError::Address {
+                    url: text(),
+                    reason: text(),
+                }),
+                2,
+            ),
             (status(400), 2),
             (status(413), 2),
             (status(422), 2),
             (CliError::NotSignedIn { origin: origin() }, 3),
             (CliError::ReadOnly(text()), 3),
-            (CliError::Denied { request: text(), reason: text() }, 3),
+            (
+                CliError::Denied {
+                    request: text(),
+                    reason: text(),
+                },
+                3,
+            ),
             (status(401), 3),
             (status(403), 3),
             (CliError::AwaitsApproval(text()), 4),
-            (CliError::NotConverged { subject: text(), state: text() }, 5),
-            (CliError::Changed { subject: text(), detail: text() }, 6),
+            (
+                CliError::NotConverged {
+                    subject: text(),
+                    state: text(),
+                },
+                5,
+            ),
+            (
+                CliError::Changed {
+                    subject: text(),
+                    detail: text(),
+                },
+                6,
+            ),
             (status(412), 6),
-            (call(ClientError::Connect { origin: origin(), reason: text() }), 7),
-            (call(ClientError::Untrusted { origin: origin(), reason: text() }), 7),
+            (
+                call(ClientError::Connect {
+                    origin: origin(),
+                    reason: text(),
+                }),
+                7,
+            ),
+            (
+                call(ClientError::Untrusted {
+                    origin: origin(),
+                    reason: text(),
+                }),
+                7,
+            ),
             (call(ClientError::Timeout { origin: origin() }), 7),
-            (call(ClientError::Interrupted { origin: origin(), reason: text() }), 7),
+            (
+                call(ClientError::Interrupted {
+                    origin: origin(),
+                    reason: text(),
+                }),
+                7,
+            ),
             (plain(502), 7),
             (plain(504), 7),
         ];

@@ -103,7 +103,7 @@ impl<'a> List<'a> {
             Format::Csv => {
                 let titles = T::COLUMNS.iter();
                 let titles = titles.map(|(title, _)| title.to_lowercase().replace([' ', '-'], "_"));
-                write_csv(out, titles)?;
+                write_csv_row(out, titles)?;
             }
         }
         Ok(Self {
@@ -134,7 +134,7 @@ impl<'a> List<'a> {
                 write_json(self.out, row, false)?;
                 self.out.write_all(b"\n")?;
             }
-            Format::Csv => write_csv(self.out, row.cells(&self.style))?,
+            Format::Csv => write_csv_row(self.out, row.cells(&self.style))?,
         }
         self.rows += 1;
         Ok(())
@@ -238,7 +238,11 @@ impl Sheet {
     }
 }
 
-fn write_csv<S: AsRef<str>>(
+/// Writes one line of CSV, each cell made safe.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_csv_row<S: AsRef<str>>(
     out: &mut dyn Write,
     cells: impl IntoIterator<Item = S>,
 ) -> io::Result<()> {
@@ -248,7 +252,11 @@ fn write_csv<S: AsRef<str>>(
         }
         let cell = safe(cell.as_ref());
         // A spreadsheet would take it for a formula.
-        let guard = if cell.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+        let guard = if cell.starts_with(['=', '+', '-', '@']) {
+            "'"
+        } else {
+            ""
+        };
         if cell.contains([',', '"', '\n', '\r']) {
             write!(out, "\"{guard}{}\"", cell.replace('"', "\"\""))?;
         } else {
@@ -268,9 +276,15 @@ pub fn write_json<T: Serialize + ?Sized>(
     pretty: bool,
 ) -> io::Result<()> {
     let written = if pretty {
-        value.serialize(&mut Serializer::with_formatter(out, Escaping(PrettyFormatter::new())))
+        value.serialize(&mut Serializer::with_formatter(
+            out,
+            Escaping(PrettyFormatter::new()),
+        ))
     } else {
-        value.serialize(&mut Serializer::with_formatter(out, Escaping(CompactFormatter)))
+        value.serialize(&mut Serializer::with_formatter(
+            out,
+            Escaping(CompactFormatter),
+        ))
     };
     written.map_err(io::Error::from)
 }
@@ -379,7 +393,9 @@ mod tests {
         let hostile = "\u{1b}[2J\u{9b}31m\u{202e}x\u{7f}\u{e0041}\n\"=cmd";
         for format in [Format::Table, Format::Json, Format::Ndjson, Format::Csv] {
             let text = list(format, &[hostile, "=cmd()"]);
-            let stray = text.chars().find(|c| is_hidden(*c) && !matches!(c, '\n' | '\r'));
+            let stray = text
+                .chars()
+                .find(|c| is_hidden(*c) && !matches!(c, '\n' | '\r'));
             assert_eq!(stray, None, "{format:?}: {text:?}");
         }
         let back: Vec<serde_json::Value> =

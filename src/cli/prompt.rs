@@ -1,8 +1,10 @@
 //! Asking for a secret on a terminal: nothing is echoed, and the terminal is left as it was found.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use zeroize::Zeroizing;
 
 use super::error::CliError;
@@ -82,7 +84,10 @@ mod tests {
         };
         assert_eq!(typed(b"secret\n").as_deref(), Some("secret"));
         assert_eq!(typed(b"secret\rrest").as_deref(), Some("secret"));
-        assert_eq!(typed("sé\u{7f}ecret\n".as_bytes()).as_deref(), Some("secret"));
+        assert_eq!(
+            typed("sé\u{7f}ecret\n".as_bytes()).as_deref(),
+            Some("secret")
+        );
         assert_eq!(typed(b"wrong\x15right\n").as_deref(), Some("right"));
         assert_eq!(typed(b"sec\x03ret\n"), None);
         assert_eq!(typed(b"\x04"), None);

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::app::{App, settled};
 use super::args::{ChangeArgs, ListArgs, span};
-use super::deliver::{Delivered, DeliverArgs, Destination};
+use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
 use super::output;
 use super::review;
@@ -182,7 +182,11 @@ async fn ask(app: &mut App<'_>, new: &New) -> Result<(), CliError> {
     let once = App::once(&new.change);
     let doing = format!("ask for {}", new.credential);
     let receipt = settled(client.ask(&request, &once).await, doing, &once)?.value;
-    let done = if receipt.dry_run { "Would come to" } else { "Asked" };
+    let done = if receipt.dry_run {
+        "Would come to"
+    } else {
+        "Asked"
+    };
     app.receipt(&format!("{done} ({})", receipt.subject), &receipt)?;
     if receipt.dry_run {
         return judge(&receipt.subject, &receipt.state, String::new());
@@ -296,7 +300,9 @@ async fn collect(app: &mut App<'_>, claim: &Claim) -> Result<(), CliError> {
         return Err(CliError::Ended {
             request: id.to_string(),
             state: "claimed".to_owned(),
-            reason: "the secret was delivered to an earlier claim with this key; it is not shown again".to_owned(),
+            reason:
+                "the secret was delivered to an earlier claim with this key; it is not shown again"
+                    .to_owned(),
         });
     }
     let format = app.global.output;
@@ -420,15 +426,22 @@ async fn settle(
     receipt: &Receipt,
     change: &ChangeArgs,
 ) -> Result<(), CliError> {
-    let end = wait::until(client, receipt.sequence, change.timeout, |item| {
-        item.request.as_ref().is_some_and(|row| row.id == id) || item.event.subject == id.to_string()
-    }, async || {
-        let detail = find(client, &id.to_string()).await?;
-        Ok(match resting(detail.row.state) {
-            true => End::Reached(detail),
-            false => End::Not(detail),
-        })
-    })
+    let end = wait::until(
+        client,
+        receipt.sequence,
+        change.timeout,
+        |item| {
+            item.request.as_ref().is_some_and(|row| row.id == id)
+                || item.event.subject == id.to_string()
+        },
+        async || {
+            let detail = find(client, &id.to_string()).await?;
+            Ok(match resting(detail.row.state) {
+                true => End::Reached(detail),
+                false => End::Not(detail),
+            })
+        },
+    )
     .await?;
     match end {
         End::Reached(detail) => {
@@ -449,7 +462,11 @@ async fn settle(
 
 /// Whether nothing more happens to a request without its requester.
 fn resting(state: RequestState) -> bool {
-    state.ended() || matches!(state, RequestState::Issued | RequestState::Failed | RequestState::Held)
+    state.ended()
+        || matches!(
+            state,
+            RequestState::Issued | RequestState::Failed | RequestState::Held
+        )
 }
 
 /// Whether the state is what somebody who asks hopes for, and the error if not.
@@ -479,7 +496,8 @@ mod tests {
     #[test]
     fn each_state_has_its_exit_code() {
         for state in RequestState::ALL {
-            let code = judge("req_x", state.as_str(), String::new()).map_or_else(|e| exit_code(&e), |()| 0);
+            let code = judge("req_x", state.as_str(), String::new())
+                .map_or_else(|e| exit_code(&e), |()| 0);
             let expected = match state {
                 RequestState::AwaitingApproval => 4,
                 RequestState::Denied => 3,

@@ -37,7 +37,10 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     for change in &detail.changes {
         let held = if change.held { "held already" } else { "new" };
         let wildcard = match change.wildcard {
-            true => format!(", wildcard: covers the scopes of {} credentials", change.covers),
+            true => format!(
+                ", wildcard: covers the scopes of {} credentials",
+                change.covers
+            ),
             false => String::new(),
         };
         sheet.fact("scope", format!("{} ({held}{wildcard})", change.scope));
@@ -46,13 +49,27 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     if let Some(risk) = &detail.risk {
         sheet.section(&format!("Risk {} of 100, {}", risk.score, risk.tier));
         for factor in &risk.factors {
-            sheet.line(&format!("  {:>+4}  {}: {}", factor.points, factor.id, factor.reason));
+            sheet.line(&format!(
+                "  {:>+4}  {}: {}",
+                factor.points, factor.id, factor.reason
+            ));
         }
     }
     let history = &detail.history;
     sheet.section("The requester");
-    let kind = if detail.requester_robot { "a robot" } else { "a person" };
-    sheet.fact("who", format!("{} ({kind}), of {}", row.requester, detail.requester_groups.join(" ")));
+    let kind = if detail.requester_robot {
+        "a robot"
+    } else {
+        "a person"
+    };
+    sheet.fact(
+        "who",
+        format!(
+            "{} ({kind}), of {}",
+            row.requester,
+            detail.requester_groups.join(" ")
+        ),
+    );
     sheet.fact(
         "past",
         format!(
@@ -73,7 +90,10 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     if !detail.rules.is_empty() {
         sheet.section(&format!("Policy {}", detail.policy));
         for rule in &detail.rules {
-            sheet.line(&format!("  {:<5} {}: {}", rule.effect, rule.id, rule.reason));
+            sheet.line(&format!(
+                "  {:<5} {}: {}",
+                rule.effect, rule.id, rule.reason
+            ));
         }
     }
     decision(&mut sheet, detail, style);
@@ -83,18 +103,27 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
 
 fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
     sheet.section("Decision");
-    sheet.fact("approvals", format!("{} of {}", detail.row.approvals, detail.row.needed));
+    sheet.fact(
+        "approvals",
+        format!("{} of {}", detail.row.approvals, detail.row.needed),
+    );
     for approval in &detail.approvals {
         let words = match approval.reason.as_str() {
             "" => String::new(),
             reason => format!(": {reason}"),
         };
-        sheet.fact("by", format!("{}, {}{words}", approval.by, style.full(approval.at)));
+        sheet.fact(
+            "by",
+            format!("{}, {}{words}", approval.by, style.full(approval.at)),
+        );
     }
     let verdict = &detail.may_decide;
     match verdict.allowed {
         true => sheet.fact("you", "may decide it"),
-        false => sheet.fact("you", format!("may not decide it ({}): {}", verdict.rule, verdict.detail)),
+        false => sheet.fact(
+            "you",
+            format!("may not decide it ({}): {}", verdict.rule, verdict.detail),
+        ),
     }
     sheet.fact("could decide", detail.deciders.join(" "));
     if let Some(by) = &detail.ended_by {
@@ -111,7 +140,10 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
 pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
     let mut sheet = Sheet::default();
     let row = &detail.row;
-    sheet.line(&format!("{} is {} in {}", row.name, row.state, row.environment));
+    sheet.line(&format!(
+        "{} is {} in {}",
+        row.name, row.state, row.environment
+    ));
     sheet.fact("id", row.id.to_string());
     sheet.fact("kind", format!("{} by {}", row.kind, detail.issuer));
     sheet.fact("role", &detail.role);
@@ -152,7 +184,9 @@ pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
     let mut table = Table::new(&titles, false);
     for version in &detail.versions {
         let locator = version.locator.iter();
-        let locator: Vec<String> = locator.map(|(name, value)| format!("{name}={value}")).collect();
+        let locator: Vec<String> = locator
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         table.row([
             version.number.to_string(),
             version.state.to_string(),
@@ -186,7 +220,10 @@ pub fn revocation(row: &RevocationRow, style: &Style) -> String {
         true => "the whole credential, for good".to_owned(),
         false => format!("versions {:?}", row.versions),
     };
-    sheet.line(&format!("{} was revoked by {}: {what}", row.credential_name, row.by));
+    sheet.line(&format!(
+        "{} was revoked by {}: {what}",
+        row.credential_name, row.by
+    ));
     sheet.fact("id", row.id.to_string());
     sheet.fact("credential", row.credential.to_string());
     sheet.fact("effective", style.full(row.effective_at));

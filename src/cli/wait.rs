@@ -47,12 +47,8 @@ pub async fn until<T>(
             tokio::select! {
                 _ = anyway.tick() => {}
                 heard = feed.recv() => match heard {
-                    Some(Feed::Item { sequence, item }) => {
-                        from = sequence;
-                        if !concerns(&item) {
-                            continue;
-                        }
-                    }
+                    Some(Feed::Item { item, .. }) if concerns(&item) => {}
+                    Some(Feed::Item { .. }) => continue,
                     Some(Feed::Link(_)) => continue,
                     Some(Feed::Gap { got, .. }) => {
                         from = got;

@@ -97,7 +97,7 @@ impl<'a> App<'a> {
     ///
     /// # Errors
     /// Whatever is wrong with the address or the certificates.
-    pub fn anonymous(&self, target: &Target) -> Result<Client, CliError> {
+    pub fn anonymous(target: &Target) -> Result<Client, CliError> {
         let options = TransportOptions {
             ca_file: target.context.ca_file.clone(),
             ..TransportOptions::new(&target.context.url)
@@ -125,7 +125,7 @@ impl<'a> App<'a> {
     /// [`CliError::NotSignedIn`], and everything on the way there.
     pub async fn connect(&mut self) -> Result<Client, CliError> {
         let target = self.target()?;
-        let client = self.anonymous(&target)?;
+        let client = Self::anonymous(&target)?;
         let login = self.open_login(&client)?;
         let token: Option<SecretString> = login.token().await;
         let origin = client.transport().origin().to_owned();

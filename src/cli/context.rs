@@ -93,7 +93,7 @@ pub fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
     let path = Config::path(&app.io.variables)?;
     let mut config = Config::load(&path)?;
     match verb {
-        Verb::List => return list(app, &config),
+        Verb::List => list(app, &config),
         Verb::Use { name } => {
             config.context(name)?;
             config.current = Some(name.clone());

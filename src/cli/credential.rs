@@ -282,9 +282,10 @@ async fn revoke(
     let outcome = client.revoke(id, &body, &once).await;
     let receipt = settled(outcome, format!("revoke {}", found.name), &once)?.value;
     app.receipt(&format!("Revoked {what}"), &receipt)?;
-    match change.wait {
-        true => proven(app, &client, &found, &receipt, change).await,
-        false => Ok(()),
+    if change.wait {
+        proven(app, &client, &found, &receipt, change).await
+    } else {
+        Ok(())
     }
 }
 

@@ -161,7 +161,7 @@ async fn broker(
     target: &Target,
 ) -> Result<Option<ClientError>, CliError> {
     let words = format!("{} at {}", target.name, target.context.url);
-    let client = match app.anonymous(target) {
+    let client = match App::anonymous(target) {
         Ok(client) => client,
         Err(error) => {
             checks.add("context", Outcome::Fail, describe(&error).join("; "));
@@ -220,13 +220,12 @@ async fn keep(checks: &mut Checks, client: &Client, login: &Login) -> bool {
         format!("{}{hint}", login.place().sentence()),
     );
     let places: Vec<&str> = login.places().iter().map(place_word).collect();
-    match places.is_empty() {
-        true => checks.add(
-            "keyring",
-            Outcome::Warn,
-            "none: a login lasts for one run; use --in-file, --token-file or COUNTERSIGN_TOKEN",
-        ),
-        false => checks.add("keyring", Outcome::Ok, places.join(", then ")),
+    if places.is_empty() {
+        let words =
+            "none: a login lasts for one run; use --in-file, --token-file or COUNTERSIGN_TOKEN";
+        checks.add("keyring", Outcome::Warn, words);
+    } else {
+        checks.add("keyring", Outcome::Ok, places.join(", then "));
     }
     found
 }

@@ -43,7 +43,7 @@ pub struct LogoutArgs {
 /// When there is no token, or the broker does not accept it.
 pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> {
     let target = app.target()?;
-    let client = app.anonymous(&target)?;
+    let client = App::anonymous(&target)?;
     let origin = client.transport().origin().to_owned();
     let token = read_token(app, &origin).await?;
     client.transport().set_token(Some(token.clone()));
@@ -60,7 +60,7 @@ pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> 
     let login = Login::open(&options, &without_token(&app.io.variables))?;
     let left = (session.expires_at - app.io.now).to_std().ok();
     let place = login
-        .keep(token, Some(left.unwrap_or(Duration::from_secs(60))))
+        .keep(token, Some(left.unwrap_or(Duration::from_mins(1))))
         .await;
     if place == Place::Memory {
         return Err(CliError::Declined(
@@ -87,16 +87,17 @@ pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> 
 /// When the broker cannot be told; the token is forgotten here all the same.
 pub async fn logout(app: &mut App<'_>, args: &LogoutArgs) -> Result<(), CliError> {
     let target = app.target()?;
-    let client = app.anonymous(&target)?;
+    let client = App::anonymous(&target)?;
     let origin = client.transport().origin().to_owned();
     let login = app.open_login(&client)?;
     let Some(token) = login.token().await else {
         return app.say(&format!("Nobody was signed in at {origin}"));
     };
     client.transport().set_token(Some(token));
-    let told = match args.here_only {
-        true => Ok(()),
-        false => client.sign_out().await,
+    let told = if args.here_only {
+        Ok(())
+    } else {
+        client.sign_out().await
     };
     login.forget().await;
     match told {

@@ -218,9 +218,10 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     let outcome = client.approve(id, &body, &once).await;
     let receipt = settled(outcome, format!("approve {id}"), &once)?.value;
     app.receipt(&format!("Approved {id}"), &receipt)?;
-    match decide.change.wait {
-        true => settle(app, &client, id, &receipt, &decide.change).await,
-        false => Ok(()),
+    if decide.change.wait {
+        settle(app, &client, id, &receipt, &decide.change).await
+    } else {
+        Ok(())
     }
 }
 
@@ -270,9 +271,10 @@ async fn retry(app: &mut App<'_>, args: &Change) -> Result<(), CliError> {
     let outcome = client.retry(id, &once).await;
     let receipt = settled(outcome, format!("retry {id}"), &once)?.value;
     app.receipt(&format!("Trying again {id}"), &receipt)?;
-    match args.change.wait {
-        true => settle(app, &client, id, &receipt, &args.change).await,
-        false => Ok(()),
+    if args.change.wait {
+        settle(app, &client, id, &receipt, &args.change).await
+    } else {
+        Ok(())
     }
 }
 
@@ -436,9 +438,10 @@ async fn settle(
         },
         async || {
             let detail = find(client, &id.to_string()).await?;
-            Ok(match resting(detail.row.state) {
-                true => End::Reached(detail),
-                false => End::Not(detail),
+            Ok(if resting(detail.row.state) {
+                End::Reached(detail)
+            } else {
+                End::Not(detail)
             })
         },
     )

@@ -36,12 +36,13 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     sheet.fact("short", detail.digest.short());
     for change in &detail.changes {
         let held = if change.held { "held already" } else { "new" };
-        let wildcard = match change.wildcard {
-            true => format!(
+        let wildcard = if change.wildcard {
+            format!(
                 ", wildcard: covers the scopes of {} credentials",
                 change.covers
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         sheet.fact("scope", format!("{} ({held}{wildcard})", change.scope));
     }
@@ -118,13 +119,12 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
         );
     }
     let verdict = &detail.may_decide;
-    match verdict.allowed {
-        true => sheet.fact("you", "may decide it"),
-        false => sheet.fact(
-            "you",
-            format!("may not decide it ({}): {}", verdict.rule, verdict.detail),
-        ),
-    }
+    let you = if verdict.allowed {
+        "may decide it".to_owned()
+    } else {
+        format!("may not decide it ({}): {}", verdict.rule, verdict.detail)
+    };
+    sheet.fact("you", you);
     sheet.fact("could decide", detail.deciders.join(" "));
     if let Some(by) = &detail.ended_by {
         sheet.fact("ended by", by);
@@ -216,9 +216,10 @@ pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
 /// A revocation.
 pub fn revocation(row: &RevocationRow, style: &Style) -> String {
     let mut sheet = Sheet::default();
-    let what = match row.whole {
-        true => "the whole credential, for good".to_owned(),
-        false => format!("versions {:?}", row.versions),
+    let what = if row.whole {
+        "the whole credential, for good".to_owned()
+    } else {
+        format!("versions {:?}", row.versions)
     };
     sheet.line(&format!(
         "{} was revoked by {}: {what}",

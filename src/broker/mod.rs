@@ -13,7 +13,7 @@
 pub mod auth;
 /// When an issuer is not asked for a while.
 pub mod breaker;
-/// The one writer.
+/// The running broker: its state, its queue, its feed.
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
 pub mod evaluate;
@@ -25,6 +25,8 @@ pub mod http;
 pub mod issuers;
 /// The first screen's figures.
 pub mod overview;
+/// The listener.
+pub mod listen;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -35,3 +37,5 @@ pub mod serve;
 pub mod usage;
 /// What the API shows.
 pub mod views;
+/// The one writer.
+mod writer;

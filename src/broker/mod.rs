@@ -23,10 +23,10 @@ pub mod feed;
 pub mod http;
 /// The configured issuers.
 pub mod issuers;
-/// The first screen's figures.
-pub mod overview;
 /// The listener.
 pub mod listen;
+/// The first screen's figures.
+pub mod overview;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -35,7 +35,7 @@ pub mod sealed;
 pub mod serve;
 /// Use, counted beside the log.
 pub mod usage;
-/// What the API shows.
-pub mod views;
 /// The one writer.
 mod writer;
+/// What the API shows.
+pub mod views;

@@ -20,7 +20,7 @@ use crate::wire::{
 pub enum Verb {
     /// The queue, newest first unless sorted
     ///
-    /// For example: countersign request list --filter state:awaiting_approval --sort=-risk
+    /// For example: countersign request list --filter state:awaiting --sort=-risk
     List(ListArgs),
     /// Everything about one request: who gets what, the risk, the rules, who may decide
     Show(Which),
@@ -343,7 +343,7 @@ async fn open_request(client: &Client, name: &str) -> Result<RequestId, CliError
             "{name:?} is neither a request's identifier (req_…) nor a credential's name"
         )));
     }
-    let query = ListQuery::filter(format!("credential:{name}"));
+    let query = ListQuery::filter(format!("name=\"{name}\""));
     let page = client.requests(&query).await;
     let rows = page
         .map_err(CliError::call(format!("look for requests for {name:?}")))?

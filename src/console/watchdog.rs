@@ -58,8 +58,8 @@ mod tests {
         });
         assert_eq!(hears.recv_timeout(Duration::from_secs(5)), Ok("late"));
         drop(dog);
-        drop(Watchdog::arm(Duration::from_secs(3600), move || {
-            told.send("never").unwrap()
+        drop(Watchdog::arm(Duration::from_hours(1), move || {
+            told.send("never").unwrap();
         }));
         assert_eq!(
             hears.recv(),

@@ -166,6 +166,10 @@ fn finish_paste(kept: Vec<u8>, cut: bool) -> Input {
     })
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the tables it stands in have rows without a key"
+)]
 fn key(code: KeyCode) -> Option<Input> {
     Some(Input::Key(Key::plain(code)))
 }
@@ -433,7 +437,7 @@ mod tests {
         for (bytes, want) in cases {
             assert_eq!(
                 parse(bytes),
-                [want.clone()],
+                std::slice::from_ref(want),
                 "{:?}",
                 String::from_utf8_lossy(bytes)
             );

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => runtime.block_on(serve(args)),
         Some(Command::Demo(args)) => interactive::demo(&runtime, args, &cli),
         None => interactive::console(&runtime, &cli),
-        Some(_) => Ok(runtime.block_on(cli::run(cli, cli::Io::real()))),
+        Some(_) => Ok(runtime.block_on(cli::run(cli, cli::Io::process()))),
     };
     // Whatever is still waiting for the network must not keep the process.
     runtime.shutdown_background();

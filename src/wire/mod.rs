@@ -3,12 +3,16 @@
 
 /// Clients of credentials.
 pub mod client;
+/// The columnar media type of lists.
+pub mod columns;
 /// Credentials: rows and detail.
 pub mod credential;
 /// What an approval is bound to, computed from the plan.
 pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
+/// The columnar media type of lists.
+pub mod columns;
 /// The one filter language.
 pub mod filter;
 /// Names of headers and media types.

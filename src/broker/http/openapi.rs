@@ -9,7 +9,6 @@ use utoipa::{
     openapi::{
         self, Content, Header, HttpMethod, ObjectBuilder, PathItem, Ref, RefOr, ResponseBuilder,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder},
-        request_body::RequestBody,
         schema::{KnownFormat, SchemaFormat, SchemaType, Type},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
@@ -148,20 +147,19 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
         if let RefOr::T(response) = response {
             response
                 .headers
-                .insert("Countersign-Sequence".to_owned(), sequence_header());
+                .insert("Countersign-Sequence".to_owned(), RefOr::T(sequence_header()));
             response
                 .headers
-                .insert("X-Request-Id".to_owned(), request_id_header());
+                .insert("X-Request-Id".to_owned(), RefOr::T(request_id_header()));
         }
     }
     // A body that may be left out must not be demanded.
     if let Some(body) = operation.request_body.as_mut() {
         let empty = ["/retry", "/claim"].iter().any(|end| path.ends_with(end));
         if empty {
-            *body = RequestBody {
-                required: Some(openapi::Required::False),
-                ..body.clone()
-            };
+            if let RefOr::T(body) = body {
+                body.required = Some(openapi::Required::False);
+            }
         }
     }
 }
@@ -170,7 +168,7 @@ fn add_parameter(operation: &mut Operation, parameter: Parameter) {
     operation
         .parameters
         .get_or_insert_default()
-        .push(parameter);
+        .push(RefOr::T(parameter));
 }
 
 fn header_parameter(name: &str, required: bool, about: &str, pattern: &str) -> Parameter {

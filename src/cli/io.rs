@@ -47,7 +47,7 @@ impl std::fmt::Debug for Io {
 
 impl Io {
     /// The process's own streams and variables.
-    pub fn real() -> Self {
+    pub fn process() -> Self {
         let size = crossterm::terminal::size().ok();
         let terminal = Terminal {
             stdin: std::io::stdin().is_terminal(),

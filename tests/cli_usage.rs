@@ -79,7 +79,11 @@ impl World {
     fn io(&self, out: Box<dyn Write + Send>, err: &Pipe) -> Io {
         let config = self.config().display().to_string();
         let mut values = vec![("COUNTERSIGN_CONFIG", config.as_str())];
-        values.extend(self.extra.iter().map(|(name, value)| (*name, value.as_str())));
+        values.extend(
+            self.extra
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
         Io {
             out,
             err: Box::new(err.clone()),
@@ -120,21 +124,42 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
         ("requets list", "request"),
         ("request", "Usage: countersign request"),
         ("request new", "--env"),
-        ("request new x --env prod", "expected one of development, staging, production"),
-        ("request new x --env production --kind password", "expected one of api_key, jwt"),
+        (
+            "request new x --env prod",
+            "expected one of development, staging, production",
+        ),
+        (
+            "request new x --env production --kind password",
+            "expected one of api_key, jwt",
+        ),
         ("request new x --ttl 1y", "such as 90s, 12h or 30d"),
         ("request list --output yaml", "table, json, ndjson, csv"),
         ("request list --limit many", "invalid digit"),
         ("request claim req_x --out a --show", "cannot be used with"),
-        ("credential find --digest hunter2", "expected sha256: and 64 lower-case hex digits"),
+        (
+            "credential find --digest hunter2",
+            "expected sha256: and 64 lower-case hex digits",
+        ),
         ("credential revoke x --timeout 5m", "--wait"),
         ("credential adopt x --issued-at yesterday", "yesterday"),
-        ("revocation show crd_1", "expected an identifier of the form rvk_"),
-        ("operator add x --role production:boss", "expected one of viewer, requester"),
-        ("operator revoke-token maya tok_1", "expected an identifier of the form tok_"),
+        (
+            "revocation show crd_1",
+            "expected an identifier of the form rvk_",
+        ),
+        (
+            "operator add x --role production:boss",
+            "expected one of viewer, requester",
+        ),
+        (
+            "operator revoke-token maya tok_1",
+            "expected an identifier of the form tok_",
+        ),
         ("audit verify --entries a", "--checkpoint"),
         ("audit verify --vkey nonsense", "not a verifier key"),
-        ("overview --context a --url http://localhost", "cannot be used with"),
+        (
+            "overview --context a --url http://localhost",
+            "cannot be used with",
+        ),
         ("demo --credentials 0", "1..=1000000"),
         ("demo --rate=-1", "expected 0 to 1000"),
         ("serve", "--data"),
@@ -154,7 +179,11 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
 async fn without_a_broker_it_says_how_to_name_one() {
     let ran = World::new().run("request list").await;
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("context add NAME --url URL"), "{}", ran.err);
+    assert!(
+        ran.err.contains("context add NAME --url URL"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test]
@@ -177,16 +206,25 @@ async fn a_broker_that_is_not_there_is_exit_code_7() {
         let ran = world.run(&format!("{line} --url {}", nobody())).await;
         assert_eq!(ran.code, 7, "{line}: {}", ran.err);
         assert!(ran.err.starts_with("error: cannot "), "{line}: {}", ran.err);
-        assert!(!ran.err.contains("cs_token") && !ran.out.contains("cs_token"), "{line}");
+        assert!(
+            !ran.err.contains("cs_token") && !ran.out.contains("cs_token"),
+            "{line}"
+        );
     }
 }
 
 #[tokio::test]
 async fn addresses_and_tokens_that_cannot_be_used_are_exit_code_2() {
     let table = [
-        ("--url http://broker.example overview", "plain http would show the token"),
+        (
+            "--url http://broker.example overview",
+            "plain http would show the token",
+        ),
         ("--url nonsense overview", "expected https://HOST"),
-        ("--url http://localhost:1 --token-file /nonexistent/token overview", "cannot read the token file"),
+        (
+            "--url http://localhost:1 --token-file /nonexistent/token overview",
+            "cannot read the token file",
+        ),
         ("--context nowhere overview", "no context called"),
     ];
     for (line, words) in table {
@@ -203,7 +241,11 @@ async fn addresses_and_tokens_that_cannot_be_used_are_exit_code_2() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_read_names_its_line() {
     let world = World::new();
-    std::fs::write(world.config(), "[contexts.prod]\nurl = \"https://b\"\ncolour = \"pink\"\n").unwrap();
+    std::fs::write(
+        world.config(),
+        "[contexts.prod]\nurl = \"https://b\"\ncolour = \"pink\"\n",
+    )
+    .unwrap();
     let ran = world.run("request list").await;
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("config.toml:3:"), "{}", ran.err);
@@ -228,18 +270,34 @@ async fn contexts_are_added_chosen_and_removed() {
          ,prod,production,https://broker.example,refused\r\n"
     );
     run("context use prod").await;
-    let listed: serde_json::Value = serde_json::from_str(&run("context list -o json").await).unwrap();
+    let listed: serde_json::Value =
+        serde_json::from_str(&run("context list -o json").await).unwrap();
     assert_eq!(listed[1]["current"], true);
 
-    let refused = world.run("request withdraw req_00000000000000000000000000 --reason x").await;
+    let refused = world
+        .run("request withdraw req_00000000000000000000000000 --reason x")
+        .await;
     assert_eq!(refused.code, 3, "{}", refused.err);
-    assert!(refused.err.contains("\"prod\" is read-only"), "{}", refused.err);
+    assert!(
+        refused.err.contains("\"prod\" is read-only"),
+        "{}",
+        refused.err
+    );
 
     for (line, words) in [
-        ("context add dev --url http://127.0.0.1:1", "already; --replace"),
+        (
+            "context add dev --url http://127.0.0.1:1",
+            "already; --replace",
+        ),
         ("context add x", "needs --url"),
-        ("context add x --url http://broker.example", "plain http would show the token"),
-        ("context add a/b --url https://b", "expected 1 to 64 letters"),
+        (
+            "context add x --url http://broker.example",
+            "plain http would show the token",
+        ),
+        (
+            "context add a/b --url https://b",
+            "expected 1 to 64 letters",
+        ),
         ("context use nowhere", "known are dev, prod"),
     ] {
         let ran = world.run(line).await;
@@ -265,7 +323,11 @@ async fn signing_in_needs_a_token_that_can_be_one() {
         let ran = world.run("login --url http://127.0.0.1:1").await;
         assert_eq!(ran.code, 2, "{input:?}: {}", ran.err);
         assert!(ran.err.contains("that is no token"), "{}", ran.err);
-        assert!(input.is_empty() || !ran.err.contains(input.trim()), "{}", ran.err);
+        assert!(
+            input.is_empty() || !ran.err.contains(input.trim()),
+            "{}",
+            ran.err
+        );
     }
 }
 
@@ -298,7 +360,11 @@ async fn the_doctor_looks_at_this_machine_alone() {
     };
     let ran = world.run("doctor --offline").await;
     assert_eq!(ran.code, 0, "{}", ran.err);
-    for words in ["warn  terminal     72x20", "ok    TERM         xterm-256color", "warn  UTF-8"] {
+    for words in [
+        "warn  terminal     72x20",
+        "ok    TERM         xterm-256color",
+        "warn  UTF-8",
+    ] {
         assert!(ran.out.contains(words), "{}", ran.out);
     }
 }
@@ -329,7 +395,11 @@ async fn a_log_is_verified_offline_against_its_key() {
         .collect();
     std::fs::write(at("entries"), &entries).unwrap();
     std::fs::write(at("changed"), entries.replacen("bGVhZiAx", "bGVhZiAy", 1)).unwrap();
-    let cut: String = entries.lines().take(300).map(|line| format!("{line}\n")).collect();
+    let cut: String = entries
+        .lines()
+        .take(300)
+        .map(|line| format!("{line}\n"))
+        .collect();
     std::fs::write(at("cut"), cut).unwrap();
     let other = SigningKey::from_seed("log.example/audit", &[8; 32]).unwrap();
 
@@ -355,10 +425,34 @@ async fn a_log_is_verified_offline_against_its_key() {
     let other = other.verifier_key().to_string();
     for (entries, checkpoint, pinned, key, words) in [
         ("changed", "new.txt", "", &vkey, "at least one was changed"),
-        ("changed", "new.txt", "old.txt", &vkey, "not those that were signed before"),
-        ("cut", "new.txt", "", &vkey, "300 leaves, and 700 are signed for"),
-        ("entries", "old.txt", "new.txt", &vkey, "it had 700 leaves and now has 5"),
-        ("entries", "new.txt", "", &other, "no signature by the trusted key"),
+        (
+            "changed",
+            "new.txt",
+            "old.txt",
+            &vkey,
+            "not those that were signed before",
+        ),
+        (
+            "cut",
+            "new.txt",
+            "",
+            &vkey,
+            "300 leaves, and 700 are signed for",
+        ),
+        (
+            "entries",
+            "old.txt",
+            "new.txt",
+            &vkey,
+            "it had 700 leaves and now has 5",
+        ),
+        (
+            "entries",
+            "new.txt",
+            "",
+            &other,
+            "no signature by the trusted key",
+        ),
         ("new.txt", "new.txt", "", &vkey, "line 1"),
     ] {
         let bad = verify(entries, checkpoint, pinned, key).await;

@@ -122,11 +122,11 @@ pub struct Change {
 pub struct Claim {
     #[command(flatten)]
     which: Which,
-    #[command(flatten)]
-    deliver: DeliverArgs,
-    /// Name the claim: a repetition with the same key tells that it was delivered, and when
+    /// Name the claim: a repetition with the same key tells that it was delivered
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    deliver: DeliverArgs,
 }
 
 /// Runs a verb.

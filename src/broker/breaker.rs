@@ -65,8 +65,15 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_minute() {
-        let waits: Vec<_> = (1..=9).map(|attempt| backoff(attempt, 1_000).num_milliseconds()).collect();
-        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        let waits: Vec<_> = (1..=9)
+            .map(|attempt| backoff(attempt, 1_000).num_milliseconds())
+            .collect();
+        assert_eq!(
+            waits,
+            [
+                500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000
+            ]
+        );
         assert_eq!(backoff(1, 0).num_milliseconds(), 250);
         assert_eq!(backoff(u32::MAX, 1_000), LONGEST);
     }

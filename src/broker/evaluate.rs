@@ -2,9 +2,12 @@
 
 use crate::{
     domain::{
-        Digest, Evaluation, Kind, OperatorId, Plan, Quorum, Risk, RiskFactor, RuleResult, State, Tier, request::Outcome,
+        Digest, Evaluation, Kind, OperatorId, Plan, Quorum, Risk, RiskFactor, RuleResult, State,
+        Tier, request::Outcome,
     },
-    policy::{ContextFacts, Decision, Effect, Facts, PolicyStore, RequestFacts, RequesterFacts, RiskTier},
+    policy::{
+        ContextFacts, Decision, Effect, Facts, PolicyStore, RequestFacts, RequesterFacts, RiskTier,
+    },
 };
 use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
 
@@ -33,10 +36,20 @@ fn facts(
     let operator = state.operators.get(&requester);
     let hour_ago = now - Duration::hours(1);
     // Identifiers sort by time, so the latest requests are at the end.
-    let recent = state.requests.values().rev().take_while(|request| request.submitted_at > hour_ago);
+    let recent = state
+        .requests
+        .values()
+        .rev()
+        .take_while(|request| request.submitted_at > hour_ago);
     let scopes = match plan.kind {
         Kind::VaultLease | Kind::DatabaseRole => {
-            vec![plan.role.rsplit('/').next().unwrap_or(&plan.role).to_owned()]
+            vec![
+                plan.role
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or(&plan.role)
+                    .to_owned(),
+            ]
         }
         Kind::ApiKey | Kind::Jwt => plan.scopes.clone(),
     };
@@ -48,7 +61,11 @@ fn facts(
             audience: plan.audience.clone(),
             ttl_s: plan.ttl_s,
             reason_present: !reason.trim().is_empty(),
-            client_tier: state.clients.get(&plan.client).map_or(Tier::Critical, |client| client.tier).to_string(),
+            client_tier: state
+                .clients
+                .get(&plan.client)
+                .map_or(Tier::Critical, |client| client.tier)
+                .to_string(),
             regulatory_tags: tags.to_vec(),
         },
         requester: RequesterFacts {
@@ -57,12 +74,16 @@ fn facts(
                 .and_then(|operator| operator.roles.get(&plan.environment))
                 .map(|roles| roles.iter().map(ToString::to_string).collect())
                 .unwrap_or_default(),
-            groups: operator.map(|operator| operator.groups.iter().cloned().collect()).unwrap_or_default(),
+            groups: operator
+                .map(|operator| operator.groups.iter().cloned().collect())
+                .unwrap_or_default(),
         },
         context: ContextFacts {
             hour: now.hour() as u8,
             weekday: now.weekday().number_from_monday() as u8,
-            requests_last_hour: recent.filter(|request| request.requester == requester).count() as u32,
+            requests_last_hour: recent
+                .filter(|request| request.requester == requester)
+                .count() as u32,
         },
     }
 }
@@ -74,7 +95,10 @@ fn in_our_words(decision: Decision) -> Evaluation {
             crate::policy::Outcome::Deny => Outcome::Deny,
             crate::policy::Outcome::Needs => Outcome::Needs,
         },
-        quorum: decision.quorum.map(|quorum| Quorum { count: quorum.count, groups: quorum.groups }),
+        quorum: decision.quorum.map(|quorum| Quorum {
+            count: quorum.count,
+            groups: quorum.groups,
+        }),
         max_ttl_s: decision.max_ttl_s,
         approval_ttl_s: decision.approval_ttl_s,
         risk: Risk {
@@ -89,7 +113,11 @@ fn in_our_words(decision: Decision) -> Evaluation {
                 .risk
                 .factors
                 .into_iter()
-                .map(|factor| RiskFactor { id: factor.id, points: factor.points.into(), reason: factor.reason })
+                .map(|factor| RiskFactor {
+                    id: factor.id,
+                    points: factor.points.into(),
+                    reason: factor.reason,
+                })
                 .collect(),
         },
         rules: decision

@@ -67,7 +67,11 @@ impl Feed {
         if after + 1 < first {
             return Err(TooOld { oldest: first - 1 });
         }
-        Ok(Subscription { feed: Arc::clone(self), after, head: self.head.subscribe() })
+        Ok(Subscription {
+            feed: Arc::clone(self),
+            after,
+            head: self.head.subscribe(),
+        })
     }
 
     fn get(&self, sequence: u64) -> Result<Option<Arc<Recorded>>, TooOld> {

@@ -2,7 +2,7 @@
 
 use super::breaker::Breaker;
 use crate::{
-    config::broker::BrokerConfig,
+    config::BrokerConfig,
     domain::{Kind, Plan},
     issuers::{
         Issuer,
@@ -32,7 +32,10 @@ pub struct Configured {
 
 impl std::fmt::Debug for Configured {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Configured").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Configured")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +48,11 @@ impl Configured {
     /// What it said last.
     pub fn health(&self) -> IssuerHealth {
         let trouble = self.health.lock().clone();
-        IssuerHealth { issuer: self.name.clone(), ready: trouble.is_none(), detail: trouble.unwrap_or_default() }
+        IssuerHealth {
+            issuer: self.name.clone(),
+            ready: trouble.is_none(),
+            detail: trouble.unwrap_or_default(),
+        }
     }
 }
 
@@ -111,9 +118,17 @@ impl Issuers {
                 _ => return Err(IssuerConfigError::Type { name: name.clone() }),
             }
             let fields: OpenBaoConfig =
-                table.try_into().map_err(|source| IssuerConfigError::Fields { name: name.clone(), source })?;
-            let issuer = OpenBaoIssuer::new(fields)
-                .map_err(|source| IssuerConfigError::Values { name: name.clone(), source })?;
+                table
+                    .try_into()
+                    .map_err(|source| IssuerConfigError::Fields {
+                        name: name.clone(),
+                        source,
+                    })?;
+            let issuer =
+                OpenBaoIssuer::new(fields).map_err(|source| IssuerConfigError::Values {
+                    name: name.clone(),
+                    source,
+                })?;
             add(name, Kind::VaultLease, Box::new(issuer));
         }
         Ok(Self(Arc::new(issuers)))
@@ -121,7 +136,8 @@ impl Issuers {
 
     /// The built-in issuer only.
     pub fn built_in() -> Self {
-        Self::from_config(&BrokerConfig::default()).expect("an empty configuration has no wrong field")
+        Self::from_config(&BrokerConfig::default())
+            .expect("an empty configuration has no wrong field")
     }
 
     /// The issuer of this name.
@@ -148,11 +164,18 @@ impl Issuers {
     /// # Errors
     /// The names of the issuers of that kind.
     pub fn serves(&self, plan: &Plan) -> Result<(), String> {
-        if self.get(&plan.issuer).is_some_and(|issuer| issuer.kind == plan.kind) {
+        if self
+            .get(&plan.issuer)
+            .is_some_and(|issuer| issuer.kind == plan.kind)
+        {
             return Ok(());
         }
-        let names: Vec<_> =
-            self.0.values().filter(|issuer| issuer.kind == plan.kind).map(|issuer| issuer.name.as_str()).collect();
+        let names: Vec<_> = self
+            .0
+            .values()
+            .filter(|issuer| issuer.kind == plan.kind)
+            .map(|issuer| issuer.name.as_str())
+            .collect();
         Err(if names.is_empty() {
             format!("no issuer of {} is configured", plan.kind)
         } else {

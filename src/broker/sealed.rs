@@ -35,11 +35,21 @@ pub struct Sealed {
 impl Sealed {
     /// Over the log's own store, so that a secret and the event of its making become durable together.
     pub fn new(store: Arc<SqliteStore>, key: SealKey) -> Self {
-        Self { store, key, taking: Mutex::new(()) }
+        Self {
+            store,
+            key,
+            taking: Mutex::new(()),
+        }
     }
 
     /// The write that keeps `secret` for the claim of `request`.
-    pub fn put(&self, request: RequestId, attempt: u32, minted: &MintedVersion, secret: &SecretMaterial) -> SideWrite {
+    pub fn put(
+        &self,
+        request: RequestId,
+        attempt: u32,
+        minted: &MintedVersion,
+        secret: &SecretMaterial,
+    ) -> SideWrite {
         let kept = Kept {
             attempt,
             minted: minted.clone(),
@@ -54,7 +64,10 @@ impl Sealed {
 
     /// The write that forgets the secret of `request`.
     pub fn forget(request: RequestId) -> SideWrite {
-        SideWrite::Delete { namespace: NAMESPACE, key: place(request) }
+        SideWrite::Delete {
+            namespace: NAMESPACE,
+            key: place(request),
+        }
     }
 
     /// Keeps a secret before its event is written: a crash in between finds it again.
@@ -70,35 +83,57 @@ impl Sealed {
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer.
     pub async fn keep_all(&self, writes: Vec<SideWrite>) -> Result<(), EngineError> {
-        self.store.write_side(writes).await.map_err(|error| EngineError::store(&error))
+        self.store
+            .write_side(writes)
+            .await
+            .map_err(|error| EngineError::store(&error))
     }
 
     /// What a made but unrecorded attempt had made, if it came so far.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer.
-    pub async fn made(&self, request: RequestId, attempt: u32) -> Result<Option<MintedVersion>, EngineError> {
-        Ok(self.kept(request).await?.filter(|kept| kept.attempt == attempt).map(|kept| kept.minted))
+    pub async fn made(
+        &self,
+        request: RequestId,
+        attempt: u32,
+    ) -> Result<Option<MintedVersion>, EngineError> {
+        Ok(self
+            .kept(request)
+            .await?
+            .filter(|kept| kept.attempt == attempt)
+            .map(|kept| kept.minted))
     }
 
     /// The secret of a claimed request, the first time; `None` ever after.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer, or the key does not fit.
-    pub async fn take(&self, request: RequestId) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+    pub async fn take(
+        &self,
+        request: RequestId,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
         let _one = self.taking.lock().await;
-        let Some(kept) = self.kept(request).await? else { return Ok(None) };
+        let Some(kept) = self.kept(request).await? else {
+            return Ok(None);
+        };
         let secret = self
             .key
             .open(&kept.sealed, request.to_string().as_bytes())
-            .map_err(|error| EngineError::Unavailable { reason: error.to_string(), retry_after_s: 60 })?;
+            .map_err(|error| EngineError::Unavailable {
+                reason: error.to_string(),
+                retry_after_s: 60,
+            })?;
         self.keep(Self::forget(request)).await?;
         Ok(Some(fields(&secret)))
     }
 
     async fn kept(&self, request: RequestId) -> Result<Option<Kept>, EngineError> {
-        let bytes =
-            self.store.get_side(NAMESPACE, &place(request)).await.map_err(|error| EngineError::store(&error))?;
+        let bytes = self
+            .store
+            .get_side(NAMESPACE, &place(request))
+            .await
+            .map_err(|error| EngineError::store(&error))?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }

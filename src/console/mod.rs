@@ -1,1 +1,44 @@
+//! The terminal console: one ordered queue, a pure update, a view that only reads.
+//!
+//! Keys become commands before they enter the queue ([`keymap`]), [`update`] turns an [`event::Event`] into
+//! a changed [`model::Model`] and [`effect::Effect`]s as data, the runner carries those out, and the view
+//! draws what is there. To add a screen: a file in [`screens`], one row in its table, and data for it in the
+//! fixture.
 
+/// The output path: from ratatui's buffer to few bytes, at the pace of the line.
+pub mod backend;
+/// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
+pub mod command;
+/// A line of text being edited.
+pub mod edit;
+/// What the update asks the world to do, as data.
+pub mod effect;
+/// Everything that can change the screen.
+pub mod event;
+/// The credentials that the console knows of.
+pub mod fleet;
+/// From the terminal's bytes to keys, pastes, answers and hang-ups.
+pub mod input;
+/// From keys to commands.
+pub mod keymap;
+/// What the console knows and shows.
+pub mod model;
+/// Drawing text into cells.
+pub mod paint;
+/// One file a screen, and the table of them.
+pub mod screens;
+/// Asking before anything changes: the sheet that every action passes through.
+pub mod sheet;
+/// Pictures of screens for the documents.
+#[cfg(feature = "dev")]
+pub mod shot;
+/// Takes the terminal and gives it back as it was found.
+pub mod terminal;
+/// Few colours, expanded into the styles of roles; the glyph set.
+pub mod theme;
+/// An event and the model in, a changed model and effects out.
+pub mod update;
+/// Ends a console that was told to end and does not.
+pub mod watchdog;
+/// What screens are put together from: pure functions from data to cells.
+pub mod widgets;

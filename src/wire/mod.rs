@@ -3,10 +3,16 @@
 
 /// Clients of credentials.
 pub mod client;
+/// The columnar media type of lists.
+pub mod columns;
 /// Credentials: rows and detail.
 pub mod credential;
+/// What an approval is bound to, computed from the plan.
+pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
+/// The one filter language.
+pub mod filter;
 /// Names of headers and media types.
 pub mod header;
 /// Lists: pages, and the header line of a streamed list.
@@ -26,6 +32,7 @@ pub mod service;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
+pub use digest::{plan_bytes, plan_digest};
 pub use event::{EventRecord, FeedItem};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};

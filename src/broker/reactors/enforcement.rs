@@ -27,14 +27,22 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
         let state = engine.state();
         waits.keep_only(|id| state.to_enforce.contains(id));
         for &id in &state.to_enforce {
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
-            let Some(failures) = waits.take(id, clock::now()) else { continue };
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                break;
+            };
+            let Some(failures) = waits.take(id, clock::now()) else {
+                continue;
+            };
             let (engine, waits) = (engine.clone(), waits.clone());
             tasks.spawn(async move {
                 match turn(&engine, id, failures).await {
                     Ok(None) => waits.done(id),
                     Ok(Some(at)) => waits.wait(id, at, failures + 1),
-                    Err(_) => waits.wait(id, clock::now() + backoff(failures + 1, jitter()), failures + 1),
+                    Err(_) => waits.wait(
+                        id,
+                        clock::now() + backoff(failures + 1, jitter()),
+                        failures + 1,
+                    ),
                 }
                 drop(permit);
             });
@@ -50,26 +58,49 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
 }
 
 /// One try. Returns when to try again, if it must be.
-async fn turn(engine: &Engine, id: RevocationId, failures: u32) -> Result<Option<DateTime<Utc>>, EngineError> {
+async fn turn(
+    engine: &Engine,
+    id: RevocationId,
+    failures: u32,
+) -> Result<Option<DateTime<Utc>>, EngineError> {
     let state = engine.state();
-    let Some(revocation) = state.revocations.get(&id) else { return Ok(None) };
-    let Some(credential) = state.credentials.get(&revocation.credential) else { return Ok(None) };
+    let Some(revocation) = state.revocations.get(&id) else {
+        return Ok(None);
+    };
+    let Some(credential) = state.credentials.get(&revocation.credential) else {
+        return Ok(None);
+    };
     let locators: Vec<Locator> = credential
         .versions
         .iter()
-        .filter(|version| revocation.versions.contains(&version.number) && !version.locator.is_empty())
+        .filter(|version| {
+            revocation.versions.contains(&version.number) && !version.locator.is_empty()
+        })
         .map(|version| version.locator.clone())
         .collect();
     match carry_out(engine, &credential.issuer, &locators).await {
         Ok(proven) => {
-            engine.submit(Command::RecordEnforced { revocation: id, proven }, system_context(PART, clock::now())).await?;
+            engine
+                .submit(
+                    Command::RecordEnforced {
+                        revocation: id,
+                        proven,
+                    },
+                    system_context(PART, clock::now()),
+                )
+                .await?;
             Ok(None)
         }
         Err(reason) => {
             if is_news(revocation, &reason) {
                 let reason = reason.chars().take(500).collect();
-                let command = Command::RecordEnforcementFailed { revocation: id, reason };
-                engine.submit(command, system_context(PART, clock::now())).await?;
+                let command = Command::RecordEnforcementFailed {
+                    revocation: id,
+                    reason,
+                };
+                engine
+                    .submit(command, system_context(PART, clock::now()))
+                    .await?;
             }
             Ok(Some(clock::now() + backoff(failures + 1, jitter())))
         }
@@ -86,7 +117,9 @@ fn is_news(revocation: &Revocation, reason: &str) -> bool {
 /// Withdraws all of `locators`. Returns whether each was proven gone, or what the issuer said.
 async fn carry_out(engine: &Engine, issuer: &str, locators: &[Locator]) -> Result<bool, String> {
     let Some(configured) = engine.issuers().get(issuer) else {
-        return Err(format!("no issuer named {issuer} is configured here: withdraw it there by hand"));
+        return Err(format!(
+            "no issuer named {issuer} is configured here: withdraw it there by hand"
+        ));
     };
     let mut proven = true;
     for locator in locators {

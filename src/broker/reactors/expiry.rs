@@ -26,7 +26,13 @@ pub async fn run(engine: Engine) {
                 continue;
             }
             failures += 1;
-            if !moved(&engine, state.sequence, Some(now + backoff(failures, super::jitter()))).await {
+            if !moved(
+                &engine,
+                state.sequence,
+                Some(now + backoff(failures, super::jitter())),
+            )
+            .await
+            {
                 return;
             }
         } else if !moved(&engine, state.sequence, due).await {
@@ -37,8 +43,13 @@ pub async fn run(engine: Engine) {
 
 /// Settles what is due at `now`. Returns whether that went well.
 pub async fn sweep(engine: &Engine, now: DateTime<Utc>) -> bool {
-    let revocations = (0..Command::SWEEP_LIMIT).map(|_| RevocationId::from_bits(fresh_bits(now))).collect();
-    match engine.submit(Command::Sweep { revocations }, system_context(PART, now)).await {
+    let revocations = (0..Command::SWEEP_LIMIT)
+        .map(|_| RevocationId::from_bits(fresh_bits(now)))
+        .collect();
+    match engine
+        .submit(Command::Sweep { revocations }, system_context(PART, now))
+        .await
+    {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(%error, "what is due could not be settled");

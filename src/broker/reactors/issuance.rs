@@ -44,8 +44,12 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
         let state = engine.state();
         waits.keep_only(|id| state.to_issue.contains(id));
         for &id in &state.to_issue {
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
-            let Some(failures) = waits.take(id, clock::now()) else { continue };
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                break;
+            };
+            let Some(failures) = waits.take(id, clock::now()) else {
+                continue;
+            };
             let (engine, waits) = (engine.clone(), waits.clone());
             tasks.spawn(async move {
                 match turn(&engine, id, failures).await {
@@ -66,11 +70,15 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
 }
 
 async fn turn(engine: &Engine, id: RequestId, failures: u32) -> Turn {
-    let Some(request) = engine.state().requests.get(&id).cloned() else { return Turn::Done };
+    let Some(request) = engine.state().requests.get(&id).cloned() else {
+        return Turn::Done;
+    };
     let later = || Turn::Again(clock::now() + backoff(failures + 1, jitter()));
     let Some(issuer) = engine.issuers().get(&request.plan.issuer).cloned() else {
         let reason = format!("no issuer named {} is configured", request.plan.issuer);
-        return fail_unstarted(engine, &request, reason).await.unwrap_or_else(|_| later());
+        return fail_unstarted(engine, &request, reason)
+            .await
+            .unwrap_or_else(|_| later());
     };
     let result = match request.state {
         RequestState::Issuing => resume(engine, &issuer, &request).await,
@@ -89,23 +97,50 @@ async fn turn(engine: &Engine, id: RequestId, failures: u32) -> Turn {
 }
 
 /// Records a request that nobody can make as failed, by way of an attempt, so that a person sees why.
-async fn fail_unstarted(engine: &Engine, request: &Request, reason: String) -> Result<Turn, EngineError> {
+async fn fail_unstarted(
+    engine: &Engine,
+    request: &Request,
+    reason: String,
+) -> Result<Turn, EngineError> {
     let attempt = request.attempts + 1;
     let commands = vec![
-        Command::StartIssuance { request: request.id, attempt, locator: Default::default() },
-        Command::RecordIssuanceFailed { request: request.id, attempt, reason, last: true },
+        Command::StartIssuance {
+            request: request.id,
+            attempt,
+            locator: Default::default(),
+        },
+        Command::RecordIssuanceFailed {
+            request: request.id,
+            attempt,
+            reason,
+            last: true,
+        },
     ];
-    engine.submit_all(commands, system_context(PART, clock::now()), Vec::new()).await?;
+    engine
+        .submit_all(commands, system_context(PART, clock::now()), Vec::new())
+        .await?;
     Ok(Turn::Done)
 }
 
 /// Carries on after a stop in mid-attempt.
-async fn resume(engine: &Engine, issuer: &Configured, request: &Request) -> Result<Turn, EngineError> {
+async fn resume(
+    engine: &Engine,
+    issuer: &Configured,
+    request: &Request,
+) -> Result<Turn, EngineError> {
     let attempt = request.attempts;
     if let Some(minted) = engine.sealed().made(request.id, attempt).await? {
         return record(engine, request.id, attempt, minted, Vec::new()).await;
     }
-    abandon(engine, issuer, request, attempt, &request.attempt_locator, "the broker stopped in mid-attempt").await
+    abandon(
+        engine,
+        issuer,
+        request,
+        attempt,
+        &request.attempt_locator,
+        "the broker stopped in mid-attempt",
+    )
+    .await
 }
 
 /// Withdraws whatever an attempt may have made, then records that it failed.
@@ -126,11 +161,20 @@ async fn abandon(
             }
             Err(error) => {
                 issuer.heard(Some(error.to_string()));
-                return Ok(Turn::Again(issuer.breaker.lock().failed(clock::now(), jitter())));
+                return Ok(Turn::Again(
+                    issuer.breaker.lock().failed(clock::now(), jitter()),
+                ));
             }
         }
     }
-    failed(engine, request.id, attempt, reason.to_owned(), attempt >= ATTEMPTS).await?;
+    failed(
+        engine,
+        request.id,
+        attempt,
+        reason.to_owned(),
+        attempt >= ATTEMPTS,
+    )
+    .await?;
     Ok(Turn::Again(clock::now() + backoff(attempt, jitter())))
 }
 
@@ -153,8 +197,15 @@ async fn begin(
         Err(error) => return not_prepared(engine, issuer, request, error).await,
     };
     let locator = prepared.locator.clone();
-    let start = Command::StartIssuance { request: request.id, attempt, locator: locator.clone() };
-    if let Err(error) = engine.submit(start, system_context(PART, clock::now())).await {
+    let start = Command::StartIssuance {
+        request: request.id,
+        attempt,
+        locator: locator.clone(),
+    };
+    if let Err(error) = engine
+        .submit(start, system_context(PART, clock::now()))
+        .await
+    {
         // Not logged, so nothing may be made: give back what was prepared.
         if let Err(left) = issuer.issuer.revoke(&locator).await {
             tracing::warn!(request = %request.id, %left, "a prepared attempt is left to reconciliation");
@@ -169,7 +220,10 @@ async fn begin(
             metrics::histogram!("countersign_mint_seconds", "issuer" => issuer.name.clone())
                 .record(started.elapsed().as_secs_f64());
             let (minted, secret) = split(minted);
-            engine.sealed().keep(engine.sealed().put(request.id, attempt, &minted, &secret)).await?;
+            engine
+                .sealed()
+                .keep(engine.sealed().put(request.id, attempt, &minted, &secret))
+                .await?;
             record(engine, request.id, attempt, minted, Vec::new()).await
         }
         Err(error) => {
@@ -181,7 +235,15 @@ async fn begin(
                 failed(engine, request.id, attempt, error.to_string(), true).await?;
                 return Ok(Turn::Done);
             }
-            let turn = abandon(engine, issuer, request, attempt, &locator, &error.to_string()).await?;
+            let turn = abandon(
+                engine,
+                issuer,
+                request,
+                attempt,
+                &locator,
+                &error.to_string(),
+            )
+            .await?;
             Ok(until.map_or(turn, Turn::Again))
         }
     }
@@ -207,10 +269,21 @@ async fn mint_here(
     let now = clock::now();
     let credential = CredentialId::from_bits(fresh_bits(now));
     let commands = vec![
-        Command::StartIssuance { request: id, attempt, locator: Default::default() },
-        Command::RecordMinted { request: id, attempt, credential, minted: Box::new(minted) },
+        Command::StartIssuance {
+            request: id,
+            attempt,
+            locator: Default::default(),
+        },
+        Command::RecordMinted {
+            request: id,
+            attempt,
+            credential,
+            minted: Box::new(minted),
+        },
     ];
-    engine.submit_all(commands, system_context(PART, now), side).await?;
+    engine
+        .submit_all(commands, system_context(PART, now), side)
+        .await?;
     Ok(Turn::Done)
 }
 
@@ -224,8 +297,16 @@ async fn record(
     let now = clock::now();
     let credential = CredentialId::from_bits(fresh_bits(now));
     let locator = minted.locator.clone();
-    let command = Command::RecordMinted { request: id, attempt, credential, minted: Box::new(minted) };
-    match engine.submit_all(vec![command], system_context(PART, now), side).await {
+    let command = Command::RecordMinted {
+        request: id,
+        attempt,
+        credential,
+        minted: Box::new(minted),
+    };
+    match engine
+        .submit_all(vec![command], system_context(PART, now), side)
+        .await
+    {
         Ok(_) => Ok(Turn::Done),
         Err(EngineError::Refused(refusal)) => {
             // The credential was revoked while its version was made: the version must not live on at its issuer.
@@ -233,7 +314,15 @@ async fn record(
             if let Some(request) = state.requests.get(&id) {
                 if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
                     engine.sealed().keep(Sealed::forget(id)).await?;
-                    let _turn = abandon(engine, issuer, request, attempt, &locator, &refusal.to_string()).await?;
+                    let _turn = abandon(
+                        engine,
+                        issuer,
+                        request,
+                        attempt,
+                        &locator,
+                        &refusal.to_string(),
+                    )
+                    .await?;
                     failed(engine, id, attempt, refusal.to_string(), true).await?;
                 }
             }
@@ -268,8 +357,15 @@ async fn failed(
     last: bool,
 ) -> Result<(), EngineError> {
     let reason = reason.chars().take(500).collect();
-    let command = Command::RecordIssuanceFailed { request, attempt, reason, last };
-    engine.submit(command, system_context(PART, clock::now())).await?;
+    let command = Command::RecordIssuanceFailed {
+        request,
+        attempt,
+        reason,
+        last,
+    };
+    engine
+        .submit(command, system_context(PART, clock::now()))
+        .await?;
     Ok(())
 }
 

@@ -35,12 +35,14 @@ pub fn start(engine: &Engine) -> TaskTracker {
 /// Waits until the state has moved on from `sequence`, until `due`, or for the stop, whichever comes first.
 /// Returns whether to go on.
 async fn moved(engine: &Engine, sequence: u64, due: Option<DateTime<Utc>>) -> bool {
-    let Ok(mut feed) = engine.subscribe(sequence) else { return !engine.stopping().is_cancelled() };
+    let Ok(mut feed) = engine.subscribe(sequence) else {
+        return !engine.winding_down().is_cancelled();
+    };
     let wait = due.map(|due| (due - clock::now()).to_std().unwrap_or_default());
     tokio::select! {
         biased;
-        () = engine.stopping().cancelled() => false,
-        event = feed.next() => event.is_some() || !engine.stopping().is_cancelled(),
+        () = engine.winding_down().cancelled() => false,
+        event = feed.next() => event.is_some() || !engine.winding_down().is_cancelled(),
         () = async {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -52,6 +54,6 @@ async fn moved(engine: &Engine, sequence: u64, due: Option<DateTime<Utc>>) -> bo
 
 /// A number from 0 to 1,000 for spreading retries.
 fn jitter() -> u16 {
-    let bits = uuid::Uuid::new_v4().as_u128();
+    let bits = uuid::Uuid::now_v7().as_u128() as u32; // the lower bits are random
     (bits % 1_001) as u16
 }

@@ -25,7 +25,7 @@ pub async fn run(engine: Engine) {
             }
         }
         tokio::select! {
-            () = engine.stopping().cancelled() => return,
+            () = engine.winding_down().cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
@@ -36,12 +36,17 @@ pub async fn watch_health(engine: Engine) {
     loop {
         let mut well = true;
         for issuer in engine.issuers().all() {
-            let said = issuer.issuer.ready().await.err().map(|trouble| trouble.to_string());
+            let said = issuer
+                .issuer
+                .ready()
+                .await
+                .err()
+                .map(|trouble| trouble.to_string());
             well &= said.is_none();
             issuer.heard(said);
         }
         tokio::select! {
-            () = engine.stopping().cancelled() => return,
+            () = engine.winding_down().cancelled() => return,
             () = tokio::time::sleep(if well { WELL } else { UNWELL }) => {}
         }
     }
@@ -64,7 +69,10 @@ fn known(engine: &Engine, issuer: &str) -> Vec<Locator> {
         .filter_map(|revocation| Some((state.credentials.get(&revocation.credential)?, revocation)))
         .filter(|(credential, _)| credential.issuer == issuer)
         .flat_map(|(credential, revocation)| {
-            credential.versions.iter().filter(|version| revocation.versions.contains(&version.number))
+            credential
+                .versions
+                .iter()
+                .filter(|version| revocation.versions.contains(&version.number))
         })
         .map(|version| version.locator.clone());
     let living = state
@@ -86,15 +94,31 @@ pub async fn compare(engine: &Engine, issuer: &Configured) {
             return;
         }
     };
-    let attempts = report.attempts_removed.iter().map(|left| format!("attempt {} of {}", left.attempt_key, left.request_id));
-    let logins = report.logins_removed.iter().map(|login| format!("database login {login} without a lease"));
+    let attempts = report
+        .attempts_removed
+        .iter()
+        .map(|left| format!("attempt {} of {}", left.attempt_key, left.request_id));
+    let logins = report
+        .logins_removed
+        .iter()
+        .map(|login| format!("database login {login} without a lease"));
     for what in attempts.chain(logins) {
-        let command = Command::RecordLeftover { issuer: issuer.name.clone(), what };
-        if let Err(error) = engine.submit(command, system_context(PART, clock::now())).await {
+        let command = Command::RecordLeftover {
+            issuer: issuer.name.clone(),
+            what,
+        };
+        if let Err(error) = engine
+            .submit(command, system_context(PART, clock::now()))
+            .await
+        {
             tracing::warn!(issuer = issuer.name, %error, "a removal could not be recorded");
         }
     }
     for failure in report.failures {
-        tracing::warn!(issuer = issuer.name, failure, "a leftover could not be removed; tried again later");
+        tracing::warn!(
+            issuer = issuer.name,
+            failure,
+            "a leftover could not be removed; tried again later"
+        );
     }
 }

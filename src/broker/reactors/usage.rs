@@ -19,7 +19,7 @@ pub async fn run(engine: Engine) {
         let next = hour(now) + TimeDelta::hours(1);
         let wait = (next - now).to_std().unwrap_or_default();
         let stopping = tokio::select! {
-            () = engine.stopping().cancelled() => true,
+            () = engine.winding_down().cancelled() => true,
             () = tokio::time::sleep(wait) => false,
         };
         if stopping {
@@ -40,8 +40,14 @@ pub async fn roll_up(engine: &Engine, hour: DateTime<Utc>) -> Result<(), EngineE
     let mut left = entries.as_slice();
     while !left.is_empty() {
         let (some, rest) = left.split_at(left.len().min(ENTRIES));
-        let command = Command::RollUpUsage { hour, entries: some.to_vec() };
-        if let Err(error) = engine.submit(command, system_context(PART, clock::now())).await {
+        let command = Command::RollUpUsage {
+            hour,
+            entries: some.to_vec(),
+        };
+        if let Err(error) = engine
+            .submit(command, system_context(PART, clock::now()))
+            .await
+        {
             engine.usage().put_back(left);
             return Err(error);
         }

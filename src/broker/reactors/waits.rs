@@ -22,13 +22,19 @@ pub(super) struct Waits<K> {
 
 impl<K> Clone for Waits<K> {
     fn clone(&self) -> Self {
-        Self { places: Arc::clone(&self.places), bell: Arc::clone(&self.bell) }
+        Self {
+            places: Arc::clone(&self.places),
+            bell: Arc::clone(&self.bell),
+        }
     }
 }
 
 impl<K: Eq + Hash + Copy> Waits<K> {
     pub(super) fn new() -> Self {
-        Self { places: Arc::default(), bell: Arc::default() }
+        Self {
+            places: Arc::default(),
+            bell: Arc::default(),
+        }
     }
 
     /// Takes `key` up unless it is under way or must wait. Returns how often it has failed so far.
@@ -52,13 +58,17 @@ impl<K: Eq + Hash + Copy> Waits<K> {
 
     /// `key` failed and must wait.
     pub(super) fn wait(&self, key: K, until: DateTime<Utc>, failures: u32) {
-        self.places.lock().insert(key, Place::Waiting { until, failures });
+        self.places
+            .lock()
+            .insert(key, Place::Waiting { until, failures });
         self.bell.notify_one();
     }
 
     /// Forgets what is no longer on the work list.
     pub(super) fn keep_only(&self, mut wanted: impl FnMut(&K) -> bool) {
-        self.places.lock().retain(|key, place| matches!(place, Place::UnderWay) || wanted(key));
+        self.places
+            .lock()
+            .retain(|key, place| matches!(place, Place::UnderWay) || wanted(key));
     }
 
     /// When the next waiting item may be tried.

@@ -39,7 +39,7 @@ pub mod serve;
 pub mod snapshot;
 /// Use, counted beside the log.
 pub mod usage;
-/// The one writer.
-mod writer;
 /// What the API shows.
 pub mod views;
+/// The one writer.
+mod writer;

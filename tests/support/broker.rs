@@ -6,6 +6,7 @@ use super::{Servers, block_until, free_port};
 use countersign::client::retry::RetryPolicy;
 use countersign::client::{Client, TransportOptions};
 use serde::Deserialize;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -168,4 +169,16 @@ fn wait_for_line(server: &mut Server, before: usize) -> Result<Started, String> 
             (None, None) => None,
         }
     })
+}
+
+/// A failed test shows the last of what the broker had to say.
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(40)..].join("\n");
+            let _gone = writeln!(std::io::stderr(), "the broker's log ends:\n{last}");
+        }
+    }
 }

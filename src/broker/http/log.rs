@@ -22,6 +22,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 /// How many events are looked through for one page with a filter.
@@ -235,7 +236,9 @@ pub async fn entries(
                 }
             }
         }
-    });
+    })
+    // Compression asks once more after the end.
+    .fuse();
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(names::NDJSON));

@@ -75,6 +75,7 @@ async fn serve(args: &ServeArgs) -> Result<ExitCode, Report> {
     let options = Options {
         data: args.data.clone(),
         origin: args.origin.clone(),
+        now: countersign::clock::now(),
         admin_token_file: args.admin_token_file.clone(),
         config,
     };

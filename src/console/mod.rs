@@ -15,6 +15,9 @@ pub mod edit;
 pub mod effect;
 /// Everything that can change the screen.
 pub mod event;
+/// A fixed model from fixed data.
+#[cfg(any(test, feature = "dev"))]
+pub mod fixture;
 /// The credentials that the console knows of.
 pub mod fleet;
 /// From the terminal's bytes to keys, pastes, answers and hang-ups.

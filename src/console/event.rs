@@ -33,8 +33,8 @@ pub enum Event {
     Reload(ListHeader),
     /// Rows of that list.
     Rows(Box<Block>),
-    /// The list is complete.
-    Loaded,
+    /// The list is complete; `true` for the fresh one, `false` for the one from the cache.
+    Loaded(bool),
     /// The last known list begins, from the cache, as old as the time says; rows follow, and [`Event::Loaded`].
     Cached(ListHeader, DateTime<Utc>),
     /// The link to the broker.

@@ -28,6 +28,8 @@ pub mod keymap;
 pub mod model;
 /// Drawing text into cells.
 pub mod paint;
+/// Any command by its words.
+pub mod palette;
 /// One file a screen, and the table of them.
 pub mod screens;
 /// Asking before anything changes: the sheet that every action passes through.

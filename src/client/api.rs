@@ -17,6 +17,7 @@ use super::transport::{Answer, Transport, TransportOptions};
 use crate::wire::header::COLUMNS;
 use crate::wire::operator::{Grant, NewOperator, NewToken};
 use crate::wire::revocation::Revoke;
+use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
     Adoption, Approve, Claimed, ClientId, ClientRow, CredentialDetail, CredentialId, CredentialRow,
     Deny, Digest, EventRecord, FeedItem, Health, MintedToken, NewClient, NewRequest, OperatorId,
@@ -337,6 +338,16 @@ impl Client {
         once: &Once,
     ) -> Outcome<Receipt> {
         self.act("operators", id, "offboard", reason, once).await
+    }
+
+    /// Whether a key is accepted, and for what (RFC 7662). Counts as a use of it.
+    pub async fn introspect(&self, token: &str) -> Result<Introspection, ClientError> {
+        let body = IntrospectionRequest {
+            token: token.to_owned(),
+            token_type_hint: None,
+        };
+        let call = Call::post(["v1", "introspect"], &body)?;
+        Ok(self.transport.send(&call).await?.value)
     }
 
     /// Follows the broker's events, from now on unless the query says from where. Asks for the head

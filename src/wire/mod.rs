@@ -7,6 +7,8 @@ pub mod client;
 pub mod columns;
 /// Credentials: rows and detail.
 pub mod credential;
+/// What an approval is bound to, computed from the plan.
+pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
 /// The one filter language.
@@ -30,6 +32,7 @@ pub mod service;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
+pub use digest::{plan_bytes, plan_digest};
 pub use event::{EventRecord, FeedItem};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};

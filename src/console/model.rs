@@ -245,6 +245,8 @@ pub struct MenuEntry {
 pub enum Choice {
     /// Asks the screen for the sheet.
     Act(ActKind),
+    /// The same, for one version.
+    ActOn(ActKind, u32),
     /// Into the clipboard.
     Copy(String),
     /// A saved view: the screen's filter becomes this.

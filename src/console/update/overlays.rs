@@ -143,6 +143,11 @@ pub fn choice(model: &mut Model, key: char, jump: &mut Option<Jump>, effects: &m
         Choice::Act(kind) => with_screen(model, current, jump, effects, |screen, ctx| {
             screen.act(kind, ctx);
         }),
+        Choice::ActOn(kind, version) => {
+            with_screen(model, current, jump, effects, |screen, ctx| {
+                screen.act_on(kind, version, ctx);
+            });
+        }
         Choice::Copy(text) => with(model, jump, effects, |ctx| ctx.copy(text)),
         Choice::Filter(text) => filter(model, &text, jump, effects).unwrap_or_default(),
         Choice::Jump(to) => *jump = Some(to),

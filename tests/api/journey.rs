@@ -72,7 +72,7 @@ async fn a_key_is_asked_for_claimed_used_and_revoked() {
     let detail = api.get(&on_call, &path).await.json();
     assert_eq!((&detail["row"]["state"], &detail["refused"]), (&json!("revoked"), &json!(1)));
     assert_eq!(detail["revocations"][0]["reason"], "leaked");
-    assert_eq!(detail["trail"][0]["type"], "request.claimed".replace("request.claimed", "version.promoted"));
+    assert_eq!(detail["trail"][0]["type"], "revocation.effective");
     assert!(revoked.sequence() > claimed.sequence());
     api.stop().await;
 }

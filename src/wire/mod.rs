@@ -5,6 +5,8 @@
 pub mod client;
 /// Credentials: rows and detail.
 pub mod credential;
+/// What an approval is bound to, computed from the plan.
+pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
 /// Names of headers and media types.
@@ -26,6 +28,7 @@ pub mod service;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
+pub use digest::{plan_bytes, plan_digest};
 pub use event::{EventRecord, FeedItem};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};

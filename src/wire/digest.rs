@@ -1,0 +1,56 @@
+//! What an approval is bound to: SHA-256 over a plan's canonical bytes. Broker and console each compute it
+//! from the plan itself, so neither takes the other's word for what is approved.
+
+use super::{Digest, Plan};
+
+/// The plan's canonical form: JSON by RFC 8785 (JCS), the bytes that an approval covers.
+pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(plan)
+        .expect("a plan has string keys, whole numbers and no map that could fail")
+}
+
+/// SHA-256 of [`plan_bytes`].
+pub fn plan_digest(plan: &Plan) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &plan_bytes(plan));
+    Digest(digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ClientId, Environment, Kind};
+
+    fn plan() -> Plan {
+        Plan {
+            credential: "payments/checkout-db".into(),
+            environment: Environment::Production,
+            kind: Kind::VaultLease,
+            issuer: "openbao".into(),
+            role: "database/creds/payments-rw".into(),
+            client: ClientId::from_bits(7),
+            audience: "https://payments.example".into(),
+            scopes: vec!["db:write".into(), "db:*".into()],
+            ttl_s: 3600,
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_sorted_and_bare() {
+        let text = String::from_utf8(plan_bytes(&plan())).expect("JSON is UTF-8");
+        assert!(text.starts_with(r#"{"audience":"https://payments.example","client":"cli_"#));
+        assert!(text.ends_with(r#""scopes":["db:write","db:*"],"ttl_s":3600}"#));
+        assert!(!text.contains(' '));
+    }
+
+    #[test]
+    fn any_change_changes_the_digest() {
+        let base = plan_digest(&plan());
+        let mut longer = plan();
+        longer.ttl_s += 1;
+        let mut wider = plan();
+        wider.scopes.push("db:drop".into());
+        assert_ne!(plan_digest(&longer), base);
+        assert_ne!(plan_digest(&wider), base);
+        assert_eq!(plan_digest(&plan()), base);
+    }
+}

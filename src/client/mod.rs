@@ -1,1 +1,3 @@
+//! A client of the broker.
 
+pub mod chain;

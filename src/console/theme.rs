@@ -138,7 +138,9 @@ pub enum ThemeError {
     #[error("unknown colour `{0}`; known: accent, good, warn, bad, figure, prod, staging")]
     UnknownSlot(String),
     /// Not a colour.
-    #[error("`{value}` is not a colour (for `{slot}`); write a name such as `light-blue`, an index, or `#rrggbb`")]
+    #[error(
+        "`{value}` is not a colour (for `{slot}`); write a name such as `light-blue`, an index, or `#rrggbb`"
+    )]
     BadColour {
         /// Which of the palette's colours.
         slot: String,
@@ -277,7 +279,11 @@ impl Theme {
                 prod: Color::Indexed(208),
                 staging: Color::Blue,
             },
-            ThemeName::HighContrast => Palette { accent: Color::Reset, figure: Color::Reset, ..base },
+            ThemeName::HighContrast => Palette {
+                accent: Color::Reset,
+                figure: Color::Reset,
+                ..base
+            },
             ThemeName::Mono => Palette {
                 accent: Color::Reset,
                 good: Color::Reset,
@@ -288,7 +294,15 @@ impl Theme {
                 staging: Color::Reset,
             },
         };
-        Self { name, palette, glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UNICODE } }
+        Self {
+            name,
+            palette,
+            glyphs: if ascii {
+                Glyphs::ASCII
+            } else {
+                Glyphs::UNICODE
+            },
+        }
     }
 
     /// A theme from the settings: its name, single colours over it, `ascii`, and whether `NO_COLOR` is set.
@@ -302,9 +316,10 @@ impl Theme {
     ) -> Result<Self, ThemeError> {
         let mut theme = Self::new(ThemeName::parse(name)?, ascii);
         for (slot, value) in colours {
-            let colour: Color = value
-                .parse()
-                .map_err(|_| ThemeError::BadColour { slot: slot.clone(), value: value.clone() })?;
+            let colour: Color = value.parse().map_err(|_| ThemeError::BadColour {
+                slot: slot.clone(),
+                value: value.clone(),
+            })?;
             let palette = &mut theme.palette;
             *match slot.as_str() {
                 "accent" => &mut palette.accent,
@@ -317,14 +332,24 @@ impl Theme {
                 other => return Err(ThemeError::UnknownSlot(other.to_owned())),
             } = colour;
         }
-        Ok(if no_color { Self::new(ThemeName::Mono, ascii) } else { theme })
+        Ok(if no_color {
+            Self::new(ThemeName::Mono, ascii)
+        } else {
+            theme
+        })
     }
 
     /// The style of a role.
     pub fn style(&self, role: Role) -> Style {
         let plain = Style::new();
         let p = &self.palette;
-        let fg = |colour: Color| if colour == Color::Reset { plain } else { plain.fg(colour) };
+        let fg = |colour: Color| {
+            if colour == Color::Reset {
+                plain
+            } else {
+                plain.fg(colour)
+            }
+        };
         let bold = |colour: Color| fg(colour).add_modifier(Modifier::BOLD);
         let loud = |colour: Color| bold(colour).add_modifier(Modifier::REVERSED);
         // Dimming, not "bright black": that one is invisible on some dark palettes.
@@ -333,7 +358,9 @@ impl Theme {
             _ => plain.add_modifier(Modifier::DIM),
         };
         match role {
-            Role::Text | Role::Toast | Role::EnvironmentOther | Role::Severity(Severity::Info) => plain,
+            Role::Text | Role::Toast | Role::EnvironmentOther | Role::Severity(Severity::Info) => {
+                plain
+            }
             Role::Strong | Role::Head => plain.add_modifier(Modifier::BOLD),
             Role::Muted | Role::Rule | Role::BarRest | Role::Stale | Role::Band => muted,
             Role::Title | Role::Focused | Role::Key => bold(p.accent),
@@ -373,8 +400,12 @@ impl Theme {
 mod tests {
     use super::*;
 
-    const NAMES: [ThemeName; 4] =
-        [ThemeName::Default, ThemeName::BlueOrange, ThemeName::HighContrast, ThemeName::Mono];
+    const NAMES: [ThemeName; 4] = [
+        ThemeName::Default,
+        ThemeName::BlueOrange,
+        ThemeName::HighContrast,
+        ThemeName::Mono,
+    ];
 
     const ROLES: [Role; 24] = [
         Role::Text,
@@ -408,7 +439,10 @@ mod tests {
         for name in NAMES {
             let theme = Theme::new(name, false);
             let reversed = |role| theme.style(role).add_modifier.contains(Modifier::REVERSED);
-            assert!(reversed(Role::Severity(Severity::High)) && reversed(Role::Severity(Severity::Critical)));
+            assert!(
+                reversed(Role::Severity(Severity::High))
+                    && reversed(Role::Severity(Severity::Critical))
+            );
             assert!(ROLES.into_iter().all(|role| !reversed(role)), "{name:?}");
         }
     }
@@ -419,7 +453,10 @@ mod tests {
             for role in ROLES {
                 let style = Theme::new(name, false).style(role);
                 let unreadable = [Color::Black, Color::White, Color::Gray, Color::DarkGray];
-                assert!(style.fg.is_none_or(|fg| !unreadable.contains(&fg)), "{name:?} {role:?}");
+                assert!(
+                    style.fg.is_none_or(|fg| !unreadable.contains(&fg)),
+                    "{name:?} {role:?}"
+                );
                 assert_eq!(style.bg, None);
             }
         }
@@ -434,17 +471,37 @@ mod tests {
         assert!(ROLES.into_iter().all(|role| mono.style(role).fg.is_none()));
         assert!(mono.glyphs.ascii);
         let unknown = |k: &str, v: &str| {
-            Theme::from_settings("mono", &BTreeMap::from([(k.into(), v.into())]), false, true).unwrap_err()
+            Theme::from_settings("mono", &BTreeMap::from([(k.into(), v.into())]), false, true)
+                .unwrap_err()
         };
         assert_eq!(unknown("bed", "red"), ThemeError::UnknownSlot("bed".into()));
-        assert!(matches!(unknown("bad", "rouge"), ThemeError::BadColour { .. }));
+        assert!(matches!(
+            unknown("bad", "rouge"),
+            ThemeError::BadColour { .. }
+        ));
         assert!(ThemeName::parse("solar").is_err());
     }
 
     #[test]
     fn plain_glyphs_are_plain() {
         let g = Glyphs::ASCII;
-        let all = [g.cursor, g.mark, g.alert, g.notice, g.dot, g.ring, g.paused, g.horizontal, g.vertical, g.quote];
-        assert!(all.iter().chain(&g.corners).chain(&g.sort).all(|s| s.is_ascii() && s.len() == 1));
+        let all = [
+            g.cursor,
+            g.mark,
+            g.alert,
+            g.notice,
+            g.dot,
+            g.ring,
+            g.paused,
+            g.horizontal,
+            g.vertical,
+            g.quote,
+        ];
+        assert!(
+            all.iter()
+                .chain(&g.corners)
+                .chain(&g.sort)
+                .all(|s| s.is_ascii() && s.len() == 1)
+        );
     }
 }

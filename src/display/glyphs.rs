@@ -5,7 +5,11 @@
 /// `used` and `tick` are shares of the life, 0 to 1; a life over its end fills the whole bar. A life
 /// that has begun shows at least one full cell, one that has not ended at least one open one.
 pub fn life_bar(used: f64, tick: Option<f64>, columns: usize, ascii: bool) -> String {
-    let [full, open, mark] = if ascii { ['#', '.', '|'] } else { ['█', '·', '┊'] };
+    let [full, open, mark] = if ascii {
+        ['#', '.', '|']
+    } else {
+        ['█', '·', '┊']
+    };
     let filled = filled_cells(used, columns);
     let tick = tick.map(|t| ((t * columns as f64) as usize).min(columns.saturating_sub(1)));
     (0..columns)
@@ -25,15 +29,27 @@ fn filled_cells(used: f64, columns: usize) -> usize {
         return columns;
     }
     let cells = (used * columns as f64).round() as usize;
-    if columns == 1 { cells } else { cells.clamp(1, columns - 1) }
+    if columns == 1 {
+        cells
+    } else {
+        cells.clamp(1, columns - 1)
+    }
 }
 
 /// A bar of eighth blocks, `columns` wide at `share` 1, without padding: `████▉`. Not nothing if not zero.
 pub fn bar(share: f64, columns: usize, ascii: bool) -> String {
-    let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+    let share = if share.is_nan() {
+        0.0
+    } else {
+        share.clamp(0.0, 1.0)
+    };
     if ascii {
         let cells = (share * columns as f64).round() as usize;
-        return "#".repeat(if share > 0.0 { cells.max(1).min(columns) } else { 0 });
+        return "#".repeat(if share > 0.0 {
+            cells.max(1).min(columns)
+        } else {
+            0
+        });
     }
     let mut eighths = (share * columns as f64 * 8.0).round() as usize;
     if share > 0.0 {
@@ -50,12 +66,20 @@ pub fn bar(share: f64, columns: usize, ascii: bool) -> String {
 ///
 /// Zero is the lowest glyph, so that a quiet hour is still seen as an hour.
 pub fn sparkline(values: &[f64], max: Option<f64>, ascii: bool) -> String {
-    let steps: &[char] = if ascii { &['_', '.', '-', '=', '#'] } else { &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] };
+    let steps: &[char] = if ascii {
+        &['_', '.', '-', '=', '#']
+    } else {
+        &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+    };
     let top = max.unwrap_or_else(|| values.iter().copied().fold(0.0, f64::max));
     values
         .iter()
         .map(|value| {
-            let share = if top > 0.0 { (value / top).clamp(0.0, 1.0) } else { 0.0 };
+            let share = if top > 0.0 {
+                (value / top).clamp(0.0, 1.0)
+            } else {
+                0.0
+            };
             steps[((share * (steps.len() - 1) as f64).round() as usize).min(steps.len() - 1)]
         })
         .collect()
@@ -76,7 +100,11 @@ pub fn squeeze(values: &[f64], columns: usize) -> Vec<f64> {
 
 /// The fill of a heat cell for level 0 (nothing) to 4 (most): `··`, `░░`, `▒▒`, `▓▓`, `██`.
 pub fn heat(level: u8, ascii: bool) -> char {
-    let steps = if ascii { ['.', '-', '+', 'x', '#'] } else { ['·', '░', '▒', '▓', '█'] };
+    let steps = if ascii {
+        ['.', '-', '+', 'x', '#']
+    } else {
+        ['·', '░', '▒', '▓', '█']
+    };
     steps[usize::from(level.min(4))]
 }
 

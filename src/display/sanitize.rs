@@ -43,7 +43,10 @@ pub fn safe_lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = kept
         .split('\n')
         .map(|line| {
-            let line = line.strip_suffix('\r').unwrap_or(line).replace('\t', "    ");
+            let line = line
+                .strip_suffix('\r')
+                .unwrap_or(line)
+                .replace('\t', "    ");
             safe_within(&line, usize::MAX).into_owned()
         })
         .collect();
@@ -71,7 +74,11 @@ pub fn safe_bytes(bytes: &[u8]) -> String {
 
 /// Columns that `text` takes on the screen; what [`fit`] counts in.
 pub fn width(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.graphemes(true).map(UnicodeWidthStr::width).sum() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.graphemes(true).map(UnicodeWidthStr::width).sum()
+    }
 }
 
 /// `text` made [`safe`] and cut to at most `columns`, with `…` where something was taken away.
@@ -97,14 +104,22 @@ pub fn fit_with<'a>(text: &'a str, columns: usize, cut: Cut, sign: &str) -> Cow<
     };
     let head = take(shown.graphemes(true), room - tail_room);
     let tail = take(shown.graphemes(true).rev(), tail_room);
-    Cow::Owned(format!("{}{sign}{}", &shown[..head], &shown[shown.len() - tail..]))
+    Cow::Owned(format!(
+        "{}{sign}{}",
+        &shown[..head],
+        &shown[shown.len() - tail..]
+    ))
 }
 
 /// [`fit`] and then padded with blanks to exactly `columns`; `right` puts the blanks before the text.
 pub fn pad(text: &str, columns: usize, cut: Cut, right: bool) -> String {
     let shown = fit(text, columns, cut);
     let blanks = " ".repeat(columns.saturating_sub(width(&shown)));
-    if right { format!("{blanks}{shown}") } else { format!("{shown}{blanks}") }
+    if right {
+        format!("{blanks}{shown}")
+    } else {
+        format!("{shown}{blanks}")
+    }
 }
 
 /// Why a name deserves a second look; see [`suspicious`].
@@ -133,7 +148,10 @@ pub fn suspicious(name: &str, known: &[&str]) -> Option<Suspicion> {
         return Some(Suspicion::LooksLike((*twin).to_owned()));
     }
     if name.is_ascii() {
-        return name.chars().any(|c| c.is_ascii_control()).then_some(Suspicion::HiddenCharacters);
+        return name
+            .chars()
+            .any(|c| c.is_ascii_control())
+            .then_some(Suspicion::HiddenCharacters);
     }
     if name.chars().any(is_hidden) {
         return Some(Suspicion::HiddenCharacters);
@@ -165,7 +183,11 @@ fn safe_within(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if cut > 0 {
         out.push_str(&rest_note(cut));
     }
-    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+    if out == text {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(out)
+    }
 }
 
 /// The longest start of `text` within `max_bytes` that ends between characters, and how much is left out.
@@ -220,7 +242,8 @@ fn push_mark(out: &mut String, c: char) {
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing to a String cannot fail");
+    out.write_fmt(text)
+        .expect("writing to a String cannot fail");
 }
 
 /// Takes no column of its own and joins what stands before it.
@@ -281,7 +304,10 @@ mod tests {
     #[test]
     fn stacked_marks_are_capped_and_counted() {
         let zalgo = format!("z{}", "\u{301}".repeat(6));
-        assert_eq!(safe(&zalgo), "z\u{301}\u{301}\u{301}⟨U+0301⟩⟨U+0301⟩⟨U+0301⟩");
+        assert_eq!(
+            safe(&zalgo),
+            "z\u{301}\u{301}\u{301}⟨U+0301⟩⟨U+0301⟩⟨U+0301⟩"
+        );
     }
 
     #[test]
@@ -319,7 +345,10 @@ mod tests {
         assert_eq!(suspicious("svc-dep1oy", &known), like("svc-deploy"));
         assert_eq!(suspicious("Admin", &known), like("admin"));
         assert_eq!(suspicious("admin", &known), None);
-        assert_eq!(suspicious("ad\u{200b}ministrator", &[]), Some(Suspicion::HiddenCharacters));
+        assert_eq!(
+            suspicious("ad\u{200b}ministrator", &[]),
+            Some(Suspicion::HiddenCharacters)
+        );
         assert_eq!(suspicious("bаckup-jоb", &[]), Some(Suspicion::MixedScripts));
         assert_eq!(suspicious("расе", &[]), Some(Suspicion::ReadsAsAscii)); // Cyrillic throughout
         for fine in ["müller", "日本", "backup-job", "пользователь"] {
@@ -332,8 +361,21 @@ mod tests {
             any::<char>().prop_map(String::from),
             "[ -~]{0,6}",
             prop::sample::select(vec![
-                "\u{202e}", "\u{200b}", "\u{301}", "\u{fe0f}", "\x1b[2J", "👩‍👩‍👧", "日本", "\u{1f1e9}", "ก\u{e33}",
-                "\u{e0041}", "각", "\r\n", "\u{feff}", "❤\u{fe0f}", "\u{2028}",
+                "\u{202e}",
+                "\u{200b}",
+                "\u{301}",
+                "\u{fe0f}",
+                "\x1b[2J",
+                "👩‍👩‍👧",
+                "日本",
+                "\u{1f1e9}",
+                "ก\u{e33}",
+                "\u{e0041}",
+                "각",
+                "\r\n",
+                "\u{feff}",
+                "❤\u{fe0f}",
+                "\u{2028}",
             ])
             .prop_map(String::from),
         ];

@@ -24,8 +24,16 @@ pub struct Table {
 impl Table {
     /// A table with these column titles. `colour` makes the header bold; `false` prints no escape at all.
     pub fn new(titles: &[(&str, Align)], colour: bool) -> Self {
-        let titles = titles.iter().map(|(title, align)| (safe(title).into_owned(), *align)).collect();
-        Self { titles, rows: Vec::new(), colour, max_width: None }
+        let titles = titles
+            .iter()
+            .map(|(title, align)| (safe(title).into_owned(), *align))
+            .collect();
+        Self {
+            titles,
+            rows: Vec::new(),
+            colour,
+            max_width: None,
+        }
     }
 
     /// Cuts the widest columns until a line takes at most `columns`; without it nothing is cut.
@@ -37,7 +45,13 @@ impl Table {
 
     /// Adds a row; missing cells are blank, cells beyond the titles are left out.
     pub fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().take(self.titles.len()).map(|c| safe(c.as_ref()).into_owned()).collect());
+        self.rows.push(
+            cells
+                .into_iter()
+                .take(self.titles.len())
+                .map(|c| safe(c.as_ref()).into_owned())
+                .collect(),
+        );
     }
 
     /// Whether no row was added.
@@ -73,7 +87,12 @@ impl Table {
                 line.push_str("  ");
             }
             let cell = cells.get(i).map_or("", String::as_str);
-            line.push_str(&pad(cell, *columns, Cut::Middle, self.titles[i].1 == Align::Right));
+            line.push_str(&pad(
+                cell,
+                *columns,
+                Cut::Middle,
+                self.titles[i].1 == Align::Right,
+            ));
         }
         line.truncate(line.trim_end().len());
         line
@@ -103,7 +122,14 @@ mod tests {
     use super::*;
 
     fn table(colour: bool) -> Table {
-        let mut table = Table::new(&[("NAME", Align::Left), ("LEFT", Align::Right), ("OWNER", Align::Left)], colour);
+        let mut table = Table::new(
+            &[
+                ("NAME", Align::Left),
+                ("LEFT", Align::Right),
+                ("OWNER", Align::Left),
+            ],
+            colour,
+        );
         table.row(["pg-ledger-rw", "03:10:00", "ledger"]);
         table.row(["日本\x1b[31m", "never"]);
         table

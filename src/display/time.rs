@@ -29,7 +29,10 @@ impl TimeFormat {
         match self {
             Self::Ago => ago(at, now),
             Self::Utc => at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            Self::Local => at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%:z").to_string(),
+            Self::Local => at
+                .with_timezone(&Local)
+                .format("%Y-%m-%d %H:%M:%S%:z")
+                .to_string(),
         }
     }
 
@@ -77,14 +80,22 @@ pub fn clock(span: TimeDelta) -> String {
 /// A countdown in a column, always with hours so that rows compare: `00:14:20`, `4d02h`.
 pub fn clock_column(span: TimeDelta) -> String {
     let seconds = span.num_seconds().unsigned_abs();
-    if seconds < 3600 { format!("00:{}", clock(span)) } else { clock(span) }
+    if seconds < 3600 {
+        format!("00:{}", clock(span))
+    } else {
+        clock(span)
+    }
 }
 
 /// A span by its two largest parts: `850ms`, `4s`, `3m40s`, `38m`, `4h12m`, `9d12h`. The sign is dropped.
 pub fn compact(span: TimeDelta) -> String {
     let seconds = span.num_seconds().unsigned_abs();
     let pair = |large: u64, unit: &str, small: u64, small_unit: &str| {
-        if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small:02}{small_unit}") }
+        if small == 0 {
+            format!("{large}{unit}")
+        } else {
+            format!("{large}{unit}{small:02}{small_unit}")
+        }
     };
     match seconds {
         0 => match span.num_milliseconds().unsigned_abs() {
@@ -115,7 +126,11 @@ pub fn count(n: u64) -> String {
 /// A count in at most four columns: `640`, `1.9k`, `41k`, `2.8M`.
 pub fn count_short(n: u64) -> String {
     let scaled = |value: f64, unit: char| {
-        if value < 9.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
+        if value < 9.95 {
+            format!("{value:.1}{unit}")
+        } else {
+            format!("{value:.0}{unit}")
+        }
     };
     match n {
         0..1000 => n.to_string(),
@@ -128,7 +143,11 @@ pub fn count_short(n: u64) -> String {
 /// A share with one decimal, never rounded up to a false `100.0%` or down to a false `0.0%`.
 pub fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round();
-    let tenths = if share < 1.0 { tenths.min(999.0) } else { tenths };
+    let tenths = if share < 1.0 {
+        tenths.min(999.0)
+    } else {
+        tenths
+    };
     let tenths = if share > 0.0 { tenths.max(1.0) } else { tenths };
     format!("{:.1}%", tenths / 10.0)
 }
@@ -143,12 +162,26 @@ mod tests {
 
     #[test]
     fn durations_as_on_the_screens() {
-        let clocks = [(1061, "17:41"), (11_400, "03:10:00"), (-820_800, "9d12h"), (352_800, "4d02h"), (5, "00:05")];
+        let clocks = [
+            (1061, "17:41"),
+            (11_400, "03:10:00"),
+            (-820_800, "9d12h"),
+            (352_800, "4d02h"),
+            (5, "00:05"),
+        ];
         for (seconds, shown) in clocks {
             assert_eq!(clock(TimeDelta::seconds(seconds)), shown);
         }
         assert_eq!(clock_column(TimeDelta::seconds(860)), "00:14:20");
-        let spans = [(0, "0s"), (4, "4s"), (220, "3m40s"), (2280, "38m"), (15_120, "4h12m"), (820_800, "9d12h"), (60, "1m")];
+        let spans = [
+            (0, "0s"),
+            (4, "4s"),
+            (220, "3m40s"),
+            (2280, "38m"),
+            (15_120, "4h12m"),
+            (820_800, "9d12h"),
+            (60, "1m"),
+        ];
         for (seconds, shown) in spans {
             assert_eq!(compact(TimeDelta::seconds(seconds)), shown);
         }
@@ -160,7 +193,10 @@ mod tests {
         let (then, now) = (at("2026-09-29T13:51:07Z"), at("2026-09-29T14:29:08Z"));
         assert_eq!(TimeFormat::Utc.full(then, now), "2026-09-29 13:51:07Z");
         assert_eq!(TimeFormat::Utc.short(then, now), "13:51:07Z");
-        assert_eq!(TimeFormat::Utc.short(at("2026-09-21T02:00:00Z"), now), "09-21 02:00Z");
+        assert_eq!(
+            TimeFormat::Utc.short(at("2026-09-21T02:00:00Z"), now),
+            "09-21 02:00Z"
+        );
         assert_eq!(TimeFormat::Ago.short(then, now), "38m ago");
         assert_eq!(ago(now, then), "in 38m");
         assert_eq!(record(then), "2026-09-29T13:51:07.000Z");
@@ -171,11 +207,28 @@ mod tests {
 
     #[test]
     fn counts_and_shares() {
-        assert_eq!([count(0), count(999), count(918_204), count(1_000_000)], ["0", "999", "918,204", "1,000,000"]);
         assert_eq!(
-            [count_short(640), count_short(1904), count_short(41_000), count_short(2_840_000), count_short(999_999)],
+            [count(0), count(999), count(918_204), count(1_000_000)],
+            ["0", "999", "918,204", "1,000,000"]
+        );
+        assert_eq!(
+            [
+                count_short(640),
+                count_short(1904),
+                count_short(41_000),
+                count_short(2_840_000),
+                count_short(999_999)
+            ],
             ["640", "1.9k", "41k", "2.8M", "1.0M"]
         );
-        assert_eq!([percent(0.9999), percent(1.0), percent(0.0001), percent(0.451)], ["99.9%", "100.0%", "0.1%", "45.1%"]);
+        assert_eq!(
+            [
+                percent(0.9999),
+                percent(1.0),
+                percent(0.0001),
+                percent(0.451)
+            ],
+            ["99.9%", "100.0%", "0.1%", "45.1%"]
+        );
     }
 }

@@ -22,15 +22,30 @@ pub struct Options {
 impl Options {
     /// By the name in `TERM`: repeating only for terminals known to do it.
     pub fn for_term(term: &str) -> Self {
-        let known = ["alacritty", "contour", "foot", "ghostty", "kitty", "tmux", "vte", "wezterm"];
+        let known = [
+            "alacritty",
+            "contour",
+            "foot",
+            "ghostty",
+            "kitty",
+            "tmux",
+            "vte",
+            "wezterm",
+        ];
         let name = term.strip_prefix("xterm-").unwrap_or(term);
-        Self { synchronized: term != "linux", repeat: known.iter().any(|k| name.starts_with(k)) }
+        Self {
+            synchronized: term != "linux",
+            repeat: known.iter().any(|k| name.starts_with(k)),
+        }
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { synchronized: true, repeat: false }
+        Self {
+            synchronized: true,
+            repeat: false,
+        }
     }
 }
 
@@ -47,7 +62,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub const UNKNOWN: Self = Self { pen: Pen::PLAIN, x: None, y: None };
+    pub const UNKNOWN: Self = Self {
+        pen: Pen::PLAIN,
+        x: None,
+        y: None,
+    };
 }
 
 /// Appends bytes to `out` and follows what they do to the terminal.
@@ -69,13 +88,24 @@ struct Scratch {
 
 impl<'a> Encoder<'a> {
     pub fn new(out: &'a mut Vec<u8>, state: State, size: (usize, usize), options: Options) -> Self {
-        Self { out, state, width: size.0, height: size.1, options, scratch: Scratch::default() }
+        Self {
+            out,
+            state,
+            width: size.0,
+            height: size.1,
+            options,
+            scratch: Scratch::default(),
+        }
     }
 
     /// Leaves the terminal showing nothing, cursor at home, pen plain.
     pub fn clear(&mut self) {
         self.out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
-        self.state = State { pen: Pen::PLAIN, x: Some(0), y: Some(0) };
+        self.state = State {
+            pen: Pen::PLAIN,
+            x: Some(0),
+            y: Some(0),
+        };
     }
 
     /// Lets the terminal move the rows `top..bottom` up by `by` (down if negative); blank rows come in.
@@ -91,7 +121,8 @@ impl<'a> Encoder<'a> {
         // Line feed and reverse index rather than SU and SD, which the Linux console lacks.
         if by > 0 {
             self.go(0, bottom - 1, None);
-            self.out.extend(std::iter::repeat_n(b'\n', by.unsigned_abs()));
+            self.out
+                .extend(std::iter::repeat_n(b'\n', by.unsigned_abs()));
         } else {
             self.go(0, top, None);
             for _ in 0..by.unsigned_abs() {
@@ -117,28 +148,41 @@ impl<'a> Encoder<'a> {
 
     fn row(&mut self, y: usize, old: &[Cell], new: &[Cell]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let Scratch { dirty, covered, covered_before } = &mut scratch;
+        let Scratch {
+            dirty,
+            covered,
+            covered_before,
+        } = &mut scratch;
         cover(old, covered_before);
         cover(new, covered);
         dirty.clear();
-        dirty.extend((0..new.len()).map(|x| {
-            covered[x] != covered_before[x] || !covered[x] && !same(&old[x], &new[x])
-        }));
+        dirty
+            .extend((0..new.len()).map(|x| {
+                covered[x] != covered_before[x] || !covered[x] && !same(&old[x], &new[x])
+            }));
         for x in (1..new.len()).rev() {
             // Half of a wide glyph cannot be written alone.
             if covered[x] && dirty[x] {
                 dirty[x - 1] = true;
             }
         }
-        let end = (0..new.len()).rev().find(|&x| covered[x] || !blank(&new[x])).map_or(0, |x| x + 1);
+        let end = (0..new.len())
+            .rev()
+            .find(|&x| covered[x] || !blank(&new[x]))
+            .map_or(0, |x| x + 1);
         let mut x = 0;
         while x < end {
             if !dirty[x] || covered[x] {
                 x += 1;
                 continue;
             }
-            let blanks = (x..end).take_while(|&i| !covered[i] && blank(&new[i])).count();
-            let last_dirty = (x..x + blanks).rev().find(|&i| dirty[i]).map_or(0, |i| i + 1 - x);
+            let blanks = (x..end)
+                .take_while(|&i| !covered[i] && blank(&new[i]))
+                .count();
+            let last_dirty = (x..x + blanks)
+                .rev()
+                .find(|&i| dirty[i])
+                .map_or(0, |i| i + 1 - x);
             self.go(x, y, Some((new, covered.as_slice())));
             if last_dirty > ERASE_FROM {
                 self.pen_that_erases();
@@ -150,7 +194,10 @@ impl<'a> Encoder<'a> {
         }
         let first = (end..new.len()).find(|&x| dirty[x]);
         if let Some(first) = first {
-            let last = (first..new.len()).rev().find(|&x| dirty[x]).unwrap_or(first);
+            let last = (first..new.len())
+                .rev()
+                .find(|&x| dirty[x])
+                .unwrap_or(first);
             self.go(first, y, Some((new, covered.as_slice())));
             self.pen_that_erases();
             if last - first < 3 {
@@ -172,7 +219,11 @@ impl<'a> Encoder<'a> {
         let columns = columns(symbol);
         if x + columns > self.width {
             // Half a wide glyph at the edge: nothing a terminal could show.
-            self.pen(Pen { fg: cell.fg, bg: cell.bg, modifier: cell.modifier });
+            self.pen(Pen {
+                fg: cell.fg,
+                bg: cell.bg,
+                modifier: cell.modifier,
+            });
             self.out.push(b' ');
             self.advance(x + 1);
             return 1;
@@ -184,8 +235,13 @@ impl<'a> Encoder<'a> {
             self.out.extend_from_slice(symbol.as_bytes());
             let mut done = columns;
             if self.options.repeat && columns == 1 {
-                let same = row[x + 1..].iter().zip(&dirty[x + 1..]).zip(&covered[x + 1..]);
-                let again = same.take_while(|((c, dirty), covered)| **dirty && !**covered && *c == cell).count();
+                let same = row[x + 1..]
+                    .iter()
+                    .zip(&dirty[x + 1..])
+                    .zip(&covered[x + 1..]);
+                let again = same
+                    .take_while(|((c, dirty), covered)| **dirty && !**covered && *c == cell)
+                    .count();
                 if again * symbol.len() > 5 {
                     push(self.out, format_args!("\x1b[{again}b"));
                     done += again;
@@ -267,8 +323,10 @@ impl<'a> Encoder<'a> {
         let mut bytes = Vec::new();
         for x in from..to {
             let cell = &row[x];
-            let pen_fits = Pen::of(cell) == self.state.pen || blank(cell) && self.state.pen.erases();
-            if covered[x] || !pen_fits || !trusted(cell.symbol(), 1) || columns(cell.symbol()) != 1 {
+            let pen_fits =
+                Pen::of(cell) == self.state.pen || blank(cell) && self.state.pen.erases();
+            if covered[x] || !pen_fits || !trusted(cell.symbol(), 1) || columns(cell.symbol()) != 1
+            {
                 return None;
             }
             bytes.extend_from_slice(cell.symbol().as_bytes());
@@ -308,7 +366,10 @@ fn horizontal(out: &mut Vec<u8>, from: usize, to: usize) {
         n => {
             let (relative, absolute) = (n.to_string(), (to + 1).to_string());
             if relative.len() <= absolute.len() {
-                push(out, format_args!("\x1b[{relative}{}", if to > from { 'C' } else { 'D' }));
+                push(
+                    out,
+                    format_args!("\x1b[{relative}{}", if to > from { 'C' } else { 'D' }),
+                );
             } else {
                 push(out, format_args!("\x1b[{absolute}G"));
             }
@@ -326,7 +387,11 @@ fn same(a: &Cell, b: &Cell) -> bool {
 }
 
 fn columns(symbol: &str) -> usize {
-    if symbol.len() == 1 { 1 } else { symbol.width().max(1) }
+    if symbol.len() == 1 {
+        1
+    } else {
+        symbol.width().max(1)
+    }
 }
 
 /// Marks the cells that lie under the right part of a wide glyph.
@@ -360,14 +425,18 @@ fn trusted(symbol: &str, columns: usize) -> bool {
         return true;
     }
     let mut chars = symbol.chars();
-    let (Some(c), None) = (chars.next(), chars.next()) else { return false };
+    let (Some(c), None) = (chars.next(), chars.next()) else {
+        return false;
+    };
     match columns {
         1 => matches!(c,
             '\u{a1}'..='\u{ac}' | '\u{ae}'..='\u{24f}' | '\u{370}'..='\u{482}' | '\u{48a}'..='\u{52f}'
             | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{203b}' | '\u{2190}'..='\u{2193}' | '\u{2400}'..='\u{2426}'
             | '\u{2500}'..='\u{25a9}' | '\u{25ac}'..='\u{25b5}' | '\u{25b7}'..='\u{25bf}' | '\u{25c1}'..='\u{25fa}'
             | '\u{2713}' | '\u{2717}' | '\u{27e8}' | '\u{27e9}' | '\u{2801}'..='\u{28ff}'),
-        2 => matches!(c, '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}'),
+        2 => {
+            matches!(c, '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
+        }
         _ => false,
     }
 }

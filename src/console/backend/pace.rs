@@ -53,7 +53,10 @@ impl Default for Pace {
 impl Pace {
     /// No questions and no limits: for output that is not a terminal.
     pub fn off() -> Self {
-        Self { off: true, ..Self::default() }
+        Self {
+            off: true,
+            ..Self::default()
+        }
     }
 
     /// Answers still expected; shared, so that the terminal guard can wait for them when it leaves.
@@ -99,7 +102,9 @@ impl Pace {
     /// The terminal answered one question.
     pub fn answered(&mut self) {
         // An answer after giving up still has to be counted off for whoever waits at the end.
-        let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let _ = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if let Some((covered, _)) = self.asked.pop_front() {
             self.on_the_way -= covered;
             self.answered = true;
@@ -151,7 +156,11 @@ mod tests {
         assert!(pace.may_send(deadline));
         assert!(!pace.sending(90_000, deadline), "never asked again");
         assert!(pace.may_send(deadline) && pace.deadline().is_none());
-        assert_eq!(pace.open_questions().load(Ordering::Relaxed), 1, "one answer may still come");
+        assert_eq!(
+            pace.open_questions().load(Ordering::Relaxed),
+            1,
+            "one answer may still come"
+        );
         pace.answered();
         pace.answered();
         assert_eq!(pace.open_questions().load(Ordering::Relaxed), 0);

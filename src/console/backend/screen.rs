@@ -155,7 +155,11 @@ impl<W: Write> Screen<W> {
         self.next.reset();
         self.declared.clear();
         let mut cursor = None;
-        view(&mut Frame { buffer: &mut self.next, regions: &mut self.declared, cursor: &mut cursor });
+        view(&mut Frame {
+            buffer: &mut self.next,
+            regions: &mut self.declared,
+            cursor: &mut cursor,
+        });
         self.bytes.clear();
         let state = self.encode(cursor);
         std::mem::swap(&mut self.shown, &mut self.next);
@@ -191,7 +195,10 @@ impl<W: Write> Screen<W> {
         if self.pace.sending(self.bytes.len(), now) {
             self.bytes.extend_from_slice(QUESTION);
         }
-        let sent = self.out.write_all(&self.bytes).and_then(|()| self.out.flush());
+        let sent = self
+            .out
+            .write_all(&self.bytes)
+            .and_then(|()| self.out.flush());
         if sent.is_err() {
             self.repaint = true;
         }
@@ -200,7 +207,10 @@ impl<W: Write> Screen<W> {
 
     /// Fills `bytes` with the way from `shown` to `next`, and returns the terminal's state after it.
     fn encode(&mut self, cursor: Option<Position>) -> State {
-        let size = (usize::from(self.next.area.width), usize::from(self.next.area.height));
+        let size = (
+            usize::from(self.next.area.width),
+            usize::from(self.next.area.height),
+        );
         let mut encoder = Encoder::new(&mut self.bytes, self.state, size, self.options);
         if self.repaint {
             encoder.clear();
@@ -208,7 +218,11 @@ impl<W: Write> Screen<W> {
         }
         encoder.frame(&self.shown, &self.next);
         let mut state = encoder.state;
-        let moves: Vec<(Region, isize)> = if self.repaint { Vec::new() } else { self.moves() };
+        let moves: Vec<(Region, isize)> = if self.repaint {
+            Vec::new()
+        } else {
+            self.moves()
+        };
         if !moves.is_empty() {
             // Both ways are encoded and the shorter one is taken: whether moving rows pays depends on
             // what else stands in them.
@@ -229,14 +243,23 @@ impl<W: Write> Screen<W> {
         self.place_cursor(state, cursor, size)
     }
 
-    fn place_cursor(&mut self, state: State, cursor: Option<Position>, size: (usize, usize)) -> State {
+    fn place_cursor(
+        &mut self,
+        state: State,
+        cursor: Option<Position>,
+        size: (usize, usize),
+    ) -> State {
         let mut encoder = Encoder::new(&mut self.bytes, state, size, self.options);
         let inside = cursor.filter(|p| usize::from(p.x) < size.0 && usize::from(p.y) < size.1);
         if let Some(position) = inside {
             encoder.go(position.x.into(), position.y.into(), None);
         }
         if inside.is_some() != self.cursor_visible || self.repaint {
-            encoder.out.extend_from_slice(if inside.is_some() { b"\x1b[?25h" } else { b"\x1b[?25l" });
+            encoder.out.extend_from_slice(if inside.is_some() {
+                b"\x1b[?25h"
+            } else {
+                b"\x1b[?25l"
+            });
             self.cursor_visible = inside.is_some();
         }
         encoder.state
@@ -261,7 +284,8 @@ impl<W: Write> Screen<W> {
 /// Does to our idea of the screen what [`Encoder::scroll`] does to the terminal.
 fn move_rows(buffer: &mut Buffer, region: Region, by: isize) {
     let width = usize::from(buffer.area.width);
-    let rows = &mut buffer.content[usize::from(region.top) * width..usize::from(region.bottom) * width];
+    let rows =
+        &mut buffer.content[usize::from(region.top) * width..usize::from(region.bottom) * width];
     let cells = by.unsigned_abs() * width;
     if by > 0 {
         rows.rotate_left(cells);

@@ -13,15 +13,25 @@ pub(super) struct Pen {
 
 impl Pen {
     /// The terminal's own colours and nothing else.
-    pub const PLAIN: Self = Self { fg: Color::Reset, bg: Color::Reset, modifier: Modifier::empty() };
+    pub const PLAIN: Self = Self {
+        fg: Color::Reset,
+        bg: Color::Reset,
+        modifier: Modifier::empty(),
+    };
 
     pub fn of(cell: &Cell) -> Self {
-        Self { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
+        Self {
+            fg: cell.fg,
+            bg: cell.bg,
+            modifier: cell.modifier,
+        }
     }
 
     /// Whether a blank drawn with this pen is the same as an erased cell.
     pub fn erases(self) -> bool {
-        let seen_on_blanks = Modifier::REVERSED.union(Modifier::UNDERLINED).union(Modifier::CROSSED_OUT);
+        let seen_on_blanks = Modifier::REVERSED
+            .union(Modifier::UNDERLINED)
+            .union(Modifier::CROSSED_OUT);
         self.bg == Color::Reset && !self.modifier.intersects(seen_on_blanks)
     }
 
@@ -41,7 +51,11 @@ impl Pen {
         fresh.colour(to.bg, 40);
         let mut delta = Params::new();
         delta.steps(self, to);
-        let shorter = if delta.bytes.len() <= fresh.bytes.len() { delta } else { fresh };
+        let shorter = if delta.bytes.len() <= fresh.bytes.len() {
+            delta
+        } else {
+            fresh
+        };
         out.extend_from_slice(b"\x1b[");
         out.extend_from_slice(&shorter.bytes);
         out.push(b'm');
@@ -67,7 +81,9 @@ struct Params {
 
 impl Params {
     fn new() -> Self {
-        Self { bytes: Vec::with_capacity(24) }
+        Self {
+            bytes: Vec::with_capacity(24),
+        }
     }
 
     fn push(&mut self, code: &[u8]) {
@@ -105,10 +121,18 @@ impl Params {
         }
         self.add(on);
         if from.fg != to.fg {
-            if to.fg == Color::Reset { self.push(b"39") } else { self.colour(to.fg, 30) }
+            if to.fg == Color::Reset {
+                self.push(b"39")
+            } else {
+                self.colour(to.fg, 30)
+            }
         }
         if from.bg != to.bg {
-            if to.bg == Color::Reset { self.push(b"49") } else { self.colour(to.bg, 40) }
+            if to.bg == Color::Reset {
+                self.push(b"49")
+            } else {
+                self.colour(to.bg, 40)
+            }
         }
     }
 
@@ -133,7 +157,9 @@ impl Params {
             Color::LightCyan => base + 66,
             Color::White => base + 67,
             Color::Indexed(n) => return self.push(format!("{};5;{n}", base + 8).as_bytes()),
-            Color::Rgb(r, g, b) => return self.push(format!("{};2;{r};{g};{b}", base + 8).as_bytes()),
+            Color::Rgb(r, g, b) => {
+                return self.push(format!("{};2;{r};{g};{b}", base + 8).as_bytes());
+            }
         };
         self.push(code.to_string().as_bytes());
     }
@@ -150,19 +176,41 @@ mod tests {
     }
 
     fn pen(fg: Color, modifier: Modifier) -> Pen {
-        Pen { fg, bg: Color::Reset, modifier }
+        Pen {
+            fg,
+            bg: Color::Reset,
+            modifier,
+        }
     }
 
     #[test]
     fn takes_the_shorter_way() {
         let (bold, dim) = (Modifier::BOLD, Modifier::DIM);
         assert_eq!(change(Pen::PLAIN, pen(Color::Red, bold)), "[1;31m");
-        assert_eq!(change(pen(Color::Red, bold), pen(Color::Green, bold)), "[32m");
-        assert_eq!(change(pen(Color::Red, bold), pen(Color::Red, dim)), "[22;2m");
-        assert_eq!(change(pen(Color::Red, bold | dim), pen(Color::Red, dim)), "[22;2m");
+        assert_eq!(
+            change(pen(Color::Red, bold), pen(Color::Green, bold)),
+            "[32m"
+        );
+        assert_eq!(
+            change(pen(Color::Red, bold), pen(Color::Red, dim)),
+            "[22;2m"
+        );
+        assert_eq!(
+            change(pen(Color::Red, bold | dim), pen(Color::Red, dim)),
+            "[22;2m"
+        );
         assert_eq!(change(pen(Color::Red, bold), Pen::PLAIN), "[m");
-        assert_eq!(change(pen(Color::Red, bold | Modifier::ITALIC), pen(Color::Reset, dim)), "[0;2m");
+        assert_eq!(
+            change(
+                pen(Color::Red, bold | Modifier::ITALIC),
+                pen(Color::Reset, dim)
+            ),
+            "[0;2m"
+        );
         assert_eq!(change(pen(Color::Red, bold), pen(Color::Red, bold)), "");
-        assert_eq!(change(Pen::PLAIN, pen(Color::Indexed(208), Modifier::empty())), "[38;5;208m");
+        assert_eq!(
+            change(Pen::PLAIN, pen(Color::Indexed(208), Modifier::empty())),
+            "[38;5;208m"
+        );
     }
 }

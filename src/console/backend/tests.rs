@@ -36,7 +36,10 @@ fn colour(c: vt100::Color) -> Color {
     ];
     match c {
         vt100::Color::Default => Color::Reset,
-        vt100::Color::Idx(n) => SIXTEEN.get(usize::from(n)).copied().unwrap_or(Color::Indexed(n)),
+        vt100::Color::Idx(n) => SIXTEEN
+            .get(usize::from(n))
+            .copied()
+            .unwrap_or(Color::Indexed(n)),
         vt100::Color::Rgb(r, g, b) => Color::Rgb(r, g, b),
     }
 }
@@ -55,18 +58,47 @@ fn assert_shows(parser: &vt100::Parser, want: &Buffer) -> Result<(), TestCaseErr
             attributes.set(Modifier::ITALIC, got.italic());
             attributes.set(Modifier::UNDERLINED, got.underline());
             attributes.set(Modifier::REVERSED, got.inverse());
-            let symbol = if got.has_contents() { got.contents() } else { " " };
+            let symbol = if got.has_contents() {
+                got.contents()
+            } else {
+                " "
+            };
             let wide = unicode_width::UnicodeWidthStr::width(cell.symbol()).max(1) as u16;
-            let expected = if x + wide > want.area.width { " " } else { cell.symbol() };
+            let expected = if x + wide > want.area.width {
+                " "
+            } else {
+                cell.symbol()
+            };
             prop_assert_eq!(symbol, expected, "glyph at {},{}", x, y);
             let seen = Modifier::REVERSED | Modifier::UNDERLINED;
             if expected != " " || cell.modifier.intersects(seen) || cell.bg != Color::Reset {
-                prop_assert_eq!(colour(got.fgcolor()), cell.fg, "foreground at {},{} {:?}", x, y, symbol);
-                prop_assert_eq!(attributes, cell.modifier, "attributes at {},{} {:?}", x, y, symbol);
+                prop_assert_eq!(
+                    colour(got.fgcolor()),
+                    cell.fg,
+                    "foreground at {},{} {:?}",
+                    x,
+                    y,
+                    symbol
+                );
+                prop_assert_eq!(
+                    attributes,
+                    cell.modifier,
+                    "attributes at {},{} {:?}",
+                    x,
+                    y,
+                    symbol
+                );
             } else {
                 prop_assert!(!attributes.intersects(seen), "visible blank at {},{}", x, y);
             }
-            prop_assert_eq!(colour(got.bgcolor()), cell.bg, "background at {},{} {:?}", x, y, symbol);
+            prop_assert_eq!(
+                colour(got.bgcolor()),
+                cell.bg,
+                "background at {},{} {:?}",
+                x,
+                y,
+                symbol
+            );
             x += wide;
         }
         y += 1;
@@ -76,12 +108,27 @@ fn assert_shows(parser: &vt100::Parser, want: &Buffer) -> Result<(), TestCaseErr
 
 #[derive(Debug, Clone)]
 enum Step {
-    Write { x: u16, y: u16, text: String, style: Style },
-    Clear { y: u16 },
-    Scroll { to: usize },
-    Resize { width: u16, height: u16 },
+    Write {
+        x: u16,
+        y: u16,
+        text: String,
+        style: Style,
+    },
+    Clear {
+        y: u16,
+    },
+    Scroll {
+        to: usize,
+    },
+    Resize {
+        width: u16,
+        height: u16,
+    },
     Repaint,
-    Cursor { x: u16, y: u16 },
+    Cursor {
+        x: u16,
+        y: u16,
+    },
 }
 
 fn style() -> impl Strategy<Value = Style> {
@@ -95,12 +142,26 @@ fn style() -> impl Strategy<Value = Style> {
         Color::Rgb(1, 2, 3),
     ];
     let modifiers = prop::sample::subsequence(
-        vec![Modifier::BOLD, Modifier::DIM, Modifier::ITALIC, Modifier::UNDERLINED, Modifier::REVERSED],
+        vec![
+            Modifier::BOLD,
+            Modifier::DIM,
+            Modifier::ITALIC,
+            Modifier::UNDERLINED,
+            Modifier::REVERSED,
+        ],
         0..3,
     );
-    (prop::sample::select(palette.clone()), prop::sample::select(palette), modifiers).prop_map(|(fg, bg, m)| {
-        Style::new().fg(fg).bg(bg).add_modifier(m.into_iter().fold(Modifier::empty(), |a, b| a | b))
-    })
+    (
+        prop::sample::select(palette.clone()),
+        prop::sample::select(palette),
+        modifiers,
+    )
+        .prop_map(|(fg, bg, m)| {
+            Style::new()
+                .fg(fg)
+                .bg(bg)
+                .add_modifier(m.into_iter().fold(Modifier::empty(), |a, b| a | b))
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -109,7 +170,14 @@ fn step() -> impl Strategy<Value = Step> {
         " {1,30}",
         "[─│█▁▂▸▲●]{1,12}",
         "[日本語한글a ]{1,8}",
-        prop::sample::select(vec!["e\u{301}x", "👩y", "z❤\u{fe0f}!", "\u{1f512} k", "x\u{302}\u{301}o"]).prop_map(String::from),
+        prop::sample::select(vec![
+            "e\u{301}x",
+            "👩y",
+            "z❤\u{fe0f}!",
+            "\u{1f512} k",
+            "x\u{302}\u{301}o"
+        ])
+        .prop_map(String::from),
     ];
     prop_oneof![
         6 => (0u16..34, 0u16..12, text, style()).prop_map(|(x, y, text, style)| Step::Write { x, y, text, style }),
@@ -138,7 +206,11 @@ fn play(steps: &[Vec<Step>], options: Options) -> Result<(), TestCaseError> {
                     canvas.set_string(*x, *y, text, *style);
                     // The emulator knows bold and dim as one intensity, so no cell may have both.
                     let both = Modifier::BOLD | Modifier::DIM;
-                    for cell in canvas.content.iter_mut().filter(|c| c.modifier.contains(both)) {
+                    for cell in canvas
+                        .content
+                        .iter_mut()
+                        .filter(|c| c.modifier.contains(both))
+                    {
                         cell.modifier.remove(Modifier::DIM);
                     }
                 }
@@ -148,15 +220,23 @@ fn play(steps: &[Vec<Step>], options: Options) -> Result<(), TestCaseError> {
                 Step::Scroll { to } => {
                     // The list takes rows 2..height-1, as a header and a footer leave them.
                     let by = *to as isize - offset as isize;
-                    let rows = usize::from(width)..usize::from(width) * usize::from(height.max(3) - 1);
+                    let rows =
+                        usize::from(width)..usize::from(width) * usize::from(height.max(3) - 1);
                     if rows.end <= canvas.content.len() && rows.start < rows.end {
                         let part = &mut canvas.content[rows];
                         let cells = (by.unsigned_abs() * usize::from(width)).min(part.len());
-                        if by > 0 { part.rotate_left(cells) } else { part.rotate_right(cells) }
+                        if by > 0 {
+                            part.rotate_left(cells)
+                        } else {
+                            part.rotate_right(cells)
+                        }
                     }
                     offset = *to;
                 }
-                Step::Resize { width: w, height: h } => {
+                Step::Resize {
+                    width: w,
+                    height: h,
+                } => {
                     (width, height) = (*w, *h);
                     screen.resize(width, height);
                     canvas = Buffer::empty(Rect::new(0, 0, width, height));
@@ -172,7 +252,12 @@ fn play(steps: &[Vec<Step>], options: Options) -> Result<(), TestCaseError> {
             .draw(now, |f| {
                 f.buffer.clone_from(&canvas);
                 if height > 2 {
-                    f.region(Region { id: 1, top: 1, bottom: height - 1, offset });
+                    f.region(Region {
+                        id: 1,
+                        top: 1,
+                        bottom: height - 1,
+                        offset,
+                    });
                 }
                 if let Some(position) = cursor {
                     f.cursor_at(position);
@@ -212,7 +297,12 @@ impl List {
         let area = frame.area();
         let body = area.height - 2;
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        frame.buffer.set_string(0, 0, "   NAME                   KIND        OWNER      LEFT", bold);
+        frame.buffer.set_string(
+            0,
+            0,
+            "   NAME                   KIND        OWNER      LEFT",
+            bold,
+        );
         for row in 0..body {
             let n = self.top + usize::from(row);
             let mixed = n.wrapping_mul(2_654_435_761) % 0xffff_ffff;
@@ -230,17 +320,36 @@ impl List {
                 mixed,
                 ["active", "expiring", "rotating"][mixed % 3],
             );
-            frame.buffer.set_stringn(0, row + 1, line, area.width.into(), Style::new());
+            frame
+                .buffer
+                .set_stringn(0, row + 1, line, area.width.into(), Style::new());
         }
-        frame.buffer.set_string(0, 1 + (self.selected - self.top) as u16, "▸", Style::new().fg(Color::Cyan));
+        frame.buffer.set_string(
+            0,
+            1 + (self.selected - self.top) as u16,
+            "▸",
+            Style::new().fg(Color::Cyan),
+        );
         let foot = format!("{} of 100,000", self.selected + 1);
-        frame.buffer.set_string(0, area.height - 1, foot, Style::new());
-        frame.region(Region { id: 7, top: 1, bottom: area.height - 1, offset: self.top });
+        frame
+            .buffer
+            .set_string(0, area.height - 1, foot, Style::new());
+        frame.region(Region {
+            id: 7,
+            top: 1,
+            bottom: area.height - 1,
+            offset: self.top,
+        });
     }
 }
 
 /// Median bytes of `n` frames, each made by `change`.
-fn median_bytes(list: &mut List, screen: &mut Screen<Vec<u8>>, n: usize, change: impl Fn(&mut List)) -> usize {
+fn median_bytes(
+    list: &mut List,
+    screen: &mut Screen<Vec<u8>>,
+    n: usize,
+    change: impl Fn(&mut List),
+) -> usize {
     let mut sizes: Vec<usize> = (0..n)
         .map(|_| {
             change(list);
@@ -256,7 +365,10 @@ fn median_bytes(list: &mut List, screen: &mut Screen<Vec<u8>>, n: usize, change:
 
 #[test]
 fn a_key_costs_few_bytes() {
-    let mut list = List { top: 5000, selected: 5000 };
+    let mut list = List {
+        top: 5000,
+        selected: 5000,
+    };
     let mut screen = Screen::new(Vec::new(), 120, 40, Options::default(), Pace::off());
     let first = match screen.draw(Instant::now(), |f| list.draw(f)).unwrap() {
         Painted::Sent(bytes) => bytes,
@@ -277,7 +389,8 @@ fn a_key_costs_few_bytes() {
         l.top += 38;
         l.selected += 38;
     });
-    let report = format!("first {first}, move {moving}, scroll {scrolling}, up {up}, page {paging}");
+    let report =
+        format!("first {first}, move {moving}, scroll {scrolling}, up {up}, page {paging}");
     assert!(moving <= 40, "{report}");
     assert!(scrolling <= 170 && up <= 170, "{report}");
     assert!(paging <= 3700, "{report}");
@@ -286,11 +399,17 @@ fn a_key_costs_few_bytes() {
 
 #[test]
 fn nothing_new_costs_nothing() {
-    let list = List { top: 0, selected: 3 };
+    let list = List {
+        top: 0,
+        selected: 3,
+    };
     let mut screen = Screen::new(Vec::new(), 80, 24, Options::default(), Pace::off());
     screen.draw(Instant::now(), |f| list.draw(f)).unwrap();
     screen.writer().clear();
-    assert_eq!(screen.draw(Instant::now(), |f| list.draw(f)).unwrap(), Painted::Unchanged);
+    assert_eq!(
+        screen.draw(Instant::now(), |f| list.draw(f)).unwrap(),
+        Painted::Unchanged
+    );
     assert!(screen.writer().is_empty());
 }
 
@@ -311,7 +430,10 @@ fn control_characters_in_a_cell_never_get_out() {
 fn held_frames_show_only_the_newest_state() {
     let mut screen = Screen::new(Vec::new(), 120, 40, Options::default(), Pace::default());
     let mut parser = emulator(120, 40);
-    let mut list = List { top: 0, selected: 0 };
+    let mut list = List {
+        top: 0,
+        selected: 0,
+    };
     let now = Instant::now();
     let mut held = 0;
     for _ in 0..50 {
@@ -323,7 +445,13 @@ fn held_frames_show_only_the_newest_state() {
     while screen.deadline().is_some() {
         screen.answered();
     }
-    assert!(matches!(screen.draw(now, |f| list.draw(f)).unwrap(), Painted::Sent(_)));
+    assert!(matches!(
+        screen.draw(now, |f| list.draw(f)).unwrap(),
+        Painted::Sent(_)
+    ));
     parser.process(screen.writer());
-    assert!(parser.screen().contents().contains("1,901 of") || parser.screen().contents().contains("1901 of"));
+    assert!(
+        parser.screen().contents().contains("1,901 of")
+            || parser.screen().contents().contains("1901 of")
+    );
 }

@@ -1,4 +1,35 @@
+//! The terminal console: one ordered queue, a pure update, a view that only reads.
+//!
+//! Keys become commands before they enter the queue ([`keymap`]), [`update`] turns an [`event::Event`] into
+//! a changed [`model::Model`] and [`effect::Effect`]s as data, the runner carries those out, and the view
+//! draws what is there. To add a screen: a file in [`screens`], one row in its table, and data for it in the
+//! fixture.
+
 /// The output path: from ratatui's buffer to few bytes, at the pace of the line.
 pub mod backend;
+/// How the console's own check of the log stands, in words.
+pub mod chain;
+/// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
+pub mod command;
+/// A line of text being edited.
+pub mod edit;
+/// What the update asks the world to do, as data.
+pub mod effect;
+/// Everything that can change the screen.
+pub mod event;
+/// The credentials that the console knows of.
+pub mod fleet;
+/// From keys to commands.
+pub mod keymap;
+/// What the console knows and shows.
+pub mod model;
+/// Drawing text into cells.
+pub mod paint;
+/// One file a screen, and the table of them.
+pub mod screens;
+/// Asking before anything changes: the sheet that every action passes through.
+pub mod sheet;
 /// Few colours, expanded into the styles of roles; the glyph set.
 pub mod theme;
+/// An event and the model in, a changed model and effects out.
+pub mod update;

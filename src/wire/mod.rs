@@ -9,6 +9,8 @@ pub mod credential;
 pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
+/// The one filter language.
+pub mod filter;
 /// Names of headers and media types.
 pub mod header;
 /// Lists: pages, and the header line of a streamed list.

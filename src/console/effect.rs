@@ -1,0 +1,147 @@
+//! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
+
+use crate::wire::{CredentialId, Digest, RequestId};
+use serde::{Deserialize, Serialize};
+
+/// Names one call, so that its reply finds whoever asked. Never used twice in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u64);
+
+/// Something for the runner to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Ask the broker; the answer is an [`super::event::Event::Reply`].
+    Call(CallId, Call),
+    /// Call it off, if it is still under way.
+    Cancel(CallId),
+    /// Fetch the list of credentials afresh and follow the stream from it.
+    Reload,
+    /// Into the clipboard, by OSC 52.
+    Copy(String),
+    /// Ring once.
+    Bell,
+    /// The terminal's window title.
+    Title(String),
+    /// Write the recording to a file and say where.
+    DumpRecording,
+    /// Write text to a new file of this name stem and ending, and say where.
+    Export {
+        /// How the file's name begins.
+        stem: String,
+        /// How it ends, without the dot.
+        ending: String,
+        /// What it holds.
+        text: String,
+    },
+    /// Check the log's chain.
+    VerifyChain,
+    /// Forget what the masked field holds.
+    ClearMasked,
+    /// Hash what the masked field holds and send the digest as an event.
+    HashMasked,
+    /// Go on with another context, by name.
+    SwitchContext(String),
+    /// Paint everything anew.
+    Redraw,
+    /// Give the terminal back until continued.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// A question to the broker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Call {
+    /// Who is signed in.
+    Session,
+    /// The first screen.
+    Overview,
+    /// Requests that match a filter; an empty one matches all.
+    Requests {
+        /// In the filter language.
+        filter: String,
+    },
+    /// One request, for review.
+    Request(RequestId),
+    /// One credential.
+    Credential(CredentialId),
+    /// Which credential does the digest belong to?
+    Lookup(Digest),
+    /// Revocations that match a filter.
+    Revocations {
+        /// In the filter language.
+        filter: String,
+    },
+    /// Events of the log, newest first.
+    Events {
+        /// In the filter language.
+        filter: String,
+        /// From a page's `next`.
+        cursor: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Change something.
+    Act(ActCall),
+}
+
+/// A change, bound to what the person saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActCall {
+    /// What is done to what.
+    pub action: Action,
+    /// The sequence of the object that the person looked at; sent as `If-Match`.
+    pub if_match: u64,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Makes a repetition harmless.
+    pub key: String,
+}
+
+/// What can be done to something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Approve exactly what was seen.
+    Approve(RequestId, Digest),
+    /// Deny it.
+    Deny(RequestId, Digest),
+    /// Take a request back.
+    Withdraw(RequestId),
+    /// Try to issue once more.
+    Retry(RequestId),
+    /// Withdraw one version, or the whole credential for good.
+    Revoke(CredentialId, Option<u32>),
+    /// Refuse all versions, reversibly.
+    Quarantine(CredentialId),
+    /// End a quarantine.
+    Release(CredentialId),
+}
+
+impl Action {
+    /// The identifier of what it is done to.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Approve(id, _) | Self::Deny(id, _) | Self::Withdraw(id) | Self::Retry(id) => {
+                id.to_string()
+            }
+            Self::Revoke(id, _) | Self::Quarantine(id) | Self::Release(id) => id.to_string(),
+        }
+    }
+
+    /// The command line that does the same.
+    pub fn twin(&self) -> String {
+        let id = self.subject();
+        match self {
+            Self::Approve(..) => format!("countersign request approve {id} --reason …"),
+            Self::Deny(..) => format!("countersign request deny {id} --reason …"),
+            Self::Withdraw(_) => format!("countersign request withdraw {id}"),
+            Self::Retry(_) => format!("countersign request retry {id}"),
+            Self::Revoke(_, None) => format!("countersign credential revoke {id} --reason …"),
+            Self::Revoke(_, Some(version)) => {
+                format!("countersign credential revoke {id} --version {version} --reason …")
+            }
+            Self::Quarantine(_) => format!("countersign credential quarantine {id} --reason …"),
+            Self::Release(_) => format!("countersign credential release {id} --reason …"),
+        }
+    }
+}

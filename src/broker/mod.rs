@@ -1,1 +1,29 @@
+//! The broker: one writer that decides and appends, reactors that do what follows, and the HTTP face.
+//!
+//! ```text
+//! http ──▶ engine (queue → decide → append → publish) ──▶ feed ──▶ streams
+//!             ▲                                   │
+//!             └──────────── reactors ◀────────────┘   issuance · enforcement · expiry · usage · reconciliation
+//! ```
+//!
+//! What a reactor has to do is folded from the log like everything else ([`crate::domain::State::to_issue`] and
+//! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree.
 
+/// When an issuer is not asked for a while.
+pub mod breaker;
+/// The one writer.
+pub mod engine;
+/// Facts for the policy, and its decision in the domain's words.
+pub mod evaluate;
+/// The stream of what became durable.
+pub mod feed;
+/// The configured issuers.
+pub mod issuers;
+/// What follows from events.
+pub mod reactors;
+/// Secrets between their making and their claim.
+pub mod sealed;
+/// Opening, serving, and stopping.
+pub mod serve;
+/// Use, counted beside the log.
+pub mod usage;

@@ -4,7 +4,7 @@
 use super::{
     ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
     Operator, OperatorId, Plan, Proof, RequestId, RevocationId, Role, Token, TokenId,
-    event::UsageEntry,
+    event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub struct Context {
 }
 
 /// What was made for a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MintedVersion {
     /// Digest of the secret, where the broker must recognise it.
     pub digest: Option<Digest>,
@@ -228,6 +228,38 @@ pub enum Command {
 impl Command {
     /// How many due things one sweep settles, and so how many revocation identifiers it must bring.
     pub const SWEEP_LIMIT: usize = 128;
+
+    /// What the command is about: what its answer names when nothing had to be changed.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::OnboardClient(client) => Subject::Client(client.id),
+            Self::OffboardClient { client, .. } => Subject::Client(*client),
+            Self::EnrolOperator(operator) => Subject::Operator(operator.id),
+            Self::IssueToken { operator, .. }
+            | Self::RevokeToken { operator, .. }
+            | Self::GrantOperator { operator, .. }
+            | Self::OffboardOperator { operator, .. } => Subject::Operator(*operator),
+            Self::SubmitRequest { id, .. } => Subject::Request(*id),
+            Self::Approve { request, .. }
+            | Self::Deny { request, .. }
+            | Self::Withdraw { request, .. }
+            | Self::Retry { request }
+            | Self::Claim { request }
+            | Self::StartIssuance { request, .. }
+            | Self::RecordMinted { request, .. }
+            | Self::RecordIssuanceFailed { request, .. } => Subject::Request(*request),
+            Self::Adopt(credential) => Subject::Credential(credential.id),
+            Self::Quarantine { credential, .. }
+            | Self::Release { credential, .. }
+            | Self::Revoke { credential, .. }
+            | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
+            Self::RecordEnforced { revocation, .. }
+            | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
+            Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => {
+                Subject::Broker
+            }
+        }
+    }
 
     /// The name that the log keeps.
     pub const fn name(&self) -> &'static str {

@@ -39,7 +39,7 @@ pub mod words;
 
 pub use approval::{Approval, Proof, Quorum};
 pub use client::Client;
-pub use command::{Actor, Cause, Command, Context};
+pub use command::{Actor, Cause, Command, Context, MintedVersion};
 pub use credential::{Credential, CredentialState, Version, VersionState};
 pub use decide::decide;
 pub use digest::Digest;

@@ -1,0 +1,117 @@
+//! The stream of what became durable: a bounded memory of the latest events, and a wake-up for whoever follows.
+
+use crate::domain::Recorded;
+use parking_lot::RwLock;
+use std::{collections::VecDeque, sync::Arc};
+use tokio::sync::watch;
+
+/// How many of the latest events are kept for followers. Whoever is further behind starts from a list.
+pub const KEPT: usize = 16_384;
+
+/// The feed of one broker.
+#[derive(Debug)]
+pub struct Feed {
+    /// The latest events, and the sequence of the first of them.
+    events: RwLock<(u64, VecDeque<Arc<Recorded>>)>,
+    head: watch::Sender<Head>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    At(u64),
+    Closed,
+}
+
+/// The events asked for are no longer kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("events up to {oldest} are no longer kept for streams; start from a list")]
+pub struct TooOld {
+    /// The oldest sequence that can still be followed.
+    pub oldest: u64,
+}
+
+impl Feed {
+    /// A feed that begins after `sequence`.
+    pub fn new(sequence: u64) -> Self {
+        Self {
+            events: RwLock::new((sequence + 1, VecDeque::new())),
+            head: watch::Sender::new(Head::At(sequence)),
+        }
+    }
+
+    /// Adds what has just become durable; sequences follow on from the last one.
+    pub fn publish(&self, recorded: impl IntoIterator<Item = Arc<Recorded>>) {
+        let mut events = self.events.write();
+        let (first, kept) = &mut *events;
+        kept.extend(recorded);
+        while kept.len() > KEPT {
+            kept.pop_front();
+            *first += 1;
+        }
+        let head = *first + kept.len() as u64 - 1;
+        drop(events);
+        self.head.send_replace(Head::At(head));
+    }
+
+    /// Ends every subscription once it has delivered what is there.
+    pub fn close(&self) {
+        self.head.send_replace(Head::Closed);
+    }
+
+    /// Follows from the event after `after`.
+    ///
+    /// # Errors
+    /// [`TooOld`] if that event is no longer kept.
+    pub fn subscribe(self: &Arc<Self>, after: u64) -> Result<Subscription, TooOld> {
+        let first = self.events.read().0;
+        if after + 1 < first {
+            return Err(TooOld { oldest: first - 1 });
+        }
+        Ok(Subscription {
+            feed: Arc::clone(self),
+            after,
+            head: self.head.subscribe(),
+        })
+    }
+
+    fn get(&self, sequence: u64) -> Result<Option<Arc<Recorded>>, TooOld> {
+        let events = self.events.read();
+        let (first, kept) = &*events;
+        if sequence < *first {
+            return Err(TooOld { oldest: first - 1 });
+        }
+        Ok(kept.get((sequence - first) as usize).cloned())
+    }
+}
+
+/// One follower's place in the feed.
+#[derive(Debug)]
+pub struct Subscription {
+    feed: Arc<Feed>,
+    after: u64,
+    head: watch::Receiver<Head>,
+}
+
+impl Subscription {
+    /// The next event, without gaps; `None` once the broker stops, or once this follower has fallen so far behind
+    /// that events were lost to it: either way it has to come back and say where it was.
+    pub async fn next(&mut self) -> Option<Arc<Recorded>> {
+        loop {
+            let closed = *self.head.borrow_and_update() == Head::Closed;
+            match self.feed.get(self.after + 1) {
+                Ok(Some(recorded)) => {
+                    self.after += 1;
+                    return Some(recorded);
+                }
+                Err(_) => return None,
+                Ok(None) if closed => return None,
+                Ok(None) => self.head.changed().await.ok()?,
+            }
+        }
+    }
+
+    /// The sequence of the last event that was delivered.
+    pub const fn after(&self) -> u64 {
+        self.after
+    }
+}

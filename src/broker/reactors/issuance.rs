@@ -1,0 +1,395 @@
+//! Approved requests, made into secrets: prepared, logged, minted, sealed, recorded.
+//!
+//! The order is what keeps a crash harmless. Where the secret is made elsewhere, the attempt and the place where
+//! everything it makes can be found are in the log before anything is made; the made secret is sealed before its
+//! event is written. After a start an attempt that had come as far as the sealed secret is recorded, any other is
+//! abandoned at the issuer and begun anew.
+
+use super::{super::engine::system_context, jitter, moved, waits::Waits};
+use crate::{
+    broker::{
+        breaker::backoff,
+        engine::{Engine, EngineError, fresh_bits},
+        issuers::Configured,
+        sealed::Sealed,
+    },
+    clock,
+    domain::{Command, CredentialId, MintedVersion, Request, RequestId, RequestState},
+    issuers::{IssueError, MintOrder, Minted, Prepared, RevokeOutcome},
+};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+const PART: &str = "issuance";
+/// How many secrets are being made at once.
+const AT_ONCE: usize = 64;
+/// After how many failed attempts a person has to look.
+pub const ATTEMPTS: u32 = 8;
+
+/// How one turn at a request ended.
+enum Turn {
+    /// Recorded, or no longer wanted.
+    Done,
+    /// To be tried again at that time.
+    Again(DateTime<Utc>),
+}
+
+/// Runs until the broker stops; what is under way then is finished by its own task.
+pub async fn run(engine: Engine, tasks: TaskTracker) {
+    let waits: Waits<RequestId> = Waits::new();
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let state = engine.state();
+        waits.keep_only(|id| state.to_issue.contains(id));
+        for &id in &state.to_issue {
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                break;
+            };
+            let Some(failures) = waits.take(id, clock::now()) else {
+                continue;
+            };
+            let (engine, waits) = (engine.clone(), waits.clone());
+            tasks.spawn(async move {
+                match turn(&engine, id, failures).await {
+                    Turn::Done => waits.done(id),
+                    Turn::Again(at) => waits.wait(id, at, failures + 1),
+                }
+                drop(permit);
+            });
+        }
+        let go_on = tokio::select! {
+            go_on = moved(&engine, state.sequence, waits.next()) => go_on,
+            () = waits.rung() => true,
+        };
+        if !go_on {
+            return;
+        }
+    }
+}
+
+async fn turn(engine: &Engine, id: RequestId, failures: u32) -> Turn {
+    let Some(request) = engine.state().requests.get(&id).cloned() else {
+        return Turn::Done;
+    };
+    let later = || Turn::Again(clock::now() + backoff(failures + 1, jitter()));
+    let Some(issuer) = engine.issuers().get(&request.plan.issuer).cloned() else {
+        let reason = format!("no issuer named {} is configured", request.plan.issuer);
+        return fail_unstarted(engine, &request, reason)
+            .await
+            .unwrap_or_else(|_| later());
+    };
+    let result = match request.state {
+        RequestState::Issuing => resume(engine, &issuer, &request).await,
+        RequestState::Approved => begin(engine, &issuer, &request, failures).await,
+        _ => Ok(Turn::Done),
+    };
+    // The engine refuses what has changed under us (withdrawn, revoked): then there is nothing left to do here.
+    match result {
+        Ok(turn) => turn,
+        Err(EngineError::Refused(refusal)) => {
+            tracing::info!(request = %id, %refusal, "issuing was refused");
+            later()
+        }
+        Err(EngineError::Unavailable { .. }) => later(),
+    }
+}
+
+/// Records a request that nobody can make as failed, by way of an attempt, so that a person sees why.
+async fn fail_unstarted(
+    engine: &Engine,
+    request: &Request,
+    reason: String,
+) -> Result<Turn, EngineError> {
+    let attempt = request.attempts + 1;
+    let commands = vec![
+        Command::StartIssuance {
+            request: request.id,
+            attempt,
+            locator: Default::default(),
+        },
+        Command::RecordIssuanceFailed {
+            request: request.id,
+            attempt,
+            reason,
+            last: true,
+        },
+    ];
+    engine
+        .submit_all(commands, system_context(PART, clock::now()), Vec::new())
+        .await?;
+    Ok(Turn::Done)
+}
+
+/// Carries on after a stop in mid-attempt.
+async fn resume(
+    engine: &Engine,
+    issuer: &Configured,
+    request: &Request,
+) -> Result<Turn, EngineError> {
+    let attempt = request.attempts;
+    if let Some(minted) = engine.sealed().made(request.id, attempt).await? {
+        return record(engine, request.id, attempt, minted, Vec::new()).await;
+    }
+    abandon(
+        engine,
+        issuer,
+        request,
+        attempt,
+        &request.attempt_locator,
+        "the broker stopped in mid-attempt",
+    )
+    .await
+}
+
+/// Withdraws whatever an attempt may have made, then records that it failed.
+async fn abandon(
+    engine: &Engine,
+    issuer: &Configured,
+    request: &Request,
+    attempt: u32,
+    locator: &std::collections::BTreeMap<String, String>,
+    reason: &str,
+) -> Result<Turn, EngineError> {
+    if !locator.is_empty() {
+        match issuer.issuer.revoke(locator).await {
+            Ok(RevokeOutcome::Revoked { .. } | RevokeOutcome::NothingToDo) => {}
+            Ok(RevokeOutcome::Failed { reason }) => {
+                tracing::warn!(request = %request.id, reason, "an abandoned attempt could not be withdrawn yet");
+                return Ok(Turn::Again(clock::now() + backoff(6, jitter())));
+            }
+            Err(error) => {
+                issuer.heard(Some(error.to_string()));
+                return Ok(Turn::Again(
+                    issuer.breaker.lock().failed(clock::now(), jitter()),
+                ));
+            }
+        }
+    }
+    failed(
+        engine,
+        request.id,
+        attempt,
+        reason.to_owned(),
+        attempt >= ATTEMPTS,
+    )
+    .await?;
+    Ok(Turn::Again(clock::now() + backoff(attempt, jitter())))
+}
+
+async fn begin(
+    engine: &Engine,
+    issuer: &Arc<Configured>,
+    request: &Request,
+    failures: u32,
+) -> Result<Turn, EngineError> {
+    let attempt = request.attempts + 1;
+    let order = order(request, attempt);
+    if !issuer.issuer.capabilities().has_leases {
+        return mint_here(engine, issuer, request.id, attempt, &order).await;
+    }
+    if !issuer.breaker.lock().admit(clock::now()) {
+        return Ok(Turn::Again(clock::now() + backoff(failures + 1, jitter())));
+    }
+    let prepared = match issuer.issuer.prepare(&order).await {
+        Ok(prepared) => prepared,
+        Err(error) => return not_prepared(engine, issuer, request, error).await,
+    };
+    let locator = prepared.locator.clone();
+    let start = Command::StartIssuance {
+        request: request.id,
+        attempt,
+        locator: locator.clone(),
+    };
+    if let Err(error) = engine
+        .submit(start, system_context(PART, clock::now()))
+        .await
+    {
+        // Not logged, so nothing may be made: give back what was prepared.
+        if let Err(left) = issuer.issuer.revoke(&locator).await {
+            tracing::warn!(request = %request.id, %left, "a prepared attempt is left to reconciliation");
+        }
+        return Err(error);
+    }
+    let started = std::time::Instant::now();
+    match issuer.issuer.mint(&order, prepared).await {
+        Ok(minted) => {
+            issuer.breaker.lock().succeeded();
+            issuer.heard(None);
+            metrics::histogram!("countersign_mint_seconds", "issuer" => issuer.name.clone())
+                .record(started.elapsed().as_secs_f64());
+            let (minted, secret) = split(minted);
+            engine
+                .sealed()
+                .keep(engine.sealed().put(request.id, attempt, &minted, &secret))
+                .await?;
+            record(engine, request.id, attempt, minted, Vec::new()).await
+        }
+        Err(error) => {
+            let last = matches!(error, IssueError::Refused { .. });
+            issuer.heard((!last).then(|| error.to_string()));
+            let until = (!last).then(|| issuer.breaker.lock().failed(clock::now(), jitter()));
+            tracing::warn!(request = %request.id, attempt, %error, "an attempt failed");
+            if last {
+                failed(engine, request.id, attempt, error.to_string(), true).await?;
+                return Ok(Turn::Done);
+            }
+            let turn = abandon(
+                engine,
+                issuer,
+                request,
+                attempt,
+                &locator,
+                &error.to_string(),
+            )
+            .await?;
+            Ok(until.map_or(turn, Turn::Again))
+        }
+    }
+}
+
+/// What is made here and now has no outside effect to be logged first: one commit for all of it.
+async fn mint_here(
+    engine: &Engine,
+    issuer: &Configured,
+    id: RequestId,
+    attempt: u32,
+    order: &MintOrder,
+) -> Result<Turn, EngineError> {
+    let minted = match issuer.issuer.mint(order, Prepared::nothing()).await {
+        Ok(minted) => minted,
+        Err(error) => {
+            tracing::error!(request = %id, %error, "a secret could not be made here");
+            return Ok(Turn::Again(clock::now() + backoff(attempt, jitter())));
+        }
+    };
+    let (minted, secret) = split(minted);
+    let side = vec![engine.sealed().put(id, attempt, &minted, &secret)];
+    let now = clock::now();
+    let credential = CredentialId::from_bits(fresh_bits(now));
+    let commands = vec![
+        Command::StartIssuance {
+            request: id,
+            attempt,
+            locator: Default::default(),
+        },
+        Command::RecordMinted {
+            request: id,
+            attempt,
+            credential,
+            minted: Box::new(minted),
+        },
+    ];
+    engine
+        .submit_all(commands, system_context(PART, now), side)
+        .await?;
+    Ok(Turn::Done)
+}
+
+async fn record(
+    engine: &Engine,
+    id: RequestId,
+    attempt: u32,
+    minted: MintedVersion,
+    side: Vec<crate::event_log::store::SideWrite>,
+) -> Result<Turn, EngineError> {
+    let now = clock::now();
+    let credential = CredentialId::from_bits(fresh_bits(now));
+    let locator = minted.locator.clone();
+    let command = Command::RecordMinted {
+        request: id,
+        attempt,
+        credential,
+        minted: Box::new(minted),
+    };
+    match engine
+        .submit_all(vec![command], system_context(PART, now), side)
+        .await
+    {
+        Ok(_) => Ok(Turn::Done),
+        Err(EngineError::Refused(refusal)) => {
+            // The credential was revoked while its version was made: the version must not live on at its issuer.
+            let state = engine.state();
+            if let Some(request) = state.requests.get(&id) {
+                if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
+                    engine.sealed().keep(Sealed::forget(id)).await?;
+                    let _turn = abandon(
+                        engine,
+                        issuer,
+                        request,
+                        attempt,
+                        &locator,
+                        &refusal.to_string(),
+                    )
+                    .await?;
+                    failed(engine, id, attempt, refusal.to_string(), true).await?;
+                }
+            }
+            Ok(Turn::Done)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn not_prepared(
+    engine: &Engine,
+    issuer: &Configured,
+    request: &Request,
+    error: IssueError,
+) -> Result<Turn, EngineError> {
+    if matches!(error, IssueError::Refused { .. }) {
+        issuer.breaker.lock().succeeded();
+        return fail_unstarted(engine, request, error.to_string()).await;
+    }
+    // The request stays approved and waits; nothing was begun that the log would have to tell.
+    issuer.heard(Some(error.to_string()));
+    let until = issuer.breaker.lock().failed(clock::now(), jitter());
+    tracing::warn!(request = %request.id, %error, "the issuer is away; the request waits");
+    Ok(Turn::Again(until))
+}
+
+async fn failed(
+    engine: &Engine,
+    request: RequestId,
+    attempt: u32,
+    reason: String,
+    last: bool,
+) -> Result<(), EngineError> {
+    let reason = reason.chars().take(500).collect();
+    let command = Command::RecordIssuanceFailed {
+        request,
+        attempt,
+        reason,
+        last,
+    };
+    engine
+        .submit(command, system_context(PART, clock::now()))
+        .await?;
+    Ok(())
+}
+
+fn order(request: &Request, attempt: u32) -> MintOrder {
+    MintOrder {
+        attempt_key: format!("{}/{attempt}", request.id),
+        request_id: request.id.to_string(),
+        credential: request.plan.credential.clone(),
+        role: if request.plan.role.is_empty() {
+            request.plan.environment.short().to_ascii_lowercase()
+        } else {
+            request.plan.role.clone()
+        },
+        ttl_s: request.plan.ttl_s,
+        max_ttl_s: request.granted_ttl_s(),
+    }
+}
+
+fn split(minted: Minted) -> (MintedVersion, crate::secret::SecretMaterial) {
+    let version = MintedVersion {
+        digest: minted.digest,
+        locator: minted.locator,
+        expires_at: minted.expires_at,
+        warnings: minted.warnings,
+    };
+    (version, minted.secret)
+}

@@ -1,0 +1,59 @@
+//! What follows from events. Each reactor looks at its work list in the state, does what it can, and reports back
+//! with a command; then it waits for the state to move on, or for the time at which something is due again.
+
+/// Revocations, carried to the issuers.
+pub mod enforcement;
+/// Expiries, lapses and ends of overlaps.
+pub mod expiry;
+/// Approved requests, made into secrets.
+pub mod issuance;
+/// What an issuer holds that nothing here explains.
+pub mod reconciliation;
+/// Use, rolled up hourly.
+pub mod usage;
+/// Retries of one reactor.
+mod waits;
+
+use super::engine::Engine;
+use crate::clock;
+use chrono::{DateTime, Utc};
+use tokio_util::task::TaskTracker;
+
+/// Starts all reactors. They end on [`Engine::stop`]; the tracker tells when what they had begun is done.
+pub fn start(engine: &Engine) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    tasks.spawn(issuance::run(engine.clone(), tasks.clone()));
+    tasks.spawn(enforcement::run(engine.clone(), tasks.clone()));
+    tasks.spawn(expiry::run(engine.clone()));
+    tasks.spawn(usage::run(engine.clone()));
+    tasks.spawn(reconciliation::run(engine.clone()));
+    tasks.spawn(reconciliation::watch_health(engine.clone()));
+    tasks.close();
+    tasks
+}
+
+/// Waits until the state has moved on from `sequence`, until `due`, or for the stop, whichever comes first.
+/// Returns whether to go on.
+async fn moved(engine: &Engine, sequence: u64, due: Option<DateTime<Utc>>) -> bool {
+    let Ok(mut feed) = engine.subscribe(sequence) else {
+        return !engine.winding_down().is_cancelled();
+    };
+    let wait = due.map(|due| (due - clock::now()).to_std().unwrap_or_default());
+    tokio::select! {
+        biased;
+        () = engine.winding_down().cancelled() => false,
+        event = feed.next() => event.is_some() || !engine.winding_down().is_cancelled(),
+        () = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        } => true,
+    }
+}
+
+/// A number from 0 to 1,000 for spreading retries.
+fn jitter() -> u16 {
+    let bits = uuid::Uuid::now_v7().as_u128() as u32; // the lower bits are random
+    (bits % 1_001) as u16
+}

@@ -1,0 +1,124 @@
+//! What an issuer holds that nothing here explains: found now and then, and removed. And how each issuer fares.
+
+use super::super::engine::system_context;
+use crate::{
+    broker::{engine::Engine, issuers::Configured},
+    clock,
+    domain::{Command, RequestState},
+    issuers::Locator,
+};
+use std::time::Duration;
+
+const PART: &str = "reconciliation";
+/// How often an issuer's own list is compared with ours.
+const EVERY: Duration = Duration::from_secs(300);
+/// How often an issuer is asked how it fares: sparing while it is well, attentive while it is not.
+const WELL: Duration = Duration::from_secs(15);
+const UNWELL: Duration = Duration::from_secs(2);
+
+/// Compares at the start, and then every five minutes, until the broker stops.
+pub async fn run(engine: Engine) {
+    loop {
+        for issuer in engine.issuers().all() {
+            if issuer.issuer.capabilities().has_leases {
+                compare(&engine, issuer).await;
+            }
+        }
+        tokio::select! {
+            () = engine.winding_down().cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+/// Asks every issuer how it fares until the broker stops.
+pub async fn watch_health(engine: Engine) {
+    loop {
+        let mut well = true;
+        for issuer in engine.issuers().all() {
+            let said = issuer
+                .issuer
+                .ready()
+                .await
+                .err()
+                .map(|trouble| trouble.to_string());
+            well &= said.is_none();
+            issuer.heard(said);
+        }
+        tokio::select! {
+            () = engine.winding_down().cancelled() => return,
+            () = tokio::time::sleep(if well { WELL } else { UNWELL }) => {}
+        }
+    }
+}
+
+/// Every place at this issuer that something here explains: what works, what is being made, and what is being
+/// withdrawn (the enforcement reactor deals with that, and proves it).
+fn known(engine: &Engine, issuer: &str) -> Vec<Locator> {
+    let state = engine.state();
+    let under_way = state
+        .to_issue
+        .iter()
+        .filter_map(|id| state.requests.get(id))
+        .filter(|request| request.plan.issuer == issuer && request.state == RequestState::Issuing)
+        .map(|request| request.attempt_locator.clone());
+    let withdrawing = state
+        .to_enforce
+        .iter()
+        .filter_map(|id| state.revocations.get(id))
+        .filter_map(|revocation| Some((state.credentials.get(&revocation.credential)?, revocation)))
+        .filter(|(credential, _)| credential.issuer == issuer)
+        .flat_map(|(credential, revocation)| {
+            credential
+                .versions
+                .iter()
+                .filter(|version| revocation.versions.contains(&version.number))
+        })
+        .map(|version| version.locator.clone());
+    let living = state
+        .credentials
+        .values()
+        .filter(|credential| credential.issuer == issuer)
+        .flat_map(|credential| credential.versions.iter())
+        .filter(|version| version.state.accepted() && !version.locator.is_empty())
+        .map(|version| version.locator.clone());
+    living.chain(under_way).chain(withdrawing).collect()
+}
+
+/// Compares one issuer's list with ours, removes what is unexplained, and records each removal.
+pub async fn compare(engine: &Engine, issuer: &Configured) {
+    let report = match issuer.issuer.reconcile(&known(engine, &issuer.name)).await {
+        Ok(report) => report,
+        Err(error) => {
+            tracing::warn!(issuer = issuer.name, %error, "could not be compared");
+            return;
+        }
+    };
+    let attempts = report
+        .attempts_removed
+        .iter()
+        .map(|left| format!("attempt {} of {}", left.attempt_key, left.request_id));
+    let logins = report
+        .logins_removed
+        .iter()
+        .map(|login| format!("database login {login} without a lease"));
+    for what in attempts.chain(logins) {
+        let command = Command::RecordLeftover {
+            issuer: issuer.name.clone(),
+            what,
+        };
+        if let Err(error) = engine
+            .submit(command, system_context(PART, clock::now()))
+            .await
+        {
+            tracing::warn!(issuer = issuer.name, %error, "a removal could not be recorded");
+        }
+    }
+    for failure in report.failures {
+        tracing::warn!(
+            issuer = issuer.name,
+            failure,
+            "a leftover could not be removed; tried again later"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! What `serve --config FILE` reads. Everything has a default; without a file the broker serves
+//! `api_key` credentials only.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, parse_toml};
+
+/// The broker's file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrokerConfig {
+    /// `[issuer.NAME]`: one table an issuer. Its `type` picks the adapter, which reads the rest.
+    pub issuer: BTreeMap<String, toml::Table>,
+    /// `[limits]`.
+    pub limits: Limits,
+}
+
+/// Bounds on what callers can make the broker hold or do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The longest request body, in bytes.
+    pub body_bytes: usize,
+    /// Requests worked on at once; further ones get 503 with a time to come back.
+    pub in_flight: usize,
+    /// Commands waiting for the writer; further ones get 503 with a time to come back.
+    pub commands_waiting: usize,
+    /// Event streams held open at once.
+    pub streams: usize,
+    /// How long an answer may take before it is given up, in seconds. Streams have no such end.
+    pub request_timeout_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1024 * 1024,
+            in_flight: 1024,
+            commands_waiting: 4096,
+            streams: 512,
+            request_timeout_s: 30,
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// Reads and checks the file; unlike a console's it has to exist, since it was named.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file and line.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses and checks a text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file and line.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = parse_toml(path, text)?;
+        let limits = &config.limits;
+        for (key, value) in [
+            ("body_bytes", limits.body_bytes),
+            ("in_flight", limits.in_flight),
+            ("commands_waiting", limits.commands_waiting),
+            ("streams", limits.streams),
+            (
+                "request_timeout_s",
+                usize::try_from(limits.request_timeout_s).unwrap_or(usize::MAX),
+            ),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Invalid {
+                    origin: format!("{}: limits.{key}", path.display()),
+                    reason: "0 would let nothing through; expected 1 or more".to_owned(),
+                });
+            }
+        }
+        for (name, table) in &config.issuer {
+            if !table.get("type").is_some_and(toml::Value::is_str) {
+                return Err(ConfigError::Invalid {
+                    origin: format!("{}: issuer.{name}", path.display()),
+                    reason: "no type; expected a line such as type = \"openbao\"".to_owned(),
+                });
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issuers_pass_through_and_limits_have_defaults() {
+        let config = BrokerConfig::parse(
+            Path::new("broker.toml"),
+            "[issuer.vault]\ntype = \"openbao\"\naddress = \"http://127.0.0.1:8200\"\n\n[limits]\nstreams = 3\n",
+        )
+        .unwrap();
+        assert_eq!(
+            config.issuer["vault"]["address"].as_str(),
+            Some("http://127.0.0.1:8200")
+        );
+        assert_eq!(config.limits.streams, 3);
+        assert_eq!(config.limits.body_bytes, 1024 * 1024);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, expected) in [
+            (
+                "[limits]\nstream = 3\n",
+                "broker.toml:2:1: unknown field `stream`, expected one of `body_bytes`",
+            ),
+            (
+                "[limits]\nstreams = \"three\"\n",
+                "broker.toml:2:11: invalid type: string \"three\"",
+            ),
+            (
+                "[limits]\nstreams = 0\n",
+                "broker.toml: limits.streams: 0 would let nothing through",
+            ),
+            (
+                "[issuer.vault]\naddress = \"x\"\n",
+                "broker.toml: issuer.vault: no type",
+            ),
+            ("[issuer\n", "broker.toml:1:"),
+        ] {
+            let error = BrokerConfig::parse(Path::new("broker.toml"), text).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+    }
+}

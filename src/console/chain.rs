@@ -10,13 +10,16 @@ pub fn short(state: &ChainState, theme: &Theme) -> (String, Role) {
     match state {
         ChainState::Unchecked => (format!("chain {ring} not checked yet"), Role::Muted),
         ChainState::Checking { checked, size } => (
-            format!("chain {ring} checking #{} of #{}", count(*checked), count(*size)),
+            format!(
+                "chain {ring} checking #{} of #{}",
+                count(*checked),
+                count(*size)
+            ),
             Role::Muted,
         ),
-        ChainState::Whole { size, .. } => (
-            format!("chain {dot} whole #{}", count(*size)),
-            Role::Good,
-        ),
+        ChainState::Whole { size, .. } => {
+            (format!("chain {dot} whole #{}", count(*size)), Role::Good)
+        }
         ChainState::Unreachable { checked, .. } => (
             format!("chain {ring} whole to #{}, no more seen", count(*checked)),
             Role::Stale,
@@ -57,6 +60,12 @@ mod tests {
         assert_eq!(role, Role::Severity(Severity::Critical));
         let why = refuses_changes(&alarm).expect("an alarm refuses");
         assert!(why.ends_with("countersign audit verify --context prod"));
-        assert_eq!(refuses_changes(&ChainState::Checking { checked: 1, size: 2 }), None);
+        assert_eq!(
+            refuses_changes(&ChainState::Checking {
+                checked: 1,
+                size: 2
+            }),
+            None
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Lines of styled text, put together piece by piece. Screens are built as lines first, so that what is on a
 //! page, and where, is known without drawing it. Every string passes the sanitiser here.
 
-use crate::console::theme::{Role, Theme};
+use crate::console::model::Shared;
+use crate::console::theme::{Role, Theme, ThemeName};
 use crate::display::{
     sanitize::{Cut, fit_with, safe, width},
     time::TimeFormat,
@@ -25,7 +26,26 @@ pub struct Look<'a> {
     pub now: DateTime<Utc>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// As the shared state has it.
+    pub fn new(shared: &Shared, theme: &'a Theme) -> Self {
+        Self {
+            theme,
+            time: shared.time,
+            now: shared.now,
+        }
+    }
+
+    /// Pieces that flow: what does not fit on a line goes on the next one, nothing is cut.
+    pub fn flow(&self, columns: usize, indent: usize) -> Flow {
+        Flow {
+            lines: Vec::new(),
+            row: self.row().to(1),
+            columns,
+            indent,
+        }
+    }
+
     /// The style of a role.
     pub fn style(&self, role: Role) -> Style {
         self.theme.style(role)
@@ -55,7 +75,12 @@ impl Look<'_> {
         let sign = self.theme.glyphs.horizontal;
         let dash = |n: usize| sign.repeat(n);
         let style = self.style(Role::Rule);
-        let title = fit_with(title, columns.saturating_sub(6), Cut::End, self.theme.glyphs.cut);
+        let title = fit_with(
+            title,
+            columns.saturating_sub(6),
+            Cut::End,
+            self.theme.glyphs.cut,
+        );
         let taken = 4 + width(&title);
         let note_columns = width(&safe(note));
         let row = self
@@ -166,6 +191,65 @@ impl Row {
     }
 }
 
+/// Lines that pieces flow into.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    lines: Vec<Line<'static>>,
+    row: Row,
+    columns: usize,
+    indent: usize,
+}
+
+impl Flow {
+    /// Adds a piece, `gap` blanks behind the one before it. One that is wider than a line is broken.
+    #[must_use]
+    pub fn piece(mut self, style: Style, text: impl AsRef<str>, gap: usize) -> Self {
+        let room = self.columns.saturating_sub(self.indent).max(8);
+        for (n, part) in crate::console::paint::wrap(text.as_ref(), room)
+            .iter()
+            .enumerate()
+        {
+            let gap = if self.row.columns <= self.indent.min(1) {
+                0
+            } else {
+                gap
+            };
+            if n > 0 || self.row.columns + gap + width(part) > self.columns {
+                let next = Row {
+                    spans: Vec::new(),
+                    columns: 0,
+                    sign: self.row.sign,
+                }
+                .to(self.indent);
+                let full = std::mem::replace(&mut self.row, next);
+                self.lines.push(full.line());
+                self.row = self.row.put(style, part);
+            } else {
+                let start = self.row.columns + gap;
+                self.row = self.row.to(start).put(style, part);
+            }
+        }
+        self
+    }
+
+    /// The lines.
+    pub fn lines(mut self) -> Vec<Line<'static>> {
+        self.lines.push(self.row.line());
+        self.lines
+    }
+}
+
+/// The theme that a layout is computed with where none is at hand: signs count, colours do not.
+pub fn theme_of(shared: &Shared) -> Theme {
+    Theme::new(ThemeName::Default, shared.ascii)
+}
+
+/// The part of the terminal that a screen has to itself: below row 1 and the tabs, above the hints.
+pub fn body(shared: &Shared) -> Rect {
+    let (columns, rows) = shared.size;
+    Rect::new(0, 2, columns, rows.saturating_sub(3))
+}
+
 /// A line that takes exactly `columns`: longer ones lose their end, which `sign` stands for.
 pub fn exactly(line: Line<'static>, columns: usize, sign: &'static str) -> Line<'static> {
     let mut row = Row {
@@ -236,7 +320,10 @@ mod tests {
     use super::*;
 
     fn text(line: &Line<'_>) -> String {
-        line.spans.iter().map(|span| span.content.as_ref()).collect()
+        line.spans
+            .iter()
+            .map(|span| span.content.as_ref())
+            .collect()
     }
 
     #[test]
@@ -244,12 +331,23 @@ mod tests {
         let theme = Theme::default();
         let look = Look {
             theme: &theme,
-            time: TimeFormat::default(),
+            time: TimeFormat::Utc,
             now: DateTime::UNIX_EPOCH,
         };
-        assert_eq!(text(&look.rule("RISK", "4 of 4", 24)), "── RISK ─────── 4 of 4 ─");
-        assert_eq!(text(&look.rule("RISK", "far too long for it", 24)).chars().count(), 24);
-        let row = look.row().cell(Style::new(), "payments/checkout-db", 9).cell_right(Style::new(), "7", 3);
+        assert_eq!(
+            text(&look.rule("RISK", "4 of 4", 24)),
+            "── RISK ─────── 4 of 4 ─"
+        );
+        assert_eq!(
+            text(&look.rule("RISK", "far too long for it", 24))
+                .chars()
+                .count(),
+            24
+        );
+        let row = look
+            .row()
+            .cell(Style::new(), "payments/checkout-db", 9)
+            .cell_right(Style::new(), "7", 3);
         assert_eq!(row.columns(), 12);
         let cut = exactly(look.line(Role::Text, "日本日本日本"), 7, "…");
         assert_eq!(cut.width(), 7);

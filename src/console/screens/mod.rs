@@ -10,10 +10,10 @@ use crate::wire::filter::FilterError;
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 
-/// The log, newest first, and its chain.
-pub mod audit;
 /// The queue of requests, and the review of one.
 pub mod approvals;
+/// The log, newest first, and its chain.
+pub mod audit;
 /// The inventory.
 pub mod credentials;
 /// Lines of styled text.

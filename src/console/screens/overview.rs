@@ -50,7 +50,9 @@ impl OverviewScreen {
     fn stale(&self, now: DateTime<Utc>) -> bool {
         self.asked.is_none()
             && (self.overview.is_none() || self.news)
-            && self.asked_at.is_none_or(|at| (now - at).num_seconds() >= FRESH_S)
+            && self
+                .asked_at
+                .is_none_or(|at| (now - at).num_seconds() >= FRESH_S)
     }
 
     fn page(&self, shared: &Shared, theme: &Theme, area: Rect) -> Option<Page> {
@@ -68,7 +70,8 @@ impl OverviewScreen {
     /// The page as it lies now, for moving about: its layout depends on the size and on the figures only.
     fn layout(&self, shared: &Shared) -> Page {
         let theme = kit::theme_of(shared);
-        self.page(shared, &theme, kit::body(shared)).unwrap_or_default()
+        self.page(shared, &theme, kit::body(shared))
+            .unwrap_or_default()
     }
 
     fn step(&mut self, step: Step, shared: &Shared) {
@@ -81,7 +84,11 @@ impl OverviewScreen {
 
     fn ends(&mut self, last: bool, shared: &Shared) {
         let page = self.layout(shared);
-        let place = if last { page.places.last() } else { page.places.first() };
+        let place = if last {
+            page.places.last()
+        } else {
+            page.places.first()
+        };
         self.cursor = place.map(|place| place.key.clone());
         self.follow(&page, shared);
     }
@@ -93,7 +100,11 @@ impl OverviewScreen {
             .iter()
             .find(|place| Some(&place.key) == self.cursor.as_ref())
             .map_or(0, |place| place.line);
-        self.skip = if line <= 1 { 0 } else { kit::scrolled(self.skip, line, rows, page.lines.len()) };
+        self.skip = if line <= 1 {
+            0
+        } else {
+            kit::scrolled(self.skip, line, rows, page.lines.len())
+        };
     }
 
     fn target(&self, shared: &Shared) -> Option<Jump> {
@@ -119,7 +130,10 @@ impl Screen for OverviewScreen {
                 self.news = true;
                 if let Some(overview) = &mut self.overview
                     && !ctx.shared.paused
-                    && overview.recent.first().is_none_or(|last| last.sequence < item.event.sequence)
+                    && overview
+                        .recent
+                        .first()
+                        .is_none_or(|last| last.sequence < item.event.sequence)
                 {
                     overview.recent.insert(0, item.event.clone());
                     overview.recent.truncate(RECENT);
@@ -129,8 +143,12 @@ impl Screen for OverviewScreen {
             Event::Command(Command::Refresh) => self.ask(ctx),
             Event::Command(Command::Down) => self.step(Step::Down, ctx.shared),
             Event::Command(Command::Up) => self.step(Step::Up, ctx.shared),
-            Event::Command(Command::Left | Command::PreviousPane) => self.step(Step::Left, ctx.shared),
-            Event::Command(Command::Right | Command::NextPane) => self.step(Step::Right, ctx.shared),
+            Event::Command(Command::Left | Command::PreviousPane) => {
+                self.step(Step::Left, ctx.shared)
+            }
+            Event::Command(Command::Right | Command::NextPane) => {
+                self.step(Step::Right, ctx.shared)
+            }
             Event::Command(Command::First) => self.ends(false, ctx.shared),
             Event::Command(Command::Last) => self.ends(true, ctx.shared),
             Event::Command(Command::Open) => match self.target(ctx.shared) {
@@ -149,8 +167,19 @@ impl Screen for OverviewScreen {
 
     fn view(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         let Some(page) = self.page(shared, theme, area) else {
-            let words = if self.asked.is_some() { "asking the broker" } else { "no figures yet" };
-            paint::text(frame.buffer, area.x + 1, area.y, area.width, words, theme.style(Role::Muted));
+            let words = if self.asked.is_some() {
+                "asking the broker"
+            } else {
+                "no figures yet"
+            };
+            paint::text(
+                frame.buffer,
+                area.x + 1,
+                area.y,
+                area.width,
+                words,
+                theme.style(Role::Muted),
+            );
             return;
         };
         kit::paint(frame.buffer, area, &page.lines, self.skip);
@@ -219,7 +248,10 @@ impl Screen for OverviewScreen {
 
     fn tick_s(&self, _shared: &Shared) -> Option<u32> {
         // The countdown of the request that ends first.
-        let counting = self.overview.as_ref().is_some_and(|overview| overview.approvals.ending_soon > 0);
+        let counting = self
+            .overview
+            .as_ref()
+            .is_some_and(|overview| overview.approvals.ending_soon > 0);
         Some(if counting { 1 } else { 30 })
     }
 }

@@ -59,15 +59,22 @@ impl Page {
     pub fn below(&mut self, other: Self) {
         let lines = self.lines.len();
         self.lines.extend(other.lines);
-        self.places.extend(other.places.into_iter().map(|place| Place {
-            line: place.line + lines,
-            ..place
-        }));
+        self.places
+            .extend(other.places.into_iter().map(|place| Place {
+                line: place.line + lines,
+                ..place
+            }));
     }
 
     /// This page to the left of another one.
     #[must_use]
-    pub fn left_of(self, right: Self, columns: usize, gap: &Span<'static>, sign: &'static str) -> Self {
+    pub fn left_of(
+        self,
+        right: Self,
+        columns: usize,
+        gap: &Span<'static>,
+        sign: &'static str,
+    ) -> Self {
         let start = columns + gap.content.chars().count();
         let mut places = self.places;
         places.extend(right.places.into_iter().map(|place| Place {
@@ -83,7 +90,10 @@ impl Page {
 
     /// The place that a step leads to from `key`; the first one if the cursor is nowhere.
     pub fn step(&self, key: Option<&str>, step: Step) -> Option<&Place> {
-        let here = self.places.iter().find(|place| Some(place.key.as_str()) == key);
+        let here = self
+            .places
+            .iter()
+            .find(|place| Some(place.key.as_str()) == key);
         let Some(here) = here else {
             return self.places.first();
         };
@@ -101,8 +111,12 @@ impl Page {
             Step::Up => others
                 .filter(|place| place.line < here.line)
                 .min_by_key(|place| (place.column != here.column, away(place))),
-            Step::Right => others.filter(|place| place.column > here.column).min_by_key(away),
-            Step::Left => others.filter(|place| place.column < here.column).min_by_key(away),
+            Step::Right => others
+                .filter(|place| place.column > here.column)
+                .min_by_key(away),
+            Step::Left => others
+                .filter(|place| place.column < here.column)
+                .min_by_key(away),
         };
         Some(found.unwrap_or(here))
     }
@@ -134,7 +148,13 @@ pub const WIDE: usize = 110;
 ///     REVOCATIONS   APPROVALS                            │ HYGIENE
 ///     LAST                              RECENT
 /// ```
-pub fn page(overview: &Overview, chain: &ChainState, look: &Look<'_>, columns: usize, rows: usize) -> Page {
+pub fn page(
+    overview: &Overview,
+    chain: &ChainState,
+    look: &Look<'_>,
+    columns: usize,
+    rows: usize,
+) -> Page {
     let wide = columns >= WIDE;
     let mut page = sections::needs(overview, look, columns, if wide { 8 } else { 3 });
     let sign = look.theme.glyphs.cut;

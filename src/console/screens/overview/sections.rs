@@ -58,7 +58,14 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
             .put(look.style(Role::Text), "  ")
     };
     if approvals.ending_soon > 0 {
-        let what = format!("{} <20m", plural(approvals.ending_soon, "approval ends in", "approvals end in"));
+        let what = format!(
+            "{} <20m",
+            plural(
+                approvals.ending_soon,
+                "approval ends in",
+                "approvals end in"
+            )
+        );
         let mut line = row(Role::Warn, &what);
         let mut id = None;
         if let Some(soonest) = &approvals.soonest {
@@ -107,7 +114,11 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
             look.style(Role::Text),
             "within 24h; a person can retry what is still failed",
         );
-        page.item(line.line(), "need:failed", requests(Some("state:failed"), None));
+        page.item(
+            line.line(),
+            "need:failed",
+            requests(Some("state:failed"), None),
+        );
     }
     if page.lines.is_empty() {
         page.text(look.line(
@@ -118,7 +129,11 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
     let hidden = page.lines.len().saturating_sub(most);
     page.lines.truncate(most);
     page.places.retain(|place| place.line < most);
-    let note = if hidden > 0 { format!("{hidden} more at a larger size") } else { String::new() };
+    let note = if hidden > 0 {
+        format!("{hidden} more at a larger size")
+    } else {
+        String::new()
+    };
     let mut whole = Page::default();
     whole.text(look.rule("NEEDS YOU NOW", &note, columns));
     whole.below(page);
@@ -126,7 +141,11 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
 }
 
 fn bucket(row: Row, bucket: &Bucket, look: &Look<'_>, most: u64, bar_columns: usize) -> Row {
-    let share = if most == 0 { 0.0 } else { bucket.count as f64 / most as f64 };
+    let share = if most == 0 {
+        0.0
+    } else {
+        bucket.count as f64 / most as f64
+    };
     let role = match bucket.label.as_str() {
         "<1h" | "<24h" => Role::Warn,
         "never" => Role::Bad,
@@ -135,7 +154,10 @@ fn bucket(row: Row, bucket: &Bucket, look: &Look<'_>, most: u64, bar_columns: us
     let start = row.columns();
     row.put(look.style(Role::Text), " ")
         .cell(look.style(Role::Text), &bucket.label, 6)
-        .put(look.style(role), bar(share, bar_columns, look.theme.glyphs.ascii))
+        .put(
+            look.style(role),
+            bar(share, bar_columns, look.theme.glyphs.ascii),
+        )
         .to(start + 7 + bar_columns)
         .cell_right(look.style(Role::Strong), count(bucket.count), 7)
 }
@@ -145,22 +167,33 @@ fn living_note(overview: &Overview) -> String {
 }
 
 fn largest(overview: &Overview) -> u64 {
-    overview.lifetimes.iter().map(|bucket| bucket.count).max().unwrap_or(0)
+    overview
+        .lifetimes
+        .iter()
+        .map(|bucket| bucket.count)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Lifetimes in two columns, and hygiene on the last row.
 pub fn expiry_short(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let mut page = Page::default();
     page.text(look.rule("TIME TO EXPIRY", &living_note(overview), columns));
-    let (never, ends): (Vec<_>, Vec<_>) =
-        overview.lifetimes.iter().partition(|bucket| bucket.label == "never");
+    let (never, ends): (Vec<_>, Vec<_>) = overview
+        .lifetimes
+        .iter()
+        .partition(|bucket| bucket.label == "never");
     let half = ends.len().div_ceil(2);
     let (most, middle) = (largest(overview), columns / 2 - 6);
     for (n, left) in ends.iter().take(half).enumerate() {
         page.place(format!("life:{}", left.label), 0, credentials(&left.filter));
         let mut row = bucket(look.row(), left, look, most, 16);
         if let Some(right) = ends.get(half + n) {
-            page.place(format!("life:{}", right.label), middle, credentials(&right.filter));
+            page.place(
+                format!("life:{}", right.label),
+                middle,
+                credentials(&right.filter),
+            );
             row = bucket(row.to(middle), right, look, most, 16);
         }
         page.lines.push(row.line());
@@ -172,9 +205,24 @@ pub fn expiry_short(overview: &Overview, look: &Look<'_>, columns: usize) -> Pag
     }
     let hygiene = &overview.hygiene;
     let figures = [
-        ("hygiene:unused", "unused >45d", hygiene.unused_45d, "unused>45d"),
-        ("hygiene:orphaned", "no owner", hygiene.orphaned, "owner:nobody"),
-        ("hygiene:quarantined", "quarantined", hygiene.quarantined, "state:quarantined"),
+        (
+            "hygiene:unused",
+            "unused >45d",
+            hygiene.unused_45d,
+            "unused>45d",
+        ),
+        (
+            "hygiene:orphaned",
+            "no owner",
+            hygiene.orphaned,
+            "owner:nobody",
+        ),
+        (
+            "hygiene:quarantined",
+            "quarantined",
+            hygiene.quarantined,
+            "state:quarantined",
+        ),
     ];
     row = row.to(middle);
     for (key, words, n, filter) in figures {
@@ -194,13 +242,20 @@ pub fn expiry_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Page
     page.text(look.rule("TIME TO EXPIRY", &living_note(overview), columns));
     let (most, living) = (largest(overview), overview.rotation.living.max(1));
     for each in &overview.lifetimes {
-        let mut row = bucket(look.row(), each, look, most, columns.saturating_sub(34))
-            .cell_right(look.style(Role::Muted), percent(each.count as f64 / living as f64), 7);
+        let mut row = bucket(look.row(), each, look, most, columns.saturating_sub(34)).cell_right(
+            look.style(Role::Muted),
+            percent(each.count as f64 / living as f64),
+            7,
+        );
         if each.label == "never" && each.count > 0 {
             let words = format!("  {} no end set", look.theme.glyphs.notice);
             row = row.put(look.style(Role::Bad), words);
         }
-        page.item(row.line(), format!("life:{}", each.label), credentials(&each.filter));
+        page.item(
+            row.line(),
+            format!("life:{}", each.label),
+            credentials(&each.filter),
+        );
     }
     page
 }
@@ -209,13 +264,20 @@ pub fn expiry_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Page
 pub fn rotation(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let figures = &overview.rotation;
     let mut page = Page::default();
-    let note = format!("with a cadence {} of {}", count(figures.covered), count(figures.living));
+    let note = format!(
+        "with a cadence {} of {}",
+        count(figures.covered),
+        count(figures.living)
+    );
     page.text(look.rule("ROTATION", &note, columns));
     let share = figures.covered as f64 / figures.living.max(1) as f64;
     let row = look
         .row()
         .put(look.style(Role::Text), " covered  ")
-        .put(look.style(Role::Bar), bar(share, 20, look.theme.glyphs.ascii))
+        .put(
+            look.style(Role::Bar),
+            bar(share, 20, look.theme.glyphs.ascii),
+        )
         .to(31)
         .cell(look.style(Role::Strong), percent(share), 7);
     let column = 40;
@@ -225,25 +287,47 @@ pub fn rotation(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
         .put(look.style(Role::Muted), " due in 24h ")
         .put(look.style(Role::Strong), count(figures.due_24h));
     page.lines.push(row.line());
-    let role = if figures.overdue > 0 { Role::Bad } else { Role::Good };
-    let mut row = look
-        .row()
-        .put(look.style(Role::Text), " overdue  ")
-        .cell(look.style(role), count(figures.overdue), 7);
+    let role = if figures.overdue > 0 {
+        Role::Bad
+    } else {
+        Role::Good
+    };
+    let mut row = look.row().put(look.style(Role::Text), " overdue  ").cell(
+        look.style(role),
+        count(figures.overdue),
+        7,
+    );
     if let (Some(name), Some(since)) = (&figures.oldest_overdue, figures.oldest_overdue_since) {
         row = row
             .put(look.style(Role::Muted), "oldest ")
-            .at_most(look.style(Role::Text), name, columns.saturating_sub(40).min(36))
-            .put(look.style(Role::Bad), format!(" {}", compact(look.now - since)));
+            .at_most(
+                look.style(Role::Text),
+                name,
+                columns.saturating_sub(40).min(36),
+            )
+            .put(
+                look.style(Role::Bad),
+                format!(" {}", compact(look.now - since)),
+            );
     }
     page.item(row.line(), "rotation:overdue", credentials("overdue"));
     if columns < 80 || figures.heat.is_empty() {
         return page;
     }
     let days: Vec<u64> = (0..14)
-        .map(|day| figures.heat.iter().filter_map(|row| row.days.get(day)).sum())
+        .map(|day| {
+            figures
+                .heat
+                .iter()
+                .filter_map(|row| row.days.get(day))
+                .sum()
+        })
         .collect();
-    page.item(heat_row(" due 14d", &days, look, 2), "rotation:heat", credentials("due<14d"));
+    page.item(
+        heat_row(" due 14d", &days, look, 2),
+        "rotation:heat",
+        credentials("due<14d"),
+    );
     page
 }
 
@@ -261,10 +345,14 @@ fn heat_row(label: &str, days: &[u64], look: &Look<'_>, cell: usize) -> Line<'st
     let row = look.row().cell(look.style(Role::Text), label, 10);
     let row = days.iter().fold(row, |row, n| {
         let level = heat_level(*n);
-        let sign = heat(level, look.theme.glyphs.ascii).to_string().repeat(cell);
-        row.put(look.style(Role::Heat(level)), sign).put(look.style(Role::Text), " ")
+        let sign = heat(level, look.theme.glyphs.ascii)
+            .to_string()
+            .repeat(cell);
+        row.put(look.style(Role::Heat(level)), sign)
+            .put(look.style(Role::Text), " ")
     });
-    row.cell_right(look.style(Role::Strong), count_short(days.iter().sum()), 5).line()
+    row.cell_right(look.style(Role::Strong), count_short(days.iter().sum()), 5)
+        .line()
 }
 
 /// What is due on the coming fortnight's days, a row a kind.
@@ -273,7 +361,11 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     page.text(look.rule("DUE  next 14 days", "rows are kinds, UTC days", columns));
     let days = (0..14).map(|day| look.now + TimeDelta::days(day));
     let head = days.fold(look.row().to(10), |row, day| {
-        row.cell(look.style(Role::Head), &day.format("%a").to_string()[..2], 3)
+        row.cell(
+            look.style(Role::Head),
+            &day.format("%a").to_string()[..2],
+            3,
+        )
     });
     page.text(head.line());
     for row in overview.rotation.heat.iter().take(6) {
@@ -286,7 +378,11 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
         Role::Muted,
         format!(
             "          {}0  {}1-5  {}6-15  {}16-30  {}>30",
-            sign(0), sign(1), sign(2), sign(3), sign(4)
+            sign(0),
+            sign(1),
+            sign(2),
+            sign(3),
+            sign(4)
         ),
     ));
     page
@@ -295,12 +391,19 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
 fn ms(figure: Option<u64>) -> String {
     figure.map_or_else(
         || "-".into(),
-        |ms| compact(TimeDelta::milliseconds(ms.min(i64::MAX as u64 / 2_000_000) as i64)),
+        |ms| {
+            compact(TimeDelta::milliseconds(
+                ms.min(i64::MAX as u64 / 2_000_000) as i64
+            ))
+        },
     )
 }
 
 fn seconds(figure: Option<u64>) -> String {
-    figure.map_or_else(|| "-".into(), |s| compact(TimeDelta::seconds(s.min(1 << 40) as i64)))
+    figure.map_or_else(
+        || "-".into(),
+        |s| compact(TimeDelta::seconds(s.min(1 << 40) as i64)),
+    )
 }
 
 fn quantiles(row: Row, look: &Look<'_>, pairs: &[(&str, String)]) -> Row {
@@ -318,12 +421,25 @@ fn good(overview: &Overview, look: &Look<'_>) -> Row {
             if bp < 9_990 { Role::Warn } else { Role::Good },
         ),
     };
-    look.row().put(look.style(Role::Text), " good ").put(look.style(role), words)
+    look.row()
+        .put(look.style(Role::Text), " good ")
+        .put(look.style(role), words)
 }
 
 fn hours(overview: &Overview, look: &Look<'_>, columns: usize) -> (String, String) {
-    let per_hour: Vec<f64> = overview.issuance.per_hour.iter().map(|n| *n as f64).collect();
-    let peak = overview.issuance.per_hour.iter().copied().max().unwrap_or(0);
+    let per_hour: Vec<f64> = overview
+        .issuance
+        .per_hour
+        .iter()
+        .map(|n| *n as f64)
+        .collect();
+    let peak = overview
+        .issuance
+        .per_hour
+        .iter()
+        .copied()
+        .max()
+        .unwrap_or(0);
     let line = sparkline(&squeeze(&per_hour, columns), None, look.theme.glyphs.ascii);
     (line, format!("{} peak", count_short(peak)))
 }
@@ -332,13 +448,25 @@ fn hours(overview: &Overview, look: &Look<'_>, columns: usize) -> (String, Strin
 pub fn issuance_short(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let figures = &overview.issuance;
     let mut page = Page::default();
-    page.text(look.rule("ISSUANCE 24h", &format!("{} made", count(figures.issued)), columns));
+    page.text(look.rule(
+        "ISSUANCE 24h",
+        &format!("{} made", count(figures.issued)),
+        columns,
+    ));
     let row = quantiles(
         good(overview, look),
         look,
-        &[("p50", ms(figures.p50_ms)), ("p95", ms(figures.p95_ms)), ("p99", ms(figures.p99_ms))],
+        &[
+            ("p50", ms(figures.p50_ms)),
+            ("p95", ms(figures.p95_ms)),
+            ("p99", ms(figures.p99_ms)),
+        ],
     );
-    let row = row.end(look.style(Role::Muted), "from approval to the made secret ", columns);
+    let row = row.end(
+        look.style(Role::Muted),
+        "from approval to the made secret ",
+        columns,
+    );
     page.item(row.line(), "issuance", audit("type:version.minted", None));
     let (line, peak) = hours(overview, look, 24);
     let row = look
@@ -350,10 +478,18 @@ pub fn issuance_short(overview: &Overview, look: &Look<'_>, columns: usize) -> P
         .cell(look.style(Role::Strong), count(figures.denied), 7)
         .put(look.style(Role::Muted), "failed ")
         .put(
-            look.style(if figures.failed > 0 { Role::Bad } else { Role::Strong }),
+            look.style(if figures.failed > 0 {
+                Role::Bad
+            } else {
+                Role::Strong
+            }),
             count(figures.failed),
         );
-    page.item(row.line(), "issuance:hours", requests(Some("state:denied"), None));
+    page.item(
+        row.line(),
+        "issuance:hours",
+        requests(Some("state:denied"), None),
+    );
     page
 }
 
@@ -361,13 +497,25 @@ pub fn issuance_short(overview: &Overview, look: &Look<'_>, columns: usize) -> P
 pub fn issuance_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let figures = &overview.issuance;
     let mut page = Page::default();
-    page.text(look.rule("ISSUANCE 24h", &format!("{} made", count(figures.issued)), columns));
-    page.item(good(overview, look).line(), "issuance", audit("type:version.minted", None));
+    page.text(look.rule(
+        "ISSUANCE 24h",
+        &format!("{} made", count(figures.issued)),
+        columns,
+    ));
+    page.item(
+        good(overview, look).line(),
+        "issuance",
+        audit("type:version.minted", None),
+    );
     let row = look.row().put(look.style(Role::Text), " made in");
     let row = quantiles(
         row,
         look,
-        &[("p50", ms(figures.p50_ms)), ("p95", ms(figures.p95_ms)), ("p99", ms(figures.p99_ms))],
+        &[
+            ("p50", ms(figures.p50_ms)),
+            ("p95", ms(figures.p95_ms)),
+            ("p99", ms(figures.p99_ms)),
+        ],
     );
     page.text(row.line());
     let (line, peak) = hours(overview, look, 24);
@@ -381,12 +529,24 @@ pub fn issuance_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Pa
         .row()
         .put(look.style(Role::Muted), " denied ")
         .put(look.style(Role::Strong), count(figures.denied));
-    page.item(row.line(), "issuance:denied", requests(Some("state:denied"), None));
+    page.item(
+        row.line(),
+        "issuance:denied",
+        requests(Some("state:denied"), None),
+    );
     let row = look.row().put(look.style(Role::Muted), " failed ").put(
-        look.style(if figures.failed > 0 { Role::Bad } else { Role::Strong }),
+        look.style(if figures.failed > 0 {
+            Role::Bad
+        } else {
+            Role::Strong
+        }),
         count(figures.failed),
     );
-    page.item(row.line(), "issuance:failed", requests(Some("state:failed"), None));
+    page.item(
+        row.line(),
+        "issuance:failed",
+        requests(Some("state:failed"), None),
+    );
     page
 }
 
@@ -398,18 +558,34 @@ pub fn approvals(overview: &Overview, look: &Look<'_>, columns: usize, tall: boo
     page.text(look.rule("APPROVALS", &open, columns));
     let labels = ["<5m", "<15m", "<60m", ">60m"];
     let row = look.row().put(look.style(Role::Muted), " age");
-    let row = labels.iter().zip(&figures.ages).fold(row, |row, (label, n)| {
-        row.put(look.style(Role::Muted), format!(" {label} "))
-            .put(look.style(if *n > 0 { Role::Strong } else { Role::Muted }), count_short(*n))
-    });
+    let row = labels
+        .iter()
+        .zip(&figures.ages)
+        .fold(row, |row, (label, n)| {
+            row.put(look.style(Role::Muted), format!(" {label} ")).put(
+                look.style(if *n > 0 { Role::Strong } else { Role::Muted }),
+                count_short(*n),
+            )
+        });
     page.item(row.line(), "approvals:open", requests(None, None));
-    let words = if tall { " decided in 30d" } else { " decide 30d" };
+    let words = if tall {
+        " decided in 30d"
+    } else {
+        " decide 30d"
+    };
     let row = quantiles(
         look.row().put(look.style(Role::Muted), words),
         look,
-        &[("p50", seconds(figures.decide_p50_s)), ("p95", seconds(figures.decide_p95_s))],
+        &[
+            ("p50", seconds(figures.decide_p50_s)),
+            ("p95", seconds(figures.decide_p95_s)),
+        ],
     );
-    page.item(row.line(), "approvals:decided", audit("type:request.approved", None));
+    page.item(
+        row.line(),
+        "approvals:decided",
+        audit("type:request.approved", None),
+    );
     page
 }
 
@@ -417,11 +593,19 @@ pub fn approvals(overview: &Overview, look: &Look<'_>, columns: usize, tall: boo
 pub fn revocations(overview: &Overview, look: &Look<'_>, columns: usize, tall: bool) -> Page {
     let figures = &overview.revocations;
     let mut page = Page::default();
-    page.text(look.rule("REVOKE 30d", &format!("{} done", count(figures.count)), columns));
+    page.text(look.rule(
+        "REVOKE 30d",
+        &format!("{} done", count(figures.count)),
+        columns,
+    ));
     let row = quantiles(
         look.row(),
         look,
-        &[("p50", ms(figures.p50_ms)), ("p95", ms(figures.p95_ms)), ("max", ms(figures.max_ms))],
+        &[
+            ("p50", ms(figures.p50_ms)),
+            ("p95", ms(figures.p95_ms)),
+            ("max", ms(figures.max_ms)),
+        ],
     );
     page.item(row.line(), "revocations", credentials("state:revoked"));
     let waiting = figures.pending.len();
@@ -434,9 +618,20 @@ pub fn revocations(overview: &Overview, look: &Look<'_>, columns: usize, tall: b
         for each in figures.pending.iter().take(3) {
             let row = look
                 .row()
-                .put(look.style(Role::Bad), format!(" {} ", look.theme.glyphs.alert))
-                .at_most(look.style(Role::Text), &each.credential_name, columns.saturating_sub(16))
-                .end(look.style(Role::Bad), format!("{} ", clock(look.now - each.effective_at)), columns);
+                .put(
+                    look.style(Role::Bad),
+                    format!(" {} ", look.theme.glyphs.alert),
+                )
+                .at_most(
+                    look.style(Role::Text),
+                    &each.credential_name,
+                    columns.saturating_sub(16),
+                )
+                .end(
+                    look.style(Role::Bad),
+                    format!("{} ", clock(look.now - each.effective_at)),
+                    columns,
+                );
             let jump = Jump {
                 screen: ScreenId::Credentials,
                 id: Some(each.credential.to_string()),
@@ -460,9 +655,24 @@ pub fn hygiene(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     page.text(look.rule("HYGIENE", "", columns));
     let rows = [
         ("never", "no end set", figures.never_expiring, "never"),
-        ("unused", "unused for 45 days", figures.unused_45d, "unused>45d"),
-        ("orphaned", "nobody answers for it", figures.orphaned, "owner:nobody"),
-        ("quarantined", "in quarantine", figures.quarantined, "state:quarantined"),
+        (
+            "unused",
+            "unused for 45 days",
+            figures.unused_45d,
+            "unused>45d",
+        ),
+        (
+            "orphaned",
+            "nobody answers for it",
+            figures.orphaned,
+            "owner:nobody",
+        ),
+        (
+            "quarantined",
+            "in quarantine",
+            figures.quarantined,
+            "state:quarantined",
+        ),
     ];
     for (key, words, n, filter) in rows {
         let role = if n > 0 { Role::Warn } else { Role::Muted };
@@ -488,20 +698,34 @@ pub fn recent(
     let (words, role) = chain::short(state, look.theme);
     page.text(look.rule_in("LAST", &words, columns, role));
     for event in overview.recent.iter().take(room) {
-        let name = if event.subject_name.is_empty() { &event.subject } else { &event.subject_name };
+        let name = if event.subject_name.is_empty() {
+            &event.subject
+        } else {
+            &event.subject_name
+        };
         let wide = columns >= super::page::WIDE;
         let time = look.time.short(event.at, look.now);
         let sequence = format!("#{} ", count(event.sequence));
         let row = look
             .row()
             .put(look.style(Role::Muted), format!(" {time}  "))
-            .cell(look.style(Role::Text), &event.kind, if wide { 26 } else { 22 })
-            .cell(look.style(Role::Text), &event.actor.name, if wide { 16 } else { 11 })
+            .cell(
+                look.style(Role::Text),
+                &event.kind,
+                if wide { 26 } else { 22 },
+            )
+            .cell(
+                look.style(Role::Text),
+                &event.actor.name,
+                if wide { 16 } else { 11 },
+            )
             .put(look.style(Role::Text), " ");
         let space = columns.saturating_sub(row.columns() + sequence.len() + 2);
-        let row = row
-            .at_most(look.style(Role::Text), name, space)
-            .end(look.style(Role::Muted), sequence, columns);
+        let row = row.at_most(look.style(Role::Text), name, space).end(
+            look.style(Role::Muted),
+            sequence,
+            columns,
+        );
         page.item(
             row.line(),
             format!("event:{}", event.sequence),
@@ -509,7 +733,10 @@ pub fn recent(
         );
     }
     if overview.recent.is_empty() {
-        page.text(look.line(Role::Muted, format!(" nothing yet, as of {}", ago(overview.now, look.now))));
+        page.text(look.line(
+            Role::Muted,
+            format!(" nothing yet, as of {}", ago(overview.now, look.now)),
+        ));
     }
     page
 }

@@ -1,5 +1,7 @@
 //! The log in a SQLite file: the suite for stores, and what someone with the file could try.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -306,6 +308,11 @@ async fn leaves_damaged_while_open_are_not_proved_or_skipped() {
         "{error}"
     );
     assert!(log.entries(0, 256).await.is_err());
+    let error = log.inclusion_proof(1, 600).await.unwrap_err();
+    assert!(
+        matches!(error, ReadError::TileMissing { level: 0, n: 0 }),
+        "{error}"
+    );
 }
 
 #[tokio::test]

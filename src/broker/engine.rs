@@ -524,7 +524,6 @@ fn run(
             });
         }
     }
-    let before = next.clone();
     let length = decided.leaves.len();
     let mut subject = Subject::Broker;
     for command in commands {
@@ -533,9 +532,14 @@ fn run(
             .map_err(EngineError::from)
             .and_then(|events| record(inner, next, decided, command, &context, events));
         if let Err(error) = attempt {
-            *next = before;
-            decided.leaves.truncate(length);
-            decided.recorded.truncate(length);
+            if decided.leaves.len() != length {
+                // An earlier command of this job was folded already. Folding the batch anew without it is rare,
+                // and costs the common case nothing, as keeping a copy for every job would.
+                decided.leaves.truncate(length);
+                decided.recorded.truncate(length);
+                *next = State::clone(&inner.state.read());
+                decided.recorded.iter().for_each(|recorded| next.apply(recorded));
+            }
             return Err(error);
         }
     }
@@ -582,15 +586,15 @@ fn record(
                 &serde_json_canonicalizer::to_vec(&object).expect("plain data serialises"),
             )
         });
-        let leaf = serde_json_canonicalizer::to_vec(&recorded).expect("plain data serialises");
-        if leaf.len() > LEAF_MAX {
-            return Err(Refusal::Limit {
-                detail: "the event would be larger than the log takes".into(),
-            }
-            .into());
-        }
+        let leaf =
+            serde_json_canonicalizer::to_vec(&recorded).expect("plain data serialises");
+        let too_large = leaf.len() > LEAF_MAX;
         decided.leaves.push(leaf);
         decided.recorded.push(Arc::new(recorded));
+        if too_large {
+            let detail = "the event would be larger than the log takes".into();
+            return Err(Refusal::Limit { detail }.into());
+        }
     }
     Ok(())
 }

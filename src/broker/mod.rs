@@ -15,6 +15,10 @@ pub mod breaker;
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
 pub mod evaluate;
+/// The HTTP face.
+pub mod http;
+/// The listener.
+pub mod listen;
 /// The stream of what became durable.
 pub mod feed;
 /// The configured issuers.

@@ -113,7 +113,8 @@ impl ProofPlan {
 
     /// The root of the tree of `size` leaves, as a "proof" of one hash (none if `size` is 0).
     pub fn root(size: u64) -> Self {
-        Self::from_top(if size == 0 { vec![] } else { vec![0..size] })
+        let whole = std::iter::once(0..size).filter(|leaves| !leaves.is_empty());
+        Self::from_top(whole.collect())
     }
 
     fn from_top(ranges: Vec<Range<u64>>) -> Self {
@@ -175,8 +176,10 @@ mod tests {
     use super::super::tiles::Tree;
     use super::*;
 
+    type Grown = (BTreeMap<TileId, Vec<Hash>>, Vec<Hash>);
+
     /// All tiles of a tree, the incomplete ones too, and the root at every size.
-    fn grow(leaves: impl Iterator<Item = Hash>) -> (BTreeMap<TileId, Vec<Hash>>, Vec<Hash>) {
+    fn grow(leaves: impl Iterator<Item = Hash>) -> Grown {
         let (mut tree, mut frontier) = (Tree::new(), Frontier::new());
         let (mut tiles, mut roots) = (BTreeMap::new(), vec![EMPTY_ROOT]);
         for leaf in leaves {
@@ -238,7 +241,7 @@ mod tests {
         fn proofs_verify_and_spoiled_ones_do_not(
             size in 1_u64..70_000, at in any::<prop::sample::Index>(), bit in any::<prop::sample::Index>()
         ) {
-            static GROWN: std::sync::LazyLock<(BTreeMap<TileId, Vec<Hash>>, Vec<Hash>)> =
+            static GROWN: std::sync::LazyLock<Grown> =
                 std::sync::LazyLock::new(|| grow((0..70_000_u32).map(|n| leaf_hash(&n.to_be_bytes()))));
             let (tiles, roots) = &*GROWN;
             let index = at.index(size as usize) as u64;

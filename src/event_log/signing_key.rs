@@ -173,7 +173,8 @@ fn check_mode(file: &File, path: &Path) -> Result<(), KeyError> {
         Ok(metadata) => metadata.permissions().mode() & 0o7777,
         Err(source) => return Err(KeyError::Read { path, source }),
     };
-    if mode & 0o077 == 0 {
+    let open_to_others = mode & 0o077;
+    if open_to_others == 0 {
         Ok(())
     } else {
         Err(KeyError::Exposed { path, mode })

@@ -2,15 +2,15 @@
 //! connection writes; a few read beside it. The head is one row, and moving it is the
 //! compare-and-swap that orders everything.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Mutex;
 
 use super::merkle::Hash;
@@ -19,13 +19,10 @@ use super::store::{
 };
 use super::tiles::{Tile, TileId};
 
-/// Leaves are inserted by this many rows a statement and halves of it, so that few distinct
-/// statements are ever prepared. Three values a row: far below SQLite's limit of 32,766.
-const MOST_ROWS: usize = 256;
 /// A read stops after this many bytes of leaves.
 const READ_BYTES: usize = 8 << 20;
-/// Rows that the driver's thread may run ahead of the reader.
-const ROWS_AHEAD: usize = 2048;
+/// Leaves that are read as one row: at most 32 MiB, if all have the greatest length.
+const PACKED: u32 = 512;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS leaves (idx INTEGER PRIMARY KEY, hash BLOB NOT NULL, bytes BLOB NOT NULL) STRICT;
@@ -54,8 +51,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("secure_delete", "ON")
-            .busy_timeout(Duration::from_secs(5))
-            .row_buffer_size(ROWS_AHEAD);
+            .busy_timeout(Duration::from_secs(5));
         let opening = "opening the log's file";
         let mut writer = SqliteConnection::connect_with(&options)
             .await
@@ -133,31 +129,42 @@ impl Store for SqliteStore {
 
     async fn read(&self, from: u64, limit: u32) -> Result<Vec<StoredLeaf>, StoreError> {
         let reading = "reading leaves";
-        let mut rows =
-            sqlx::query("SELECT idx, hash, bytes FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?")
-                .bind(to_i64(from))
-                .bind(limit)
-                .fetch(&self.readers);
         let (mut leaves, mut bytes) = (Vec::new(), 0);
-        while bytes < READ_BYTES
-            && let Some(row) = rows.try_next().await.map_err(failed(reading))?
-        {
-            let leaf = stored_leaf(&row).map_err(failed(reading))?;
-            bytes += leaf.bytes.len();
-            leaves.push(leaf);
+        let mut next = from;
+        while leaves.len() < limit as usize && bytes < READ_BYTES {
+            let want = (limit - leaves.len() as u32).min(PACKED);
+            let packed = read_packed(&self.readers, next, want).await;
+            let more = match packed.map_err(failed(reading))?.unpack() {
+                Some(more) => more,
+                None => {
+                    let rows = read_rows(&self.readers, next, want).await;
+                    rows.map_err(failed(reading))?
+                }
+            };
+            let Some(last) = more.last() else { break };
+            next = last.index.saturating_add(1);
+            bytes += more.iter().map(|leaf| leaf.bytes.len()).sum::<usize>();
+            let was_last = more.len() < want as usize;
+            leaves.extend(more);
+            if was_last {
+                break;
+            }
         }
         Ok(leaves)
     }
 
     async fn leaf_hashes(&self, from: u64, limit: u32) -> Result<Vec<Hash>, StoreError> {
-        let rows: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT hash FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?")
-                .bind(to_i64(from))
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(failed("reading leaf hashes"))?;
-        Ok(rows.iter().map(|hash| to_hash(hash)).collect())
+        // One row and not one for each hash, as in `read_packed`.
+        let hashes: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT CAST(group_concat(hash, '') AS BLOB)
+             FROM (SELECT hash FROM leaves WHERE idx >= ? AND idx < ? ORDER BY idx)",
+        )
+        .bind(to_i64(from))
+        .bind(to_i64(from.saturating_add(limit.into())))
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed("reading leaf hashes"))?;
+        Ok(hashes.unwrap_or_default().as_chunks().0.to_vec())
     }
 
     async fn tile(&self, id: TileId) -> Result<Option<Vec<Hash>>, StoreError> {
@@ -200,24 +207,42 @@ impl Store for SqliteStore {
     }
 }
 
+/// All leaves in one statement of four values, whatever their number: one prepared statement for
+/// ever, where a row of values for each leaf took twice as long. The leaves travel end to end
+/// in one blob, and `json_each` says where each starts and how long it is.
 async fn insert_leaves(
     tx: &mut Transaction<'_, Sqlite>,
     first: u64,
     leaves: Vec<NewLeaf>,
 ) -> sqlx::Result<()> {
-    let mut index = to_i64(first);
-    let mut leaves = leaves.into_iter();
-    while leaves.len() > 0 {
-        let rows = (1 << leaves.len().ilog2()).min(MOST_ROWS);
-        let mut insert = QueryBuilder::new("INSERT INTO leaves (idx, hash, bytes) ");
-        insert.push_values(leaves.by_ref().take(rows), |mut row, leaf| {
-            row.push_bind(index)
-                .push_bind(leaf.hash.to_vec())
-                .push_bind(leaf.bytes);
-            index += 1;
-        });
-        insert.build().execute(&mut **tx).await?;
+    if leaves.is_empty() {
+        return Ok(());
     }
+    let total: usize = leaves.iter().map(|leaf| leaf.bytes.len()).sum();
+    let mut hashes = Vec::with_capacity(leaves.len() * 32);
+    // One byte in front: of an empty blob, SQLite's substr yields NULL and not an empty one.
+    let mut bytes = Vec::with_capacity(1 + total);
+    bytes.push(0);
+    let mut places = String::with_capacity(leaves.len() * 12);
+    for leaf in &leaves {
+        let place = (bytes.len() << 16) | leaf.bytes.len();
+        let separator = if places.is_empty() { '[' } else { ',' };
+        write!(places, "{separator}{place}").expect("a String takes all");
+        hashes.extend_from_slice(&leaf.hash);
+        bytes.extend_from_slice(&leaf.bytes);
+    }
+    places.push(']');
+    sqlx::query(
+        "INSERT INTO leaves (idx, hash, bytes)
+         SELECT ?1 + key, substr(?2, 32 * key + 1, 32), substr(?3, (value >> 16) + 1, value & 65535)
+         FROM json_each(?4)",
+    )
+    .bind(to_i64(first))
+    .bind(hashes)
+    .bind(bytes)
+    .bind(places)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -256,6 +281,67 @@ async fn apply_side(tx: &mut Transaction<'_, Sqlite>, writes: Vec<SideWrite>) ->
         query.execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// Leaves in one row: the driver's cost of a row is several times that of reading and hashing a
+/// leaf. The bytes pass through `group_concat` unchanged, for SQLite concatenates blobs by length.
+struct Packed {
+    /// `index:length` of each leaf, with commas between.
+    places: String,
+    hashes: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Packed {
+    /// The leaves; `None` if the lengths do not add up, as when a stored hash was cut.
+    fn unpack(&self) -> Option<Vec<StoredLeaf>> {
+        let (hashes, rest) = self.hashes.as_chunks::<32>();
+        let mut hashes = hashes.iter();
+        let mut bytes = self.bytes.as_slice();
+        let mut leaves: Vec<StoredLeaf> = Vec::with_capacity(hashes.len());
+        for place in self.places.split_terminator(',') {
+            let (index, length) = place.split_once(':')?;
+            let (leaf, after) = bytes.split_at_checked(length.parse().ok()?)?;
+            bytes = after;
+            leaves.push(StoredLeaf {
+                index: index.parse().ok()?,
+                hash: *hashes.next()?,
+                bytes: leaf.to_vec(),
+            });
+        }
+        let whole = rest.is_empty() && hashes.len() == 0 && bytes.is_empty();
+        (whole && leaves.is_sorted_by_key(|leaf| leaf.index)).then_some(leaves)
+    }
+}
+
+async fn read_packed(readers: &SqlitePool, from: u64, limit: u32) -> sqlx::Result<Packed> {
+    let row = sqlx::query(
+        "SELECT group_concat(idx || ':' || length(bytes), ','), CAST(group_concat(hash, '') AS BLOB),
+                CAST(group_concat(bytes, '') AS BLOB)
+         FROM (SELECT idx, hash, bytes FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?)",
+    )
+    .bind(to_i64(from))
+    .bind(limit)
+    .fetch_one(readers)
+    .await?;
+    let places: Option<String> = row.try_get(0)?;
+    let (hashes, bytes): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(Packed {
+        places: places.unwrap_or_default(),
+        hashes: hashes.unwrap_or_default(),
+        bytes: bytes.unwrap_or_default(),
+    })
+}
+
+/// The same, a row for each leaf: what is damaged is yielded as it is.
+async fn read_rows(readers: &SqlitePool, from: u64, limit: u32) -> sqlx::Result<Vec<StoredLeaf>> {
+    let rows =
+        sqlx::query("SELECT idx, hash, bytes FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?")
+            .bind(to_i64(from))
+            .bind(limit)
+            .fetch_all(readers)
+            .await?;
+    rows.iter().map(stored_leaf).collect()
 }
 
 async fn read_head<'c>(on: impl sqlx::Executor<'c, Database = Sqlite>) -> sqlx::Result<StoredHead> {

@@ -144,7 +144,8 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<StoredLeaf>, StoreError>> + Send;
 
-    /// The stored leaf hashes with `index >= from`, ascending, at most `limit`.
+    /// The stored leaf hashes with `index` in `from..from + limit`, ascending; fewer if leaves are
+    /// missing.
     fn leaf_hashes(
         &self,
         from: u64,

@@ -1,0 +1,38 @@
+//! The demo's history is made by the real engine: what it shows must be what the log says.
+
+use countersign::{
+    broker::serve::{Broker, Options},
+    clock,
+    config::BrokerConfig,
+    demo::{company::Company, history},
+    domain::{Kind, RequestState},
+};
+use std::collections::BTreeSet;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        data: folder.path().join("data"),
+        origin: None,
+        admin_token_file: Some(folder.path().join("admin")),
+        config: BrokerConfig::default(),
+    };
+    let broker = Broker::open_quiet(&options).await.unwrap();
+    let now = clock::now();
+    let cast = history::make(&broker.engine, &Company::shipped(), 400, 1, now).await.unwrap();
+    let state = broker.engine.state();
+    let kinds: BTreeSet<Kind> = state.credentials.values().map(|credential| credential.kind).collect();
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
+    let fleet = state.credentials.len();
+    assert!((330..=400).contains(&fleet), "{fleet} credentials");
+    assert!(state.awaiting.len() >= 5, "{} wait", state.awaiting.len());
+    let claimed = state.requests.values().filter(|request| request.state == RequestState::Claimed).count();
+    let denied = state.requests.values().filter(|request| request.state == RequestState::Denied).count();
+    assert!(claimed > 100 && denied > 3, "{claimed} claimed, {denied} denied");
+    assert!(!state.revocations.is_empty() && !state.to_enforce.is_empty());
+    assert!(state.time <= now);
+    let operator = state.operator_of_token(&cast.approver.digest()).unwrap();
+    assert_eq!(operator.name, "maya.k");
+    broker.stop().await;
+}

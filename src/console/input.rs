@@ -69,7 +69,10 @@ pub struct Key {
 impl Key {
     /// A key without modifiers.
     pub const fn plain(code: KeyCode) -> Self {
-        Self { code, mods: Mods::NONE }
+        Self {
+            code,
+            mods: Mods::NONE,
+        }
     }
 
     /// A character key; a capital is the character itself, without [`Mods::SHIFT`].
@@ -79,7 +82,10 @@ impl Key {
 
     /// Ctrl with a character key.
     pub const fn ctrl(c: char) -> Self {
-        Self { code: KeyCode::Char(c), mods: Mods::CTRL }
+        Self {
+            code: KeyCode::Char(c),
+            mods: Mods::CTRL,
+        }
     }
 }
 
@@ -146,8 +152,23 @@ impl Mods {
 
 impl std::fmt::Debug for Mods {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = [(Self::CTRL, "ctrl"), (Self::ALT, "alt"), (Self::SHIFT, "shift")];
-        let held: Vec<&str> = names.iter().filter(|(m, _)| self.contains(*m)).map(|(_, n)| *n).collect();
-        f.write_str(if held.is_empty() { "-".to_owned() } else { held.join("+") }.as_str())
+        let names = [
+            (Self::CTRL, "ctrl"),
+            (Self::ALT, "alt"),
+            (Self::SHIFT, "shift"),
+        ];
+        let held: Vec<&str> = names
+            .iter()
+            .filter(|(m, _)| self.contains(*m))
+            .map(|(_, n)| *n)
+            .collect();
+        f.write_str(
+            if held.is_empty() {
+                "-".to_owned()
+            } else {
+                held.join("+")
+            }
+            .as_str(),
+        )
     }
 }

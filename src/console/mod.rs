@@ -19,6 +19,8 @@ pub mod effect;
 pub mod event;
 /// The credentials that the console knows of.
 pub mod fleet;
+/// From the terminal's bytes to keys, pastes, answers and hang-ups.
+pub mod input;
 /// From keys to commands.
 pub mod keymap;
 /// What the console knows and shows.
@@ -29,7 +31,16 @@ pub mod paint;
 pub mod screens;
 /// Asking before anything changes: the sheet that every action passes through.
 pub mod sheet;
+/// Pictures of screens for the documents.
+#[cfg(feature = "dev")]
+pub mod shot;
+/// Takes the terminal and gives it back as it was found.
+pub mod terminal;
 /// Few colours, expanded into the styles of roles; the glyph set.
 pub mod theme;
 /// An event and the model in, a changed model and effects out.
 pub mod update;
+/// Ends a console that was told to end and does not.
+pub mod watchdog;
+/// What screens are put together from: pure functions from data to cells.
+pub mod widgets;

@@ -73,7 +73,11 @@ impl Terminal {
     /// Installs a panic hook before whatever hook there is, so install others first.
     pub fn enter() -> Result<Self, TerminalError> {
         let own = |fd: std::os::fd::BorrowedFd<'_>| {
-            if isatty(fd) { fd.try_clone_to_owned() } else { open_tty() }
+            if isatty(fd) {
+                fd.try_clone_to_owned()
+            } else {
+                open_tty()
+            }
         };
         let input = own(rustix::stdio::stdin()).map_err(TerminalError::NoTerminal)?;
         let output = own(rustix::stdio::stdout()).map_err(TerminalError::NoTerminal)?;
@@ -109,7 +113,10 @@ impl Terminal {
 
     /// A descriptor to read this terminal with.
     pub fn input(&self) -> Result<OwnedFd, TerminalError> {
-        self.held.input.try_clone().map_err(TerminalError::NoTerminal)
+        self.held
+            .input
+            .try_clone()
+            .map_err(TerminalError::NoTerminal)
     }
 
     /// Makes the end wait a moment for the screen's unanswered questions, so that no answer reaches the shell.
@@ -155,7 +162,10 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.held.give_back(true);
         let mut taken = TAKEN.lock();
-        if taken.as_ref().is_some_and(|held| Arc::ptr_eq(held, &self.held)) {
+        if taken
+            .as_ref()
+            .is_some_and(|held| Arc::ptr_eq(held, &self.held))
+        {
             *taken = None;
         }
     }
@@ -179,10 +189,16 @@ impl Held {
 
     /// Idempotent, and never waits long: the terminal may be gone, or its line stuck.
     fn give_back(&self, wait_for_answers: bool) {
-        let Some(found) = self.found.lock().take() else { return };
+        let Some(found) = self.found.lock().take() else {
+            return;
+        };
         let missing = wait_for_answers && !self.answers_came();
         let _ = write_within(&self.output, LEAVE, WRITE_WAIT);
-        let how = if missing { OptionalActions::Flush } else { OptionalActions::Now };
+        let how = if missing {
+            OptionalActions::Flush
+        } else {
+            OptionalActions::Now
+        };
         let _ = tcsetattr(&self.input, how, &found);
         for report in self.reports.lock().drain(..) {
             let _ = write_within(&self.output, report.as_bytes(), WRITE_WAIT);
@@ -191,7 +207,11 @@ impl Held {
 
     /// Reads what is still expected. `false` if some of it may come later.
     fn answers_came(&self) -> bool {
-        let open = self.questions.lock().as_ref().map_or(0, |open| open.load(Ordering::Relaxed));
+        let open = self
+            .questions
+            .lock()
+            .as_ref()
+            .map_or(0, |open| open.load(Ordering::Relaxed));
         let (mut missing, deadline) = (open, Instant::now() + ANSWERS_WAIT);
         let mut seen: Vec<u8> = Vec::new();
         while missing > 0 {
@@ -236,7 +256,11 @@ fn install_hook() {
 }
 
 fn open_tty() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        "/dev/tty",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 /// Columns and rows of a terminal; `None` if it does not know them.

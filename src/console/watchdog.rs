@@ -21,13 +21,18 @@ impl Watchdog {
     /// Runs `bite` on a thread of its own unless dropped within `grace`. `bite` normally does not return.
     pub fn arm(grace: Duration, bite: impl FnOnce() + Send + 'static) -> Self {
         let (call_off, called_off) = mpsc::channel::<()>();
-        let spawned = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-            if called_off.recv_timeout(grace) == Err(RecvTimeoutError::Timeout) {
-                bite();
-            }
-        });
+        let spawned = std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(move || {
+                if called_off.recv_timeout(grace) == Err(RecvTimeoutError::Timeout) {
+                    bite();
+                }
+            });
         // Without a thread there is no second chance, but the loop has still been told.
-        Self { call_off: Some(call_off), thread: spawned.ok() }
+        Self {
+            call_off: Some(call_off),
+            thread: spawned.ok(),
+        }
     }
 }
 
@@ -53,7 +58,13 @@ mod tests {
         });
         assert_eq!(hears.recv_timeout(Duration::from_secs(5)), Ok("late"));
         drop(dog);
-        drop(Watchdog::arm(Duration::from_secs(3600), move || told.send("never").unwrap()));
-        assert_eq!(hears.recv(), Err(mpsc::RecvError), "called off, and its thread gone");
+        drop(Watchdog::arm(Duration::from_hours(1), move || {
+            told.send("never").unwrap();
+        }));
+        assert_eq!(
+            hears.recv(),
+            Err(mpsc::RecvError),
+            "called off, and its thread gone"
+        );
     }
 }

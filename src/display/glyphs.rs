@@ -56,7 +56,7 @@ pub fn bar(share: f64, columns: usize, ascii: bool) -> String {
         eighths = eighths.max(1).min(columns * 8);
     }
     let mut out = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         out.push(['▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8 - 1]);
     }
     out

@@ -3,6 +3,8 @@
 
 /// Clients of credentials.
 pub mod client;
+/// The columnar media type of lists.
+pub mod columns;
 /// Credentials: rows and detail.
 pub mod credential;
 /// What an approval is bound to, computed from the plan.

@@ -303,10 +303,9 @@ impl<'a> Encoder<'a> {
                 let mut trial = vertical(from, y);
                 horizontal(&mut trial, here, x);
                 consider(trial);
-                if let Some(gap) = row.filter(|_| from == y && here < x && x - here < 12) {
-                    if let Some(again) = self.gap(gap, here, x) {
-                        consider(again);
-                    }
+                let gap = row.filter(|_| from == y && here < x && x - here < 12);
+                if let Some(again) = gap.and_then(|gap| self.gap(gap, here, x)) {
+                    consider(again);
                 }
             }
             let mut trial = vec![b'\r'];

@@ -152,7 +152,7 @@ mod tests {
         pace.sending(20_000, t);
         assert!(!pace.may_send(t));
         let deadline = pace.deadline().unwrap();
-        assert!(!pace.may_send(deadline - Duration::from_millis(1)));
+        assert!(!pace.may_send(deadline.checked_sub(Duration::from_millis(1)).unwrap()));
         assert!(pace.may_send(deadline));
         assert!(!pace.sending(90_000, deadline), "never asked again");
         assert!(pace.may_send(deadline) && pace.deadline().is_none());

@@ -14,6 +14,9 @@ use super::pace::{Pace, QUESTION};
 /// Frames larger than this are marked as synchronised; a smaller one is seen at once anyway.
 const SYNCHRONIZE_FROM: usize = 200;
 
+/// A frame that moved rows and is shorter than this needs no comparison with one that did not.
+const CLEARLY_SHORT: usize = 400;
+
 /// Rows that show a part of something longer, such as a list.
 ///
 /// Declared by views in every frame. The screen compares the offset with the one it last painted, so
@@ -211,35 +214,44 @@ impl<W: Write> Screen<W> {
             usize::from(self.next.area.width),
             usize::from(self.next.area.height),
         );
-        let mut encoder = Encoder::new(&mut self.bytes, self.state, size, self.options);
         if self.repaint {
-            encoder.clear();
             self.shown.reset();
+            let mut encoder = Encoder::new(&mut self.bytes, self.state, size, self.options);
+            encoder.clear();
+            encoder.frame(&self.shown, &self.next);
+            let state = encoder.state;
+            return self.place_cursor(state, cursor, size);
         }
-        encoder.frame(&self.shown, &self.next);
-        let mut state = encoder.state;
-        let moves: Vec<(Region, isize)> = if self.repaint {
-            Vec::new()
-        } else {
-            self.moves()
-        };
+        let mut state = None;
+        let moves = self.moves();
         if !moves.is_empty() {
-            // Both ways are encoded and the shorter one is taken: whether moving rows pays depends on
-            // what else stands in them.
-            self.trial.clear();
             let mut moved = self.shown.clone();
-            let mut encoder = Encoder::new(&mut self.trial, self.state, size, self.options);
+            let mut encoder = Encoder::new(&mut self.bytes, self.state, size, self.options);
             for (region, by) in moves {
                 encoder.scroll(region.top.into(), region.bottom.into(), by);
                 move_rows(&mut moved, region, by);
             }
             encoder.frame(&moved, &self.next);
-            let after = encoder.state;
-            if self.trial.len() < self.bytes.len() {
-                std::mem::swap(&mut self.bytes, &mut self.trial);
-                state = after;
-            }
+            state = Some(encoder.state);
         }
+        // Whether moving rows pays depends on what else stands in them: unless it clearly did, both
+        // ways are encoded and the shorter one is taken.
+        let state = match state {
+            Some(state) if self.bytes.len() < CLEARLY_SHORT => state,
+            moved => {
+                self.trial.clear();
+                let mut encoder = Encoder::new(&mut self.trial, self.state, size, self.options);
+                encoder.frame(&self.shown, &self.next);
+                let state = encoder.state;
+                match moved {
+                    Some(moved) if self.bytes.len() <= self.trial.len() => moved,
+                    _ => {
+                        std::mem::swap(&mut self.bytes, &mut self.trial);
+                        state
+                    }
+                }
+            }
+        };
         self.place_cursor(state, cursor, size)
     }
 

@@ -122,16 +122,16 @@ impl Params {
         self.add(on);
         if from.fg != to.fg {
             if to.fg == Color::Reset {
-                self.push(b"39")
+                self.push(b"39");
             } else {
-                self.colour(to.fg, 30)
+                self.colour(to.fg, 30);
             }
         }
         if from.bg != to.bg {
             if to.bg == Color::Reset {
-                self.push(b"49")
+                self.push(b"49");
             } else {
-                self.colour(to.bg, 40)
+                self.colour(to.bg, 40);
             }
         }
     }

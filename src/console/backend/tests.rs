@@ -226,9 +226,9 @@ fn play(steps: &[Vec<Step>], options: Options) -> Result<(), TestCaseError> {
                         let part = &mut canvas.content[rows];
                         let cells = (by.unsigned_abs() * usize::from(width)).min(part.len());
                         if by > 0 {
-                            part.rotate_left(cells)
+                            part.rotate_left(cells);
                         } else {
-                            part.rotate_right(cells)
+                            part.rotate_right(cells);
                         }
                     }
                     offset = *to;

@@ -67,10 +67,16 @@ impl Parser {
         match std::mem::take(&mut self.state) {
             State::Ground => match pending.as_slice() {
                 [0x1b] => out.push(Input::Key(Key::plain(KeyCode::Esc))),
-                [0x1b, 0x1b] => out.extend([Input::Key(Key::plain(KeyCode::Esc)), Input::Key(Key::plain(KeyCode::Esc))]),
+                [0x1b, 0x1b] => out.extend([
+                    Input::Key(Key::plain(KeyCode::Esc)),
+                    Input::Key(Key::plain(KeyCode::Esc)),
+                ]),
                 // The beginning of a sequence with nothing after it was typed by a person.
                 [0x1b, c @ b' '..=b'~'] => {
-                    out.push(Input::Key(Key { code: KeyCode::Char(char::from(*c)), mods: Mods::ALT }));
+                    out.push(Input::Key(Key {
+                        code: KeyCode::Char(char::from(*c)),
+                        mods: Mods::ALT,
+                    }));
                 }
                 _ => {}
             },
@@ -90,7 +96,10 @@ impl Parser {
                         at += n;
                     }
                     Token::PasteBegins(n) => {
-                        self.state = State::Paste { kept: Vec::new(), cut: false };
+                        self.state = State::Paste {
+                            kept: Vec::new(),
+                            cut: false,
+                        };
                         at += n;
                     }
                     Token::TextBegins(n) => {
@@ -108,12 +117,18 @@ impl Parser {
                         at += end + PASTE_END.len();
                     } else {
                         // The end mark may have been cut in two by the read.
-                        let tail = (1..PASTE_END.len()).rev().find(|&n| rest.ends_with(&PASTE_END[..n])).unwrap_or(0);
+                        let tail = (1..PASTE_END.len())
+                            .rev()
+                            .find(|&n| rest.ends_with(&PASTE_END[..n]))
+                            .unwrap_or(0);
                         keep(kept, cut, &rest[..rest.len() - tail]);
                         return at + rest.len() - tail;
                     }
                 }
-                State::Text => match rest.iter().position(|b| matches!(b, 0x07 | 0x1b | 0x18 | 0x1a)) {
+                State::Text => match rest
+                    .iter()
+                    .position(|b| matches!(b, 0x07 | 0x1b | 0x18 | 0x1a))
+                {
                     Some(i) if rest[i] == 0x1b => {
                         match rest.get(i + 1) {
                             Some(b'\\') => at += i + 2,
@@ -145,9 +160,16 @@ fn finish_paste(kept: Vec<u8>, cut: bool) -> Input {
     let mut text = String::from_utf8_lossy(&kept).into_owned();
     let long = text.len() > MAX_PASTE;
     text.truncate(text.floor_char_boundary(MAX_PASTE));
-    Input::Paste(Paste { text, cut: cut || long })
+    Input::Paste(Paste {
+        text,
+        cut: cut || long,
+    })
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the tables it stands in have rows without a key"
+)]
 fn key(code: KeyCode) -> Option<Input> {
     Some(Input::Key(Key::plain(code)))
 }
@@ -168,9 +190,13 @@ fn token(bytes: &[u8]) -> Token {
         // Esc, and then something else that happens to have come with the same read.
         [0x1b, 0x1b, ..] => Token::Whole(1, key(KeyCode::Esc)),
         [0x1b, rest @ ..] => match character(rest) {
-            Some((n, Some(Input::Key(key)))) => {
-                Token::Whole(n + 1, Some(Input::Key(Key { mods: key.mods.with(Mods::ALT), ..key })))
-            }
+            Some((n, Some(Input::Key(key)))) => Token::Whole(
+                n + 1,
+                Some(Input::Key(Key {
+                    mods: key.mods.with(Mods::ALT),
+                    ..key
+                })),
+            ),
             Some((n, _)) => Token::Whole(n + 1, None),
             None => Token::More,
         },
@@ -204,7 +230,9 @@ fn character(bytes: &[u8]) -> Option<(usize, Option<Input>)> {
             if bytes.len() < length {
                 return None;
             }
-            let c = std::str::from_utf8(&bytes[..length]).ok().and_then(|s| s.chars().next());
+            let c = std::str::from_utf8(&bytes[..length])
+                .ok()
+                .and_then(|s| s.chars().next());
             // C1 controls are no keys, whatever encoded them.
             let c = c.filter(|c| !c.is_control());
             return Some((length, c.and_then(|c| key(KeyCode::Char(c)))));
@@ -223,7 +251,11 @@ fn csi(bytes: &[u8]) -> Token {
             Some(_) => Token::Whole(4, None),
         };
     }
-    let Some(end) = bytes[2..].iter().position(|b| !(0x20..0x40).contains(b)).map(|i| i + 2) else {
+    let Some(end) = bytes[2..]
+        .iter()
+        .position(|b| !(0x20..0x40).contains(b))
+        .map(|i| i + 2)
+    else {
         return Token::More;
     };
     let (params, last) = (&bytes[2..end], bytes[end]);
@@ -233,7 +265,11 @@ fn csi(bytes: &[u8]) -> Token {
     }
     if last == b'M' && params.is_empty() {
         // An old mouse report: three bytes more. The mouse is off, but someone may have left it on.
-        return if bytes.len() < 6 { Token::More } else { Token::Whole(6, None) };
+        return if bytes.len() < 6 {
+            Token::More
+        } else {
+            Token::Whole(6, None)
+        };
     }
     if (params, last) == (b"200", b'~') {
         return Token::PasteBegins(end + 1);
@@ -248,7 +284,10 @@ fn sequence(params: &[u8], last: u8) -> Option<Input> {
     // Sub-parameters after a colon (kitty's alternate keys) are left out.
     let mut numbers = params.split(|b| *b == b';').map(|part| {
         let digits = part.split(|b| *b == b':').next().unwrap_or(part);
-        std::str::from_utf8(digits).ok().and_then(|d| d.parse::<u32>().ok()).unwrap_or(1)
+        std::str::from_utf8(digits)
+            .ok()
+            .and_then(|d| d.parse::<u32>().ok())
+            .unwrap_or(1)
     });
     let first = numbers.next().unwrap_or(1);
     let second = numbers.next().unwrap_or(1);
@@ -262,7 +301,10 @@ fn sequence(params: &[u8], last: u8) -> Option<Input> {
         b'u' => coded(first, mods),
         // xterm's modifyOtherKeys: 27 ; modifiers ; character ~
         b'~' if first == 27 => coded(third?, mods),
-        b'~' => Some(Input::Key(Key { code: numbered(first)?, mods })),
+        b'~' => Some(Input::Key(Key {
+            code: numbered(first)?,
+            mods,
+        })),
         _ => letter_key(last, mods),
     }
 }
@@ -280,8 +322,15 @@ fn coded(code: u32, mods: Mods) -> Option<Input> {
             let private = ('\u{e000}'..='\u{f8ff}').contains(&char::from_u32(c)?);
             let c = char::from_u32(c).filter(|c| !c.is_control() && !private)?;
             let shifted = mods.contains(Mods::SHIFT) && !mods.contains(Mods::CTRL);
-            let c = if shifted { c.to_uppercase().next().unwrap_or(c) } else { c };
-            return Some(Input::Key(Key { code: KeyCode::Char(c), mods: mods.without(Mods::SHIFT) }));
+            let c = if shifted {
+                c.to_uppercase().next().unwrap_or(c)
+            } else {
+                c
+            };
+            return Some(Input::Key(Key {
+                code: KeyCode::Char(c),
+                mods: mods.without(Mods::SHIFT),
+            }));
         }
     };
     Some(Input::Key(Key { code, mods }))
@@ -357,18 +406,41 @@ mod tests {
             (b"\x1b[[A", plain(KeyCode::F(1))),
             (b"\x1b[11~", plain(KeyCode::F(1))),
             (b"\x1b[24~", plain(KeyCode::F(12))),
-            (b"\x1b[1;5C", Input::Key(Key { code: KeyCode::Right, mods: Mods::CTRL })),
-            (b"\x1b[1;2A", Input::Key(Key { code: KeyCode::Up, mods: Mods::SHIFT })),
+            (
+                b"\x1b[1;5C",
+                Input::Key(Key {
+                    code: KeyCode::Right,
+                    mods: Mods::CTRL,
+                }),
+            ),
+            (
+                b"\x1b[1;2A",
+                Input::Key(Key {
+                    code: KeyCode::Up,
+                    mods: Mods::SHIFT,
+                }),
+            ),
             (b"\x1b[97;5u", Input::Key(Key::ctrl('a'))),
             (b"\x1b[106;2u", Input::Key(Key::char('J'))),
             (b"\x1b[27;5;97~", Input::Key(Key::ctrl('a'))),
             (b"\x1b[27u", plain(KeyCode::Esc)),
-            (b"\x1bx", Input::Key(Key { code: KeyCode::Char('x'), mods: Mods::ALT })),
+            (
+                b"\x1bx",
+                Input::Key(Key {
+                    code: KeyCode::Char('x'),
+                    mods: Mods::ALT,
+                }),
+            ),
             (b"\x1b[0n", Input::StatusOk),
             (b"\x1b[I", Input::Focus(true)),
         ];
         for (bytes, want) in cases {
-            assert_eq!(parse(bytes), [want.clone()], "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                parse(bytes),
+                std::slice::from_ref(want),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
@@ -376,7 +448,12 @@ mod tests {
     fn an_answer_among_keys() {
         assert_eq!(
             parse(b"j\x1b[0n\x1b[Bk"),
-            [Input::Key(Key::char('j')), Input::StatusOk, plain(KeyCode::Down), Input::Key(Key::char('k'))]
+            [
+                Input::Key(Key::char('j')),
+                Input::StatusOk,
+                plain(KeyCode::Down),
+                Input::Key(Key::char('k'))
+            ]
         );
     }
 
@@ -385,30 +462,51 @@ mod tests {
         assert_eq!(
             parse(b"\x1b[200~q\r\x1b[31m\x1b[201~x"),
             [
-                Input::Paste(Paste { text: "q\r\x1b[31m".into(), cut: false }),
+                Input::Paste(Paste {
+                    text: "q\r\x1b[31m".into(),
+                    cut: false
+                }),
                 Input::Key(Key::char('x'))
             ]
         );
         let mut long = b"\x1b[200~".to_vec();
         long.extend(std::iter::repeat_n(b'a', MAX_PASTE + 10));
         long.extend(PASTE_END);
-        let [Input::Paste(paste)] = &parse(&long)[..] else { panic!("one paste") };
+        let [Input::Paste(paste)] = &parse(&long)[..] else {
+            panic!("one paste")
+        };
         assert!(paste.cut && paste.text.len() == MAX_PASTE);
         assert_eq!(format!("{paste:?}"), "Paste(65536 bytes, cut: true)");
     }
 
     #[test]
     fn foreign_answers_and_mouse_reports_are_left_out() {
-        assert_eq!(parse(b"\x1b]11;rgb:0/0/0\x07a\x1bP>|x\x1b\\b"), [Input::Key(Key::char('a')), Input::Key(Key::char('b'))]);
+        assert_eq!(
+            parse(b"\x1b]11;rgb:0/0/0\x07a\x1bP>|x\x1b\\b"),
+            [Input::Key(Key::char('a')), Input::Key(Key::char('b'))]
+        );
         assert_eq!(parse(b"\x1b[<0;3;4Mx\x1b[M !!y\x1b[?62;22cz").len(), 3);
-        assert_eq!(parse(b"\x1b[200~never ended"), [Input::Paste(Paste { text: "never ended".into(), cut: false })]);
+        assert_eq!(
+            parse(b"\x1b[200~never ended"),
+            [Input::Paste(Paste {
+                text: "never ended".into(),
+                cut: false
+            })]
+        );
     }
 
     fn pieces() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..6),
             prop::sample::select(vec![
-                &b"\x1b[200~"[..], b"\x1b[201~", b"\x1b[0n", b"\x1b[1;5C", b"\x1b]0;t\x07", "日é".as_bytes(), b"\x1b[[A", b"\x1b[M",
+                &b"\x1b[200~"[..],
+                b"\x1b[201~",
+                b"\x1b[0n",
+                b"\x1b[1;5C",
+                b"\x1b]0;t\x07",
+                "日é".as_bytes(),
+                b"\x1b[[A",
+                b"\x1b[M",
             ])
             .prop_map(<[u8]>::to_vec),
         ];

@@ -61,16 +61,26 @@ impl Reader {
     ) -> Result<Self, ReaderError> {
         let (stop, stopped) = UnixStream::pair().map_err(ReaderError::Start)?;
         let (signalled, wake) = UnixStream::pair().map_err(ReaderError::Start)?;
-        signalled.set_nonblocking(true).map_err(ReaderError::Start)?;
-        let mut reader = Self { stop, thread: None, registered: Vec::new() };
+        signalled
+            .set_nonblocking(true)
+            .map_err(ReaderError::Start)?;
+        let mut reader = Self {
+            stop,
+            thread: None,
+            registered: Vec::new(),
+        };
         let mut flags = Vec::new();
         for signal in SIGNALS {
             let refused = |source| ReaderError::Signal { signal, source };
             let flag = Arc::new(AtomicBool::new(false));
             // In this order: whoever is woken has to find the flag set.
-            reader.registered.push(signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(refused)?);
+            reader
+                .registered
+                .push(signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(refused)?);
             let wake = wake.try_clone().map_err(refused)?;
-            reader.registered.push(signal_hook::low_level::pipe::register(signal, wake).map_err(refused)?);
+            reader
+                .registered
+                .push(signal_hook::low_level::pipe::register(signal, wake).map_err(refused)?);
             flags.push((signal, flag));
         }
         let mut worker = Worker {
@@ -83,11 +93,13 @@ impl Reader {
             last_resort: Arc::new(last_resort),
             dog: None,
         };
-        let thread = std::thread::Builder::new().name("input".into()).spawn(move || {
-            worker.run();
-            // Handed over so that stopping the reader calls it off, and nothing else does.
-            worker.dog.take()
-        });
+        let thread = std::thread::Builder::new()
+            .name("input".into())
+            .spawn(move || {
+                worker.run();
+                // Handed over so that stopping the reader calls it off, and nothing else does.
+                worker.dog.take()
+            });
         reader.thread = Some(thread.map_err(ReaderError::Start)?);
         Ok(reader)
     }

@@ -20,16 +20,33 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
     };
     let broker = Broker::open_quiet(&options).await.unwrap();
     let now = clock::now();
-    let cast = history::make(&broker.engine, &Company::shipped(), 400, 1, now).await.unwrap();
+    let cast = history::make(&broker.engine, &Company::shipped(), 400, 1, now)
+        .await
+        .unwrap();
     let state = broker.engine.state();
-    let kinds: BTreeSet<Kind> = state.credentials.values().map(|credential| credential.kind).collect();
+    let kinds: BTreeSet<Kind> = state
+        .credentials
+        .values()
+        .map(|credential| credential.kind)
+        .collect();
     assert_eq!(kinds.len(), 4, "{kinds:?}");
     let fleet = state.credentials.len();
     assert!((330..=400).contains(&fleet), "{fleet} credentials");
     assert!(state.awaiting.len() >= 5, "{} wait", state.awaiting.len());
-    let claimed = state.requests.values().filter(|request| request.state == RequestState::Claimed).count();
-    let denied = state.requests.values().filter(|request| request.state == RequestState::Denied).count();
-    assert!(claimed > 100 && denied > 3, "{claimed} claimed, {denied} denied");
+    let claimed = state
+        .requests
+        .values()
+        .filter(|request| request.state == RequestState::Claimed)
+        .count();
+    let denied = state
+        .requests
+        .values()
+        .filter(|request| request.state == RequestState::Denied)
+        .count();
+    assert!(
+        claimed > 100 && denied > 3,
+        "{claimed} claimed, {denied} denied"
+    );
     assert!(!state.revocations.is_empty() && !state.to_enforce.is_empty());
     assert!(state.time <= now);
     let operator = state.operator_of_token(&cast.approver.digest()).unwrap();

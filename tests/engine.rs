@@ -9,8 +9,8 @@ use countersign::{
     clock,
     config::BrokerConfig,
     domain::{
-        Actor, ApprovalId, Client, ClientId, Command, Context, Digest, Environment, Kind, Operator, OperatorId, Plan,
-        Proof, Refusal, RequestId, RequestState, Role, TokenId, Tier,
+        Actor, ApprovalId, Client, ClientId, Command, Context, Digest, Environment, Kind, Operator,
+        OperatorId, Plan, Proof, Refusal, RequestId, RequestState, Role, Tier, TokenId,
     },
     secret::mint_token,
 };
@@ -59,13 +59,26 @@ impl Company {
         let mut service = person("svc", &[Role::Requester], &[]);
         service.robot = true;
         service.client = Some(client);
-        let people = ["ana", "ben", "eve"].map(|name| person(name, &[Role::Approver], &["security"]));
+        let people =
+            ["ana", "ben", "eve"].map(|name| person(name, &[Role::Approver], &["security"]));
         let approvers = [people[0].id, people[1].id, people[2].id];
         let service_id = service.id;
         for operator in people.into_iter().chain([service]) {
-            submit(&broker.engine, admin, Command::EnrolOperator(Box::new(operator))).await.unwrap();
+            submit(
+                &broker.engine,
+                admin,
+                Command::EnrolOperator(Box::new(operator)),
+            )
+            .await
+            .unwrap();
         }
-        Self { broker, folder, service: service_id, approvers, client }
+        Self {
+            broker,
+            folder,
+            service: service_id,
+            approvers,
+            client,
+        }
     }
 
     fn engine(&self) -> &Engine {
@@ -91,7 +104,9 @@ impl Company {
             scopes: scopes.iter().map(ToString::to_string).collect(),
             ttl_s: 86_400,
         };
-        let evaluation = self.engine().evaluate(&plan, self.service, "CHG-1", &[], clock::now());
+        let evaluation = self
+            .engine()
+            .evaluate(&plan, self.service, "CHG-1", &[], clock::now());
         Command::SubmitRequest {
             id,
             digest: Digest([7; 32]),
@@ -134,15 +149,31 @@ fn approval(request: RequestId) -> Command {
 
 fn person(name: &str, roles: &[Role], groups: &[&str]) -> Operator {
     let now = clock::now();
-    let roles = BTreeMap::from([(Environment::Production, roles.iter().copied().collect::<BTreeSet<_>>())]);
+    let roles = BTreeMap::from([(
+        Environment::Production,
+        roles.iter().copied().collect::<BTreeSet<_>>(),
+    )]);
     let groups = groups.iter().map(ToString::to_string).collect();
-    new_operator(name, name, now, roles, groups, &mint_token("opr"), now + chrono::TimeDelta::days(1))
+    new_operator(
+        name,
+        name,
+        now,
+        roles,
+        groups,
+        &mint_token("opr"),
+        now + chrono::TimeDelta::days(1),
+    )
 }
 
 fn context(by: OperatorId, now: DateTime<Utc>) -> Context {
     Context {
         now,
-        actor: Actor::Operator { id: by, proof: Proof::Token { token: TokenId::from_bits(1) } },
+        actor: Actor::Operator {
+            id: by,
+            proof: Proof::Token {
+                token: TokenId::from_bits(1),
+            },
+        },
         from: None,
         request_id: "test".into(),
         trace: None,
@@ -160,22 +191,58 @@ async fn a_high_risk_key_is_issued_after_two_approvals_and_claimed_once() {
     let company = Company::start().await;
     let id = company.ask(&["orders:write"]).await;
     let own = company.approve(id, company.service).await.unwrap_err();
-    assert!(matches!(own, EngineError::Refused(Refusal::Separation { rule: "requester-never-counts", .. })), "{own}");
+    assert!(
+        matches!(
+            own,
+            EngineError::Refused(Refusal::Separation {
+                rule: "requester-never-counts",
+                ..
+            })
+        ),
+        "{own}"
+    );
     company.approve(id, company.approvers[0]).await.unwrap();
     let again = company.approve(id, company.approvers[0]).await.unwrap_err();
-    assert!(matches!(again, EngineError::Refused(Refusal::Separation { rule: "distinct-people", .. })), "{again}");
-    assert_eq!(company.engine().state().requests[&id].state, RequestState::AwaitingApproval);
+    assert!(
+        matches!(
+            again,
+            EngineError::Refused(Refusal::Separation {
+                rule: "distinct-people",
+                ..
+            })
+        ),
+        "{again}"
+    );
+    assert_eq!(
+        company.engine().state().requests[&id].state,
+        RequestState::AwaitingApproval
+    );
     company.approve(id, company.approvers[1]).await.unwrap();
     company.until(id, RequestState::Issued).await;
-    submit(company.engine(), company.service, Command::Claim { request: id }).await.unwrap();
+    submit(
+        company.engine(),
+        company.service,
+        Command::Claim { request: id },
+    )
+    .await
+    .unwrap();
     let secret = company.engine().reveal(id).await.unwrap().unwrap();
     assert_eq!(company.engine().reveal(id).await.unwrap(), None);
     let state = company.engine().state();
     let digest = countersign::secret::digest_of(&secret["token"]);
     let (credential, version) = state.credential_of(&digest).unwrap();
     assert!(credential.version(version).unwrap().accepted(clock::now()));
-    let second = submit(company.engine(), company.service, Command::Claim { request: id }).await.unwrap_err();
-    assert!(matches!(second, EngineError::Refused(Refusal::AlreadyClaimed { .. })), "{second}");
+    let second = submit(
+        company.engine(),
+        company.service,
+        Command::Claim { request: id },
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(second, EngineError::Refused(Refusal::AlreadyClaimed { .. })),
+        "{second}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,21 +252,43 @@ async fn of_64_parallel_final_approvals_and_claims_one_each_succeeds() {
     company.approve(id, company.approvers[0]).await.unwrap();
     let racers = (0..64).map(|turn| {
         let company = Arc::clone(&company);
-        tokio::spawn(async move { company.approve(id, company.approvers[1 + turn % 2]).await.is_ok() })
+        tokio::spawn(async move {
+            company
+                .approve(id, company.approvers[1 + turn % 2])
+                .await
+                .is_ok()
+        })
     });
-    let won = futures_util::future::join_all(racers).await.into_iter().filter(|won| *won.as_ref().unwrap()).count();
+    let won = futures_util::future::join_all(racers)
+        .await
+        .into_iter()
+        .filter(|won| *won.as_ref().unwrap())
+        .count();
     assert_eq!(won, 1, "final approvals");
     company.until(id, RequestState::Issued).await;
     let racers = (0..64).map(|_| {
         let company = Arc::clone(&company);
         tokio::spawn(async move {
-            submit(company.engine(), company.service, Command::Claim { request: id }).await.is_ok()
+            submit(
+                company.engine(),
+                company.service,
+                Command::Claim { request: id },
+            )
+            .await
+            .is_ok()
         })
     });
-    let won = futures_util::future::join_all(racers).await.into_iter().filter(|won| *won.as_ref().unwrap()).count();
+    let won = futures_util::future::join_all(racers)
+        .await
+        .into_iter()
+        .filter(|won| *won.as_ref().unwrap())
+        .count();
     assert_eq!(won, 1, "claims");
     let reveals = (0..64).map(|_| company.engine().reveal(id));
-    let shown = futures_util::future::join_all(reveals).await.into_iter().filter(|it| it.as_ref().unwrap().is_some());
+    let shown = futures_util::future::join_all(reveals)
+        .await
+        .into_iter()
+        .filter(|it| it.as_ref().unwrap().is_some());
     assert_eq!(shown.count(), 1, "secrets");
     let state = company.engine().state();
     assert_eq!(state.credentials.len(), 1);
@@ -213,10 +302,24 @@ async fn the_same_idempotency_key_changes_nothing_twice() {
     let command = company.asking(id, &["orders:write"]);
     let mut once = context(company.service, clock::now());
     once.idempotency = Some(("key-1".into(), Digest([1; 32])));
-    let first = company.engine().submit(command.clone(), once.clone()).await.unwrap();
-    let repeated = company.engine().submit(command.clone(), once.clone()).await.unwrap();
+    let first = company
+        .engine()
+        .submit(command.clone(), once.clone())
+        .await
+        .unwrap();
+    let repeated = company
+        .engine()
+        .submit(command.clone(), once.clone())
+        .await
+        .unwrap();
     assert!(!first.replayed && repeated.replayed);
-    assert_eq!(Outcome { replayed: false, ..repeated }, first);
+    assert_eq!(
+        Outcome {
+            replayed: false,
+            ..repeated
+        },
+        first
+    );
     once.idempotency = Some(("key-1".into(), Digest([2; 32])));
     let reused = company.engine().submit(command, once).await.unwrap_err();
     assert_eq!(reused, EngineError::Refused(Refusal::KeyReused));
@@ -228,15 +331,27 @@ async fn a_restart_folds_the_same_state_and_carries_on() {
     let id = company.ask(&["orders:write"]).await;
     company.approve(id, company.approvers[0]).await.unwrap();
     let before = company.engine().state();
-    let Company { broker, folder, approvers, .. } = company;
+    let Company {
+        broker,
+        folder,
+        approvers,
+        ..
+    } = company;
     broker.stop().await;
     let broker = Broker::open(&options(&folder)).await.unwrap();
     let after = broker.engine.state();
     assert_eq!(after.sequence, before.sequence);
     assert_eq!(after.requests, before.requests);
     assert_eq!(after.operators, before.operators);
-    let Err(second) = Broker::open(&options(&folder)).await.map(|_| ()) else { panic!("two brokers in one folder") };
-    assert!(second.to_string().contains("another broker is using"), "{second}");
-    submit(&broker.engine, approvers[1], approval(id)).await.unwrap();
+    let Err(second) = Broker::open(&options(&folder)).await.map(|_| ()) else {
+        panic!("two brokers in one folder")
+    };
+    assert!(
+        second.to_string().contains("another broker is using"),
+        "{second}"
+    );
+    submit(&broker.engine, approvers[1], approval(id))
+        .await
+        .unwrap();
     broker.stop().await;
 }

@@ -935,7 +935,10 @@ mod tests {
         );
         assert!(error("colour:red").starts_with("at character 1: expected a field: id name owner"));
         assert!(error("a &").starts_with("at character 4: expected a word"));
-        assert_eq!(error("env<prod"), "at character 4: expected : or = after env");
+        assert_eq!(
+            error("env<prod"),
+            "at character 4: expected : or = after env"
+        );
         assert!(error("\"open").contains("closing"));
         assert!(error(&"!".repeat(40)).contains("at most 32 levels"));
         let error = Filter::parse_for::<CredentialRow>("risk>3").unwrap_err();

@@ -4,6 +4,7 @@
 //! know bytes only. Work is done a tile at a time and is resumed as the log grows, so nobody waits for it.
 
 mod keep;
+mod source;
 
 pub use keep::{Keep, KeepError};
 

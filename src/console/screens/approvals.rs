@@ -168,6 +168,7 @@ impl Approvals {
                 Ok(Reply::Requests(page)) => {
                     self.loaded = true;
                     keep_rows(&page.items, ctx.shared);
+                    self.settle(ctx.shared);
                 }
                 Ok(_) => {}
                 Err(error) => ctx.failed("requests", error),
@@ -456,13 +457,19 @@ fn lookalikes(detail: &RequestDetail, shared: &Shared) -> Vec<String> {
         .chain(detail.deciders.iter().map(String::as_str))
         .chain(shared.session.iter().map(|session| session.name.as_str()))
         .collect();
-    [
-        decide::lookalike("the credential", &detail.plan.credential, &names),
+    let clients: Vec<&str> = rows.iter().map(|row| row.client.as_str()).collect();
+    let plan = &detail.plan;
+    let named = [
+        decide::lookalike("the credential", &plan.credential, &names),
         decide::lookalike("the requester", &detail.row.requester, &people),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        decide::lookalike("the client", &detail.row.client, &clients),
+        decide::lookalike("the audience", &plan.audience, &[]),
+    ];
+    let scopes = review::asked_for(plan);
+    let scopes = scopes
+        .iter()
+        .map(|scope| decide::lookalike("the scope", scope, &[]));
+    named.into_iter().chain(scopes).flatten().collect()
 }
 
 impl Screen for Approvals {

@@ -103,7 +103,7 @@ impl Audit {
         let theme = kit::theme_of(shared);
         let look = kit::Look::new(shared, &theme);
         let columns = usize::from(if area.width >= WIDE {
-            area.width * 60 / 100
+            area.width * 64 / 100
         } else {
             area.width
         });
@@ -119,7 +119,7 @@ impl Audit {
         };
         if area.width >= WIDE {
             Rect {
-                width: area.width * 60 / 100,
+                width: area.width * 64 / 100,
                 height: below.height.saturating_sub(4),
                 ..below
             }
@@ -292,7 +292,7 @@ impl Screen for Audit {
         let look = kit::Look::new(shared, theme);
         let wide = area.width >= WIDE;
         let columns = usize::from(if wide {
-            area.width * 60 / 100
+            area.width * 64 / 100
         } else {
             area.width
         });

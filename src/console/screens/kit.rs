@@ -75,6 +75,16 @@ impl<'a> Look<'a> {
         let sign = self.theme.glyphs.horizontal;
         let dash = |n: usize| sign.repeat(n);
         let style = self.style(Role::Rule);
+        if title.is_empty() {
+            let note = format!(" {note} ");
+            let lead = columns.saturating_sub(width(&safe(&note)) + 1);
+            let row = self
+                .row()
+                .put(style, dash(lead))
+                .put(self.style(role), note);
+            let rest = columns.saturating_sub(row.columns());
+            return row.put(style, dash(rest)).line();
+        }
         let title = fit_with(
             title,
             columns.saturating_sub(6),

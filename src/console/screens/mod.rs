@@ -20,6 +20,8 @@ pub mod credentials;
 pub mod kit;
 /// The first screen.
 pub mod overview;
+/// Fixed data for snapshots and pictures.
+pub mod samples;
 
 macro_rules! screens {
     ($($field:ident: $type:ty => $id:ident, $digit:literal, $title:literal, $short:literal, $command:ident;)*) => {

@@ -57,7 +57,7 @@ pub fn granted(detail: &RequestDetail) -> String {
 /// The lines of a review.
 ///
 /// ```text
-/// ── req_… 2 of 7 by risk ────────── you may decide  quorum 0/2  ends in 17:41 ─
+/// ── req_…  2/7 ────────────────────────── may decide  quorum 0/2  17:41 left ─
 ///  who gets what, where, for how long
 ///  RISK  HIGH 82  +40 … +25 … +17 …
 /// ── CHANGE vs what it holds ─── 4 of 4 seen ─ ── REACH ────────────────────────
@@ -81,7 +81,7 @@ pub fn review(
     page.lines.extend(sentence(detail, me, look, columns));
     page.lines.extend(risk(detail, look, columns));
 
-    let left_columns = columns * 58 / 100;
+    let left_columns = columns * 57 / 100;
     let right_columns = columns - left_columns - 1;
     let gap = Span::raw(" ");
     let cut = look.theme.glyphs.cut;
@@ -120,16 +120,16 @@ fn title(
     let row = &detail.row;
     let place = around
         .place
-        .map_or_else(String::new, |(n, of)| format!("  {n} of {of}"));
+        .map_or_else(String::new, |(n, of)| format!("  {n}/{of}"));
     let title = format!("{}{place}", row.id);
     let mut note = Vec::new();
     if row.state == RequestState::AwaitingApproval {
         if matches!(standing, Standing::May) {
-            note.push("you may decide".to_owned());
+            note.push("may decide".to_owned());
         }
         note.push(format!("quorum {}/{}", row.approvals, row.needed));
         if let Some(deadline) = row.deadline {
-            note.push(format!("ends in {}", clock(deadline - look.now)));
+            note.push(format!("{} left", clock(deadline - look.now)));
         }
     } else {
         note.push(row.state.to_string());
@@ -218,7 +218,7 @@ fn sentence(
         .flow(columns, 2)
         .piece(strong, &detail.row.requester, 0)
         .piece(muted, format!("({}{you})", who.join(", ")), 1)
-        .piece(text, "asks that", 1)
+        .piece(text, "for", 1)
         .piece(strong, &detail.row.client, 1)
         .piece(muted, plan.client.to_string(), 1)
         .piece(text, "gets", 1)
@@ -337,25 +337,13 @@ fn change(
 
 fn reach(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'static>> {
     let mut lines = vec![look.rule("REACH", "", columns)];
-    let wildcards = detail
-        .changes
-        .iter()
-        .filter(|change| change.wildcard)
-        .count();
-    if wildcards > 0 {
-        let covers: u64 = detail
-            .changes
-            .iter()
-            .filter(|change| change.wildcard)
-            .map(|change| change.covers)
-            .sum();
-        let text = format!("{wildcards} with a wildcard, covering {covers} credentials");
-        lines.extend(look.wrapped(Role::Warn, " ", &text, columns));
-    }
     if detail.holders_total == 0 {
         lines.push(look.line(Role::Text, " nobody else holds the same"));
     } else {
-        let text = format!("{} others hold the same:", detail.holders_total);
+        let text = match detail.holders_total {
+            1 => "1 other holds the same:".to_owned(),
+            n => format!("{n} others hold the same:"),
+        };
         lines.push(look.line(Role::Text, format!(" {text}")));
         for holder in detail.holders.iter().take(3) {
             let row = look.row().put(look.style(Role::Muted), "  ");
@@ -375,20 +363,13 @@ fn reach(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'s
             lines.push(look.line(Role::Muted, format!("  and {more} more")));
         }
     }
-    lines.extend(look.wrapped(
-        Role::Muted,
-        " ",
-        &format!("answers for it: {}", detail.owner),
-        columns,
-    ));
-    if !detail.tags.is_empty() {
-        lines.extend(look.wrapped(
-            Role::Warn,
-            " ",
-            &format!("tagged {}", detail.tags.join(" ")),
-            columns,
-        ));
-    }
+    let tags = if detail.tags.is_empty() {
+        String::new()
+    } else {
+        format!(", tagged {}", detail.tags.join(" "))
+    };
+    let text = format!("owner {}{tags}", detail.owner);
+    lines.extend(look.wrapped(Role::Muted, " ", &text, columns));
     lines
 }
 
@@ -442,7 +423,7 @@ fn history(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<
     let past = &detail.history;
     let mut lines = vec![look.rule("REQUESTER", "", columns)];
     let text = format!(
-        "{}d  {} asked {} ok {} no {} lapsed",
+        "{}d {} asked {} ok {} no {} lapsed",
         past.days, past.asked, past.issued, past.denied, past.lapsed
     );
     lines.extend(look.wrapped(Role::Text, " ", &text, columns));
@@ -457,9 +438,9 @@ fn history(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<
     } else {
         Role::Text
     };
-    lines.push(look.line(role, format!(" in the last hour: {}", past.last_hour)));
     let asked = look.time.short(detail.row.submitted_at, look.now);
-    lines.push(look.line(Role::Muted, format!(" asked {asked}")));
+    let text = format!("last hour: {}   asked {asked}", past.last_hour);
+    lines.extend(look.wrapped(role, " ", &text, columns));
     lines
 }
 
@@ -523,18 +504,18 @@ fn consequence(
     let mut lines = Vec::new();
     let row = &detail.row;
     if row.state == RequestState::AwaitingApproval {
-        lines.push(look.rule("IF YOU APPROVE", "", columns));
+        lines.push(look.rule("IF YOU APPROVE", "the first no ends it", columns));
         let groups = detail
             .quorum
             .as_ref()
             .map_or_else(String::new, |quorum| super::decide::quorum_words(quorum));
         let open = row.needed.saturating_sub(row.approvals + 1);
         let now = if open > 0 {
+            let verb = if open == 1 { "approves" } else { "approve" };
             format!(
-                "You are {} of {}. Nothing is made until {open} more approve{}{groups}. The first no ends it.",
+                "You are {} of {}: nothing is made until {open} more{groups} {verb}.",
                 row.approvals + 1,
-                row.needed,
-                if open == 1 { "s" } else { "" }
+                row.needed
             )
         } else {
             format!(
@@ -544,9 +525,8 @@ fn consequence(
         };
         lines.extend(look.wrapped(Role::Text, " ", &now, columns));
         let then = format!(
-            "Then: {} makes it, {} claims it once, it ends by itself after {}. Undo: revoke it at any time.",
+            "Then made by {}, claimed once, ends by itself in {}. Undo: revoke it.",
             detail.plan.issuer,
-            detail.row.requester,
             granted(detail)
         );
         lines.extend(look.wrapped(Role::Text, " ", &then, columns));
@@ -557,9 +537,7 @@ fn consequence(
         }
         _ => detail.digest.short(),
     };
-    let text = format!(
-        "Digest {digest}: computed here from the plan above, and the same as the broker's."
-    );
+    let text = format!("Digest {digest}, computed here from this plan: same as the broker's.");
     lines.extend(look.wrapped(Role::Muted, " ", &text, columns));
     lines
 }

@@ -52,11 +52,9 @@ pub fn chain(state: &ChainState, look: &Look<'_>, columns: usize) -> Vec<Line<'s
                 )
                 .piece(look.style(Role::Bad), &alarm.detail, 2)
                 .lines();
-            let text = format!(
-                "Nothing can be changed from here. Check again: {}",
-                alarm.command
-            );
-            lines.extend(look.wrapped(Role::Strong, " ", &text, columns));
+            let text = "Nothing can be changed from here. Check it again, by other means:";
+            lines.push(look.line(Role::Text, format!(" {text}")));
+            lines.extend(look.wrapped(Role::Strong, "   ", &alarm.command, columns));
             if let Some(place) = &alarm.evidence {
                 let text = format!("both signed heads are kept in {place}");
                 lines.extend(look.wrapped(Role::Text, " ", &text, columns));
@@ -91,13 +89,9 @@ pub fn checked(
         ChainState::Alarm(_) => return (glyphs.alert, "the log failed its check", Role::Bad),
     };
     if sequence <= until {
-        (
-            glyphs.dot,
-            "its leaf is in the part checked here",
-            Role::Good,
-        )
+        (glyphs.dot, "checked here", Role::Good)
     } else {
-        (glyphs.ring, "its leaf is not checked yet", Role::Muted)
+        (glyphs.ring, "not checked yet", Role::Muted)
     }
 }
 
@@ -110,21 +104,21 @@ pub fn object(record: &EventRecord) -> &str {
     }
 }
 
-const FIXED: usize = 11 + 11 + 14 + 25 + 3;
+/// Columns for the object: what the fixed ones leave.
+fn object_columns(columns: usize) -> usize {
+    columns.saturating_sub(1 + 8 + 1 + 12 + 1 + 11 + 1 + 21 + 1 + 2)
+}
 
 /// The heads above [`line`].
 pub fn heads(look: &Look<'_>, columns: usize) -> Line<'static> {
     let head = look.style(Role::Head);
     look.row()
-        .cell_right(head, "SEQ", 10)
-        .put(head, "  ")
-        .cell(head, "TIME", 10)
+        .cell_right(head, "SEQ", 9)
         .put(head, " ")
-        .cell(head, "ACTOR", 13)
-        .put(head, " ")
-        .cell(head, "ACTION", 24)
-        .put(head, " ")
-        .cell(head, "OBJECT", columns.saturating_sub(FIXED + 2))
+        .cell(head, "TIME", 13)
+        .cell(head, "ACTOR", 12)
+        .cell(head, "ACTION", 22)
+        .cell(head, "OBJECT", object_columns(columns))
         .line()
 }
 
@@ -144,21 +138,18 @@ pub fn line(
     } else {
         text
     };
+    let time = look.time.short(record.at, look.now);
     look.row()
         .put(look.style(Role::Focused), cursor)
-        .cell_right(text, count(record.sequence), 9)
-        .put(text, "  ")
-        .cell(
-            look.style(Role::Muted),
-            look.time.short(record.at, look.now),
-            10,
-        )
+        .cell_right(text, count(record.sequence), 8)
         .put(text, " ")
-        .cell(text, &record.actor.name, 13)
+        .cell(look.style(Role::Muted), time, 12)
         .put(text, " ")
-        .cell(kind, &record.kind, 24)
+        .cell(text, &record.actor.name, 11)
         .put(text, " ")
-        .cell(text, object(record), columns.saturating_sub(FIXED + 2))
+        .cell(kind, &record.kind, 21)
+        .put(text, " ")
+        .cell(text, object(record), object_columns(columns))
         .put(look.style(role), format!(" {sign}"))
         .line()
 }
@@ -215,7 +206,7 @@ pub fn record(
             fact(&key, &value, Role::Text);
         }
     }
-    let text = format!("leaf {}: {words}", record.sequence.saturating_sub(1));
+    let text = format!("leaf {}, {words}", record.sequence.saturating_sub(1));
     fact("proof", &text, role);
     lines
 }

@@ -333,10 +333,10 @@ impl Screen for Audit {
         }
         let Some(record) = self.current() else { return };
         if wide {
-            let x = list.right() + 2;
+            let x = list.right() + 3;
             let pane = Rect::new(x, area.y, area.right() - x, area.height);
             for y in area.top()..area.bottom() {
-                frame.buffer[(x - 1, y)]
+                frame.buffer[(x - 2, y)]
                     .set_symbol(theme.glyphs.vertical)
                     .set_style(theme.style(Role::Rule));
             }

@@ -110,7 +110,8 @@ impl<'a> Look<'a> {
             .line()
     }
 
-    /// `text` in lines of at most `columns`, each behind `lead`.
+    /// One paragraph in lines of at most `columns`, each behind `lead`. Its own line ends are shown, not obeyed:
+    /// outside text cannot begin a line here.
     pub fn wrapped(
         &self,
         role: Role,
@@ -118,6 +119,11 @@ impl<'a> Look<'a> {
         text: &str,
         columns: usize,
     ) -> Vec<Line<'static>> {
+        self.quoted(role, lead, &safe(text), columns)
+    }
+
+    /// Someone's words in lines of at most `columns`, with their own line ends: `lead` is a gutter on each line.
+    pub fn quoted(&self, role: Role, lead: &str, text: &str, columns: usize) -> Vec<Line<'static>> {
         let room = columns.saturating_sub(width(lead)).max(8);
         crate::console::paint::wrap(text, room)
             .iter()
@@ -215,7 +221,7 @@ impl Flow {
     #[must_use]
     pub fn piece(mut self, style: Style, text: impl AsRef<str>, gap: usize) -> Self {
         let room = self.columns.saturating_sub(self.indent).max(8);
-        for (n, part) in crate::console::paint::wrap(text.as_ref(), room)
+        for (n, part) in crate::console::paint::wrap(&safe(text.as_ref()), room)
             .iter()
             .enumerate()
         {

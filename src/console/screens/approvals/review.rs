@@ -455,7 +455,7 @@ fn words(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'s
     if detail.reason.trim().is_empty() {
         lines.push(look.line(Role::Warn, " nothing"));
     } else {
-        lines.extend(look.wrapped(Role::Quote, &gutter, &detail.reason, columns));
+        lines.extend(look.quoted(Role::Quote, &gutter, &detail.reason, columns));
     }
     for approval in &detail.approvals {
         let at = look.time.short(approval.at, look.now);
@@ -465,7 +465,7 @@ fn words(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'s
             &approval.reason
         };
         let text = format!("{} approved {at}: {reason}", approval.by);
-        lines.extend(look.wrapped(Role::Quote, &gutter, &text, columns));
+        lines.extend(look.quoted(Role::Quote, &gutter, &text, columns));
     }
     lines
 }

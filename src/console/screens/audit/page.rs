@@ -194,20 +194,28 @@ pub fn record(
     fact("what", &about, Role::Text);
     fact("when", &crate::display::time::record(record.at), Role::Text);
     fact("call", &record.request_id, Role::Muted);
+    let mut quotes = Vec::new();
     for (key, value) in flat(&record.data) {
         // Words that a person wrote stay behind the gutter, wherever they are in a record.
         if matches!(
             key.rsplit('.').next(),
             Some("reason" | "detail" | "contact" | "failure")
         ) {
-            let gutter = look.theme.glyphs.quote;
-            fact(&key, &format!("{gutter} {value}"), Role::Quote);
+            quotes.push((key, value));
         } else {
             fact(&key, &value, Role::Text);
         }
     }
-    let text = format!("leaf {}, {words}", record.sequence.saturating_sub(1));
-    fact("proof", &text, role);
+    for (key, words) in quotes {
+        let gutter = format!("   {} ", look.theme.glyphs.quote);
+        lines.push(look.line(Role::Muted, format!(" {key}")));
+        lines.extend(look.quoted(Role::Quote, &gutter, &words, columns));
+    }
+    let text = format!(
+        "proof    leaf {}, {words}",
+        record.sequence.saturating_sub(1)
+    );
+    lines.extend(look.wrapped(role, " ", &text, columns));
     lines
 }
 

@@ -242,7 +242,7 @@ pub fn expiry_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Page
     page.text(look.rule("TIME TO EXPIRY", &living_note(overview), columns));
     let (most, living) = (largest(overview), overview.rotation.living.max(1));
     for each in &overview.lifetimes {
-        let mut row = bucket(look.row(), each, look, most, columns.saturating_sub(34)).cell_right(
+        let mut row = bucket(look.row(), each, look, most, columns.saturating_sub(37)).cell_right(
             look.style(Role::Muted),
             percent(each.count as f64 / living as f64),
             7,
@@ -342,7 +342,7 @@ fn heat_level(n: u64) -> u8 {
 }
 
 fn heat_row(label: &str, days: &[u64], look: &Look<'_>, cell: usize) -> Line<'static> {
-    let row = look.row().cell(look.style(Role::Text), label, 10);
+    let row = look.row().cell(look.style(Role::Text), label, 13);
     let row = days.iter().fold(row, |row, n| {
         let level = heat_level(*n);
         let sign = heat(level, look.theme.glyphs.ascii)
@@ -360,7 +360,7 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let mut page = Page::default();
     page.text(look.rule("DUE  next 14 days", "rows are kinds, UTC days", columns));
     let days = (0..14).map(|day| look.now + TimeDelta::days(day));
-    let head = days.fold(look.row().to(10), |row, day| {
+    let head = days.fold(look.row().to(13), |row, day| {
         row.cell(
             look.style(Role::Head),
             &day.format("%a").to_string()[..2],
@@ -377,7 +377,7 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     page.text(look.line(
         Role::Muted,
         format!(
-            "          {}0  {}1-5  {}6-15  {}16-30  {}>30",
+            "             {}0  {}1-5  {}6-15  {}16-30  {}>30",
             sign(0),
             sign(1),
             sign(2),

@@ -94,7 +94,11 @@ pub async fn listen(
             tokio::spawn(server.handle(handle.clone()).serve(service))
         }
     };
-    Ok(Listening { url: format!("{scheme}://{bound}"), handle, task })
+    Ok(Listening {
+        url: format!("{scheme}://{bound}"),
+        handle,
+        task,
+    })
 }
 
 impl Listening {

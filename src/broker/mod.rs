@@ -9,20 +9,24 @@
 //! What a reactor has to do is folded from the log like everything else ([`crate::domain::State::to_issue`] and
 //! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree.
 
+/// Who is calling, and what they may read.
+pub mod auth;
 /// When an issuer is not asked for a while.
 pub mod breaker;
-/// The one writer.
+/// The running broker: its state, its queue, its feed.
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
 pub mod evaluate;
-/// The HTTP face.
-pub mod http;
-/// The listener.
-pub mod listen;
 /// The stream of what became durable.
 pub mod feed;
+/// The HTTP face.
+pub mod http;
 /// The configured issuers.
 pub mod issuers;
+/// The listener.
+pub mod listen;
+/// The first screen's figures.
+pub mod overview;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -31,3 +35,7 @@ pub mod sealed;
 pub mod serve;
 /// Use, counted beside the log.
 pub mod usage;
+/// The one writer.
+mod writer;
+/// What the API shows.
+pub mod views;

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use super::problem::Problem;
+use crate::wire::Problem;
 
 /// The longest piece of foreign text in a message, in characters.
 const FOREIGN_CHARACTERS: usize = 300;
@@ -179,8 +179,11 @@ impl ClientError {
     /// below it is read.
     pub(super) fn from_reqwest(origin: &str, error: &reqwest::Error) -> Self {
         let origin = origin.to_owned();
-        if let Some(reason) = certificate_fault(error) {
-            return Self::Untrusted { origin, reason };
+        if let Some(fault) = tls_fault(error) {
+            return Self::Untrusted {
+                origin,
+                reason: certificate_words(fault),
+            };
         }
         let reason = innermost(error);
         if error.is_builder() {
@@ -201,9 +204,9 @@ fn problem_words(problem: &Problem) -> String {
     } else {
         tame(&problem.title)
     };
-    if let Some(detail) = &problem.detail {
+    if !problem.detail.is_empty() {
         words.push_str(": ");
-        words.push_str(&tame(detail));
+        words.push_str(&tame(&problem.detail));
     }
     for error in problem.errors.iter().take(5) {
         words.push_str(&format!(
@@ -224,23 +227,17 @@ fn innermost(error: &dyn StdError) -> String {
     tame(&last.to_string())
 }
 
-/// What is wrong with the other side's certificate, when that is what went wrong.
-fn certificate_fault(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(current) = next {
-        let tls = current.downcast_ref::<rustls::Error>().or_else(|| {
-            // An `io::Error` shows its content's causes and hides the content itself.
-            current
-                .downcast_ref::<std::io::Error>()?
-                .get_ref()?
-                .downcast_ref::<rustls::Error>()
-        });
-        if let Some(tls) = tls {
-            return Some(certificate_words(tls));
-        }
-        next = current.source();
+/// The TLS fault in the chain, when that is what went wrong.
+fn tls_fault<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(fault) = error.downcast_ref() {
+        return Some(fault);
     }
-    None
+    // An `io::Error` shows its content's causes and hides the content itself.
+    let hidden = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .and_then(|hidden| tls_fault(hidden));
+    hidden.or_else(|| tls_fault(error.source()?))
 }
 
 fn certificate_words(error: &rustls::Error) -> String {
@@ -292,6 +289,24 @@ pub(super) fn tame(text: &str) -> String {
     out
 }
 
+/// A problem for tests.
+#[cfg(test)]
+pub(super) fn problem(status: u16, retry_after_s: Option<u64>) -> ClientError {
+    ClientError::Problem(Box::new(Problem {
+        kind: "/problems/test".to_owned(),
+        title: "Refused".to_owned(),
+        status,
+        detail: "you asked for it\u{7}".to_owned(),
+        instance: "test".to_owned(),
+        fault: crate::wire::Fault::Caller,
+        retry_after_s,
+        errors: Vec::new(),
+        trace_id: None,
+        current_sequence: None,
+        changed: Vec::new(),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,12 +320,7 @@ mod tests {
 
     #[test]
     fn a_problem_reads_as_a_sentence_and_is_tamed() {
-        let error = ClientError::Problem(Box::new(Problem {
-            title: "Refused".into(),
-            status: 403,
-            detail: Some("you asked for it\u{7}".into()),
-            ..Problem::default()
-        }));
+        let error = problem(403, None);
         assert_eq!(error.to_string(), "Refused: you asked for it\\u{7}");
         assert_eq!(error.delivery(), Delivery::Sent);
         assert!(!error.is_transient());
@@ -320,12 +330,7 @@ mod tests {
     fn delivery_is_only_certain_when_it_is() {
         let origin = || "http://127.0.0.1:1".to_owned();
         let reason = || "x".to_owned();
-        let problem = |status| {
-            ClientError::Problem(Box::new(Problem {
-                status,
-                ..Problem::default()
-            }))
-        };
+        let problem = |status| problem(status, None);
         let connect = ClientError::Connect {
             origin: origin(),
             reason: reason(),

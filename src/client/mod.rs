@@ -5,6 +5,7 @@
 //! The other side is not trusted: whatever it sends ends as a value, or as a [`ClientError`] whose
 //! words are safe to print.
 
+mod address;
 mod api;
 mod call;
 pub mod chain;
@@ -12,7 +13,6 @@ mod error;
 mod list;
 pub mod login;
 mod outcome;
-mod problem;
 mod query;
 pub mod retry;
 mod rows;
@@ -24,7 +24,6 @@ pub use call::{Call, new_idempotency_key};
 pub use error::{ClientError, Delivery};
 pub use list::{Chunks, Lines};
 pub use outcome::{Once, Outcome};
-pub use problem::{FieldError, Problem};
 pub use query::{EventQuery, ListQuery};
 pub use rows::Rows;
 pub use stream::{Feed, Follow, Link};

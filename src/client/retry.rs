@@ -99,7 +99,7 @@ pub(super) fn jitter() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
+    use crate::client::error::problem;
 
     #[test]
     fn delays_double_to_the_cap_and_never_fall_below_half() {
@@ -122,13 +122,7 @@ mod tests {
     #[test]
     fn a_broker_that_asks_for_a_pause_gets_it_or_is_given_up() {
         let policy = RetryPolicy::default();
-        let busy = |retry_after_s| {
-            ClientError::Problem(Box::new(Problem {
-                status: 503,
-                retry_after_s,
-                ..Problem::default()
-            }))
-        };
+        let busy = |retry_after_s| problem(503, retry_after_s);
         let usual = Duration::from_millis(300);
         assert_eq!(policy.pause(&busy(None), usual), Some(usual));
         assert_eq!(policy.pause(&busy(Some(0)), usual), Some(usual));

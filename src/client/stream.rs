@@ -24,7 +24,7 @@ pub const RECONNECT: Backoff = Backoff {
 };
 
 /// However long the broker asks to be left alone, a console looks again after this.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A connection that held this long counts as good, even if nothing happened on it.
 const GOOD_AFTER: Duration = Duration::from_secs(20);
@@ -251,7 +251,7 @@ impl<T: DeserializeOwned> Follower<T> {
     async fn event(&mut self, event: Sse) -> Result<Option<End<T>>, Unheard> {
         if let Some(milliseconds) = event.retry {
             let asked = Duration::from_millis(milliseconds);
-            self.backoff.base = asked.clamp(Duration::from_millis(50), self.backoff.cap);
+            self.backoff.base = asked.clamp(Duration::from_millis(10), self.backoff.cap);
         }
         if event.event.as_deref() == Some("reset") {
             return Ok(Some(End::Final(Some(Feed::Reset))));

@@ -1,7 +1,7 @@
 //! One HTTP connection pool to one broker, with a bound on everything: time to connect, silence, the
 //! whole answer's time and size. Redirects are not followed, plain HTTP leaves this machine never.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,17 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::address::{chain, check_address, read_certificates};
 use super::call::Call;
 use super::error::{ClientError, tame};
 use super::list::{Chunks, Lines};
-use super::problem::Problem;
 use super::retry::RetryPolicy;
+use crate::wire::{Problem, header as names};
 
-const SEQUENCE: HeaderName = HeaderName::from_static("countersign-sequence");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SEQUENCE: HeaderName = HeaderName::from_static(names::SEQUENCE);
+const REPLAYED: HeaderName = HeaderName::from_static(names::IDEMPOTENCY_REPLAYED);
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(names::IDEMPOTENCY_KEY);
+const REQUEST_ID: HeaderName = HeaderName::from_static(names::REQUEST_ID);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -204,7 +205,7 @@ impl Transport {
     /// # Errors
     /// Any [`ClientError`]; [`ClientError::delivery`] tells what became of a command.
     pub async fn send<T: DeserializeOwned>(&self, call: &Call) -> Result<Answer<T>, ClientError> {
-        let context = self.request_context();
+        let context = RequestContext::new();
         let attempt = || async {
             let answer = async {
                 let response = self.open(&self.shared.calls, call, &context).await?;
@@ -227,7 +228,7 @@ impl Transport {
     /// # Errors
     /// Any [`ClientError`], and later from [`Lines::next`].
     pub async fn lines(&self, call: &Call) -> Result<Answer<Lines>, ClientError> {
-        let response = self.open_list(call, "application/x-ndjson").await?;
+        let response = self.open_list(call, names::NDJSON).await?;
         let headers = response.headers().clone();
         let lines = Lines::new(
             Chunks::new(response, self.shared.origin.clone(), u64::MAX),
@@ -261,7 +262,7 @@ impl Transport {
             accept: media_type,
             ..call.clone()
         };
-        let context = self.request_context();
+        let context = RequestContext::new();
         let attempt = || async {
             let response = self.open(&self.shared.calls, &call, &context).await?;
             expect_type(&response, media_type)?;
@@ -277,7 +278,7 @@ impl Transport {
         &self,
         call: &Call,
     ) -> Result<Option<(Response, Option<u64>)>, ClientError> {
-        let context = self.request_context();
+        let context = RequestContext::new();
         let response = self.open(&self.shared.streams, call, &context).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
@@ -349,7 +350,7 @@ impl Transport {
             status: status.as_u16(),
             retry_after: retry_after_s.map(Duration::from_secs),
         };
-        if expect_type(&response, "application/problem+json").is_err() {
+        if expect_type(&response, names::PROBLEM).is_err() {
             return plain;
         }
         let reading = Chunks::new(response, origin, PROBLEM_BYTES).read_to_end();
@@ -409,25 +410,27 @@ impl Transport {
         }
         Ok(url)
     }
-
-    fn request_context(&self) -> RequestContext {
-        let trace = uuid::Uuid::now_v7();
-        let mut span = [0_u8; 8];
-        // A version 7 id is never zero, and its last half is random enough when this fails.
-        if aws_lc_rs::rand::fill(&mut span).is_err() || span == [0; 8] {
-            span.copy_from_slice(&trace.as_bytes()[8..]);
-        }
-        RequestContext {
-            request_id: uuid::Uuid::now_v7().to_string(),
-            traceparent: format!("00-{}-{:016x}-01", trace.simple(), u64::from_be_bytes(span)),
-        }
-    }
 }
 
 /// What ties the attempts of one call together in the broker's log.
 struct RequestContext {
     request_id: String,
     traceparent: String,
+}
+
+impl RequestContext {
+    fn new() -> Self {
+        let trace = uuid::Uuid::now_v7();
+        let mut span = [0_u8; 8];
+        // A version 7 id is never zero, and its last half is random enough when this fails.
+        if aws_lc_rs::rand::fill(&mut span).is_err() || span == [0; 8] {
+            span.copy_from_slice(&trace.as_bytes()[8..]);
+        }
+        Self {
+            request_id: uuid::Uuid::now_v7().to_string(),
+            traceparent: format!("00-{}-{:016x}-01", trace.simple(), u64::from_be_bytes(span)),
+        }
+    }
 }
 
 fn bearer(token: &SecretString) -> Result<HeaderValue, ClientError> {
@@ -437,66 +440,6 @@ fn bearer(token: &SecretString) -> Result<HeaderValue, ClientError> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn check_address(text: &str) -> Result<Url, ClientError> {
-    let refuse = |reason: &str| ClientError::Address {
-        url: tame(text),
-        reason: reason.to_owned(),
-    };
-    let url = Url::parse(text).map_err(|error| {
-        refuse(&format!(
-            "{error}; expected https://HOST[:PORT], or http:// on loopback"
-        ))
-    })?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(ClientError::Address {
-            url: "(with a name or password in it)".to_owned(),
-            reason: "sign in with a token instead".to_owned(),
-        });
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("an address has no ? and no #"));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(refuse(
-            "plain http would show the token to the network; use https (http only works on loopback)",
-        )),
-        _ => Err(refuse(
-            "expected https://HOST[:PORT], or http:// on loopback",
-        )),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn read_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
-    let refuse = |reason: String| ClientError::Setup {
-        reason: format!("{}: {reason}", path.display()),
-    };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|error| refuse(tame(&chain(&error))))?;
-    if certificates.is_empty() {
-        return Err(refuse("no certificate in it; expected PEM".to_owned()));
-    }
-    Ok(certificates)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        words.push_str(&format!(": {source}"));
-        next = source.source();
-    }
-    words
 }
 
 fn expect_type(response: &Response, expected: &'static str) -> Result<(), ClientError> {
@@ -529,47 +472,6 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback_only() {
-        for fine in [
-            "http://127.0.0.1:7878",
-            "http://127.9.9.9",
-            "http://[::1]:7878",
-            "http://localhost:7878/prefix/",
-            "https://broker.example",
-        ] {
-            assert!(address(fine).is_ok(), "{fine}");
-        }
-        for refused in [
-            "http://broker.example:7878",
-            "http://10.0.0.1",
-            "http://0.0.0.0",
-            "http://localhost.example",
-            "http://127.0.0.1.example",
-            "http://[::2]",
-        ] {
-            let error = address(refused).unwrap_err();
-            assert!(error.contains("plain http would show the token"), "{error}");
-        }
-        assert!(
-            address("ftp://broker")
-                .unwrap_err()
-                .contains("expected https://")
-        );
-        assert!(
-            address("broker:7878")
-                .unwrap_err()
-                .contains("expected https://")
-        );
-        let error = address("https://maya:secret@broker.example").unwrap_err();
-        assert!(!error.contains("secret"), "{error}");
-        assert!(
-            address("https://broker/?x")
-                .unwrap_err()
-                .contains("no ? and no #")
-        );
-    }
-
-    #[test]
     fn paths_are_encoded_and_never_folded() {
         let transport = address("http://localhost:1/prefix/").unwrap();
         let url = |path: &[&str]| {
@@ -589,7 +491,7 @@ mod tests {
     #[test]
     fn a_trace_is_well_formed_and_a_token_never_prints() {
         let transport = address("http://localhost:1").unwrap();
-        let context = transport.request_context();
+        let context = RequestContext::new();
         let parts: Vec<&str> = context.traceparent.split('-').collect();
         let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
         assert_eq!(lengths, [2, 32, 16, 2]);
@@ -600,29 +502,5 @@ mod tests {
         assert!(!format!("{transport:?}").contains("cs_secret"));
         let error = bearer(&"cs\nsecret".into()).unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
-    }
-
-    #[test]
-    fn a_certificate_file_that_is_none_is_refused_with_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        let open = |path: &std::path::Path| {
-            let options = TransportOptions {
-                ca_file: Some(path.to_owned()),
-                ..TransportOptions::new("https://broker.example")
-            };
-            Transport::new(options).unwrap_err().to_string()
-        };
-        assert!(
-            open(&path).contains("ca.pem: No such file"),
-            "{}",
-            open(&path)
-        );
-        std::fs::write(&path, "nonsense").unwrap();
-        assert!(
-            open(&path).contains("ca.pem: no certificate in it"),
-            "{}",
-            open(&path)
-        );
     }
 }

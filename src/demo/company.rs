@@ -76,7 +76,8 @@ pub struct Company {
 impl Company {
     /// The one that ships.
     pub fn shipped() -> Self {
-        toml::from_str(include_str!("../../assets/demo/company.toml")).expect("the shipped company is valid; a test reads it")
+        toml::from_str(include_str!("../../assets/demo/company.toml"))
+            .expect("the shipped company is valid; a test reads it")
     }
 }
 
@@ -127,7 +128,12 @@ mod tests {
     #[test]
     fn the_shipped_company_is_valid() {
         let company = Company::shipped();
-        assert!(company.person.iter().any(|person| person.roles.contains(&Role::Approver)));
+        assert!(
+            company
+                .person
+                .iter()
+                .any(|person| person.roles.contains(&Role::Approver))
+        );
         assert!(!company.team.is_empty() && !company.legacy.is_empty());
     }
 }

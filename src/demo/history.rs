@@ -10,9 +10,9 @@ use crate::{
         serve::new_operator,
     },
     domain::{
-        Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest, Environment, Kind,
-        MintedVersion, OperatorId, Plan, Proof, RequestId, RevocationId, Role, Tier, TokenId, Version, VersionState,
-        event::UsageEntry, request::Outcome as PolicyOutcome,
+        Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
+        Environment, Kind, MintedVersion, OperatorId, Plan, Proof, RequestId, RevocationId, Role,
+        Tier, TokenId, Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
     },
     secret::{SecretMaterial, digest_of, mint_token},
     wire::plan_digest,
@@ -85,7 +85,10 @@ pub async fn make(
     seed: u64,
     now: DateTime<Utc>,
 ) -> Result<Cast, EngineError> {
-    let admin = engine.state().operator_named("admin").map_or(OperatorId::from_bits(0), |admin| admin.id);
+    let admin = engine
+        .state()
+        .operator_named("admin")
+        .map_or(OperatorId::from_bits(0), |admin| admin.id);
     let mut author = Author {
         company,
         variety: Variety::new(seed),
@@ -110,7 +113,11 @@ pub async fn make(
     author.queue(engine);
     author.script.sort_by_key(|(at, _)| *at);
     play(engine, std::mem::take(&mut author.script)).await?;
-    Ok(Cast { approver, colleague, services: author.services })
+    Ok(Cast {
+        approver,
+        colleague,
+        services: author.services,
+    })
 }
 
 /// Has the engine decide every line, in order, many of them in one commit.
@@ -146,7 +153,12 @@ async fn play(engine: &Engine, script: Vec<(DateTime<Utc>, Line)>) -> Result<(),
 fn context(by: OperatorId, now: DateTime<Utc>) -> Context {
     Context {
         now,
-        actor: Actor::Operator { id: by, proof: Proof::Token { token: TokenId::from_bits(0) } },
+        actor: Actor::Operator {
+            id: by,
+            proof: Proof::Token {
+                token: TokenId::from_bits(0),
+            },
+        },
         from: Some("10.4.2.17".into()),
         request_id: uuid::Uuid::now_v7().to_string(),
         trace: None,
@@ -172,9 +184,21 @@ impl Author<'_> {
             let token = mint_token("opr");
             let roles = everywhere(&person.roles);
             let groups = person.groups.iter().cloned().collect();
-            let operator = new_operator(&person.name, &person.display_name, start, roles, groups, &token, ends);
+            let operator = new_operator(
+                &person.name,
+                &person.display_name,
+                start,
+                roles,
+                groups,
+                &token,
+                ends,
+            );
             self.people.insert(person.name.clone(), operator.id);
-            self.act(start, self.admin, Command::EnrolOperator(Box::new(operator)));
+            self.act(
+                start,
+                self.admin,
+                Command::EnrolOperator(Box::new(operator)),
+            );
             if person.roles.contains(&Role::Approver) && person.roles.contains(&Role::Operator) {
                 approvers.push(token);
             }
@@ -192,7 +216,10 @@ impl Author<'_> {
         }
         let mut approvers = approvers.into_iter();
         let missing = "the shipped company has two people on call who approve; a test reads it";
-        (approvers.next().expect(missing), approvers.next().expect(missing))
+        (
+            approvers.next().expect(missing),
+            approvers.next().expect(missing),
+        )
     }
 
     fn service(&mut self, team: &Team, service: &str, environment: Environment) {
@@ -212,27 +239,52 @@ impl Author<'_> {
                 contact: format!("#{}-on-call", team.name),
                 environment,
                 tier: team.tier,
-                dependents: team.services.iter().filter(|other| *other != service).take(2).cloned().collect(),
+                dependents: team
+                    .services
+                    .iter()
+                    .filter(|other| *other != service)
+                    .take(2)
+                    .cloned()
+                    .collect(),
                 offboarded_at: None,
                 sequence: 0,
             })),
         );
         let token = mint_token("opr");
         let roles = BTreeMap::from([(environment, BTreeSet::from([Role::Requester]))]);
-        let mut robot = new_operator(&format!("svc-{name}"), "", start, roles, BTreeSet::new(), &token, ends);
+        let mut robot = new_operator(
+            &format!("svc-{name}"),
+            "",
+            start,
+            roles,
+            BTreeSet::new(),
+            &token,
+            ends,
+        );
         robot.robot = true;
         robot.client = Some(client);
         let operator = robot.id;
         self.act(start, self.admin, Command::EnrolOperator(Box::new(robot)));
-        self.services.push(Service { operator, token, client, name, environment, team: team.clone() });
+        self.services.push(Service {
+            operator,
+            token,
+            client,
+            name,
+            environment,
+            team: team.clone(),
+        });
     }
 
     /// A plan that one of the services might have.
     fn plan(&mut self, serial: usize) -> (usize, Plan) {
         let place = self.variety.below(self.services.len() as u64) as usize;
         let service = &self.services[place];
-        let (client, environment, name, team) =
-            (service.client, service.environment, service.name.clone(), service.team.clone());
+        let (client, environment, name, team) = (
+            service.client,
+            service.environment,
+            service.name.clone(),
+            service.team.clone(),
+        );
         let mut scopes = BTreeSet::new();
         for _ in 0..self.variety.between(1, 4) {
             scopes.insert(self.variety.of(&team.scopes).clone());
@@ -282,7 +334,8 @@ impl Author<'_> {
     fn requests(&mut self, engine: &Engine, count: usize) {
         let span = (WEEKS - TimeDelta::hours(3)).num_seconds() as u64;
         for serial in 0..count {
-            let asked = self.start + TimeDelta::seconds(3_600 + self.variety.below(span - 3_600) as i64);
+            let asked =
+                self.start + TimeDelta::seconds(3_600 + self.variety.below(span - 3_600) as i64);
             let (place, plan) = self.plan(serial);
             let digest = plan_digest(&plan);
             let ttl_s = plan.ttl_s;
@@ -303,14 +356,31 @@ impl Author<'_> {
                     if self.variety.chance(8) {
                         let reason = self.variety.of(&self.company.words.denials).clone();
                         let by = self.people[deciders[first]];
-                        self.act(decided, by, Command::Deny { request: id, digest, reason });
+                        self.act(
+                            decided,
+                            by,
+                            Command::Deny {
+                                request: id,
+                                digest,
+                                reason,
+                            },
+                        );
                         continue;
                     }
                     for turn in 0..usize::from(needed) {
                         let by = self.people[deciders[(first + turn) % 3]];
                         let reason = self.variety.of(&self.company.words.approvals).clone();
                         let approval = ApprovalId::from_bits(fresh_bits(decided));
-                        self.act(decided, by, Command::Approve { request: id, approval, digest, reason });
+                        self.act(
+                            decided,
+                            by,
+                            Command::Approve {
+                                request: id,
+                                approval,
+                                digest,
+                                reason,
+                            },
+                        );
                         if turn + 1 < usize::from(needed) {
                             decided = self.after(decided, 20, 900);
                         }
@@ -321,7 +391,13 @@ impl Author<'_> {
         }
     }
 
-    fn issue(&mut self, request: RequestId, asker: OperatorId, approved: DateTime<Utc>, ttl_s: u64) {
+    fn issue(
+        &mut self,
+        request: RequestId,
+        asker: OperatorId,
+        approved: DateTime<Utc>,
+        ttl_s: u64,
+    ) {
         let credential = CredentialId::from_bits(fresh_bits(approved));
         let minted_at = approved + TimeDelta::milliseconds(self.variety.between(8, 90) as i64);
         let minted = MintedVersion {
@@ -333,14 +409,26 @@ impl Author<'_> {
         self.script.push((
             minted_at,
             Line::Follow(vec![
-                Command::StartIssuance { request, attempt: 1, locator: BTreeMap::new() },
-                Command::RecordMinted { request, attempt: 1, credential, minted: Box::new(minted) },
+                Command::StartIssuance {
+                    request,
+                    attempt: 1,
+                    locator: BTreeMap::new(),
+                },
+                Command::RecordMinted {
+                    request,
+                    attempt: 1,
+                    credential,
+                    minted: Box::new(minted),
+                },
             ]),
         ));
         if self.variety.chance(97) {
             let claimed = self.after(minted_at, 1, 400);
             self.act(claimed, asker, Command::Claim { request });
-            self.living.push((credential, claimed.min(self.now) + TimeDelta::seconds(ttl_s as i64)));
+            self.living.push((
+                credential,
+                claimed.min(self.now) + TimeDelta::seconds(ttl_s as i64),
+            ));
         }
     }
 
@@ -348,11 +436,13 @@ impl Author<'_> {
     fn adoptions(&mut self, count: usize) {
         for serial in 0..count {
             let at = self.start + TimeDelta::seconds(600 + (serial as i64 * 7) % 3_000);
-            let legacy = &self.company.legacy[self.variety.below(self.company.legacy.len() as u64) as usize];
+            let legacy =
+                &self.company.legacy[self.variety.below(self.company.legacy.len() as u64) as usize];
             let stem = self.variety.of(&legacy.names).clone();
             let place = self.variety.below(self.services.len() as u64) as usize;
             let service = &self.services[place];
-            let (client, environment, team) = (service.client, service.environment, service.team.clone());
+            let (client, environment, team) =
+                (service.client, service.environment, service.team.clone());
             let age = self.variety.between(1, 300 * 24);
             let issued_at = at - TimeDelta::hours(age as i64);
             let never = legacy.kind == Kind::ApiKey && self.variety.chance(16);
@@ -369,7 +459,10 @@ impl Author<'_> {
             let id = CredentialId::from_bits(fresh_bits(at));
             let digest = digest_of_serial(serial, self.variety.bits());
             let locator = if legacy.kind == Kind::VaultLease {
-                BTreeMap::from([("lease_id".to_owned(), format!("database/creds/{stem}/{serial:06}"))])
+                BTreeMap::from([(
+                    "lease_id".to_owned(),
+                    format!("database/creds/{stem}/{serial:06}"),
+                )])
             } else {
                 BTreeMap::new()
             };
@@ -381,10 +474,18 @@ impl Author<'_> {
                 issuer: legacy.issuer.clone(),
                 role: String::new(),
                 client,
-                owner: if self.variety.chance(2) { "nobody".into() } else { team.name.clone() },
+                owner: if self.variety.chance(2) {
+                    "nobody".into()
+                } else {
+                    team.name.clone()
+                },
                 audience: format!("https://{}.example", team.name),
                 scopes: vec![self.variety.of(&team.scopes).clone()],
-                tier: if environment == Environment::Production { team.tier } else { Tier::Low },
+                tier: if environment == Environment::Production {
+                    team.tier
+                } else {
+                    Tier::Low
+                },
                 tags: team.tags.clone(),
                 created_at: issued_at,
                 cadence_s: (!never).then_some(cadence),
@@ -404,7 +505,8 @@ impl Author<'_> {
                 trail: Vec::new(),
             };
             if serial < BY_REQUEST {
-                self.living.push((id, expires_at.unwrap_or(self.now + TimeDelta::days(999))));
+                self.living
+                    .push((id, expires_at.unwrap_or(self.now + TimeDelta::days(999))));
             }
             self.act(at, self.admin, Command::Adopt(Box::new(credential)));
         }
@@ -423,7 +525,12 @@ impl Author<'_> {
                 Command::Quarantine { credential, reason }
             } else {
                 let id = RevocationId::from_bits(fresh_bits(at));
-                Command::Revoke { id, credential, version: None, reason }
+                Command::Revoke {
+                    id,
+                    credential,
+                    version: None,
+                    reason,
+                }
             };
             self.act(at, by, command);
         }
@@ -431,7 +538,9 @@ impl Author<'_> {
 
     /// Most credentials are used every day; some have not been for weeks.
     fn use_of_everything(&mut self) {
-        let used: Vec<_> = (0..self.living.len()).filter(|_| self.variety.chance(78)).collect();
+        let used: Vec<_> = (0..self.living.len())
+            .filter(|_| self.variety.chance(78))
+            .collect();
         for day in 0..WEEKS.num_days() {
             let at = self.start + TimeDelta::days(day) + TimeDelta::hours(20);
             let mut entries = Vec::new();
@@ -448,7 +557,10 @@ impl Author<'_> {
                 }
             }
             for some in entries.chunks(300) {
-                let command = Command::RollUpUsage { hour: at, entries: some.to_vec() };
+                let command = Command::RollUpUsage {
+                    hour: at,
+                    entries: some.to_vec(),
+                };
                 self.script.push((at, Line::Follow(vec![command])));
             }
         }
@@ -458,8 +570,11 @@ impl Author<'_> {
     fn housekeeping(&mut self) {
         let mut at = self.start + TimeDelta::hours(2);
         while at < self.now {
-            let revocations = (0..Command::SWEEP_LIMIT).map(|_| RevocationId::from_bits(fresh_bits(at))).collect();
-            self.script.push((at, Line::Follow(vec![Command::Sweep { revocations }])));
+            let revocations = (0..Command::SWEEP_LIMIT)
+                .map(|_| RevocationId::from_bits(fresh_bits(at)))
+                .collect();
+            self.script
+                .push((at, Line::Follow(vec![Command::Sweep { revocations }])));
             at += TimeDelta::minutes(40);
         }
     }
@@ -484,7 +599,16 @@ impl Author<'_> {
                 let at = asked + TimeDelta::seconds(90);
                 let reason = self.variety.of(&self.company.words.approvals).clone();
                 let approval = ApprovalId::from_bits(fresh_bits(at));
-                self.act(at, self.people["tomo.s"], Command::Approve { request: id, approval, digest, reason });
+                self.act(
+                    at,
+                    self.people["tomo.s"],
+                    Command::Approve {
+                        request: id,
+                        approval,
+                        digest,
+                        reason,
+                    },
+                );
             }
             waiting += 1;
         }
@@ -492,7 +616,10 @@ impl Author<'_> {
 }
 
 fn everywhere(roles: &[Role]) -> BTreeMap<Environment, BTreeSet<Role>> {
-    Environment::ALL.iter().map(|&environment| (environment, roles.iter().copied().collect())).collect()
+    Environment::ALL
+        .iter()
+        .map(|&environment| (environment, roles.iter().copied().collect()))
+        .collect()
 }
 
 /// A digest that no secret is known for: these keys exist elsewhere.

@@ -79,7 +79,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("countersign-demo-{}", uuid::Uuid::now_v7().simple())))
+        Self(std::env::temp_dir().join(format!(
+            "countersign-demo-{}",
+            uuid::Uuid::now_v7().simple()
+        )))
     }
 
     fn path(&self) -> &Path {
@@ -107,14 +110,28 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
     };
     let mut broker = Broker::open_quiet(&broker_options).await?;
     let company = Company::shipped();
-    let cast =
-        history::make(&broker.engine, &company, options.credentials, options.seed, clock::now()).await?;
+    let cast = history::make(
+        &broker.engine,
+        &company,
+        options.credentials,
+        options.seed,
+        clock::now(),
+    )
+    .await?;
     broker.start_reactors();
-    let listening = listen(broker.engine.clone(), &broker_options.config.limits, options.listen, None).await?;
+    let listening = listen(
+        broker.engine.clone(),
+        &broker_options.config.limits,
+        options.listen,
+        None,
+    )
+    .await?;
     let url = listening.url.clone();
     let signed_in = |token: &SecretMaterial| -> Result<Client, ClientError> {
         let client = Client::new(TransportOptions::new(&url))?;
-        client.transport().set_token(Some(SecretString::from(token.expose().to_owned())));
+        client
+            .transport()
+            .set_token(Some(SecretString::from(token.expose().to_owned())));
         Ok(client)
     };
     let services = cast
@@ -128,8 +145,20 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
         reasons: company.words.reasons,
     };
     let stop = CancellationToken::new();
-    tokio::spawn(traffic::run(scene, options.rate, options.seed, stop.clone()));
-    Ok(Demo { url, token: cast.approver, broker, listening, stop, folder })
+    tokio::spawn(traffic::run(
+        scene,
+        options.rate,
+        options.seed,
+        stop.clone(),
+    ));
+    Ok(Demo {
+        url,
+        token: cast.approver,
+        broker,
+        listening,
+        stop,
+        folder,
+    })
 }
 
 impl Demo {

@@ -21,7 +21,9 @@ pub struct Scene {
 
 impl std::fmt::Debug for Scene {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scene").field("services", &self.services.len()).finish_non_exhaustive()
+        f.debug_struct("Scene")
+            .field("services", &self.services.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +56,11 @@ pub async fn run(scene: Scene, rate: f64, seed: u64, stop: CancellationToken) {
     }
 }
 
-async fn ask_for_something(scene: &Scene, variety: &mut Variety, serial: u64) -> Result<(), ClientError> {
+async fn ask_for_something(
+    scene: &Scene,
+    variety: &mut Variety,
+    serial: u64,
+) -> Result<(), ClientError> {
     let (service, client) = variety.of(&scene.services);
     let request = NewRequest {
         credential: format!("{}/{}-{serial:05}", service.team.name, service.name),
@@ -71,11 +77,17 @@ async fn ask_for_something(scene: &Scene, variety: &mut Variety, serial: u64) ->
         tags: service.team.tags.clone(),
         dry_run: false,
     };
-    let receipt = client.ask(&request, &Once::new()).await.into_result()?.value;
+    let receipt = client
+        .ask(&request, &Once::new())
+        .await
+        .into_result()?
+        .value;
     if receipt.state != RequestState::Approved.as_str() {
         return Ok(());
     }
-    let Ok(id) = receipt.subject.parse() else { return Ok(()) };
+    let Ok(id) = receipt.subject.parse() else {
+        return Ok(());
+    };
     // A service has nothing better to do than to ask again: in a moment, then less and less often.
     for attempt in 1..=6 {
         if client.request(id).await?.value.row.state == RequestState::Issued {
@@ -91,15 +103,31 @@ async fn ask_for_something(scene: &Scene, variety: &mut Variety, serial: u64) ->
 }
 
 async fn approve_something(scene: &Scene, variety: &mut Variety) -> Result<(), ClientError> {
-    let waiting = scene.colleague.requests(&ListQuery::filter("state:awaiting_approval")).await?.value.items;
+    let waiting = scene
+        .colleague
+        .requests(&ListQuery::filter("state:awaiting_approval"))
+        .await?
+        .value
+        .items;
     // A queue that empties itself would leave nothing to decide.
     if waiting.len() < 6 {
         return Ok(());
     }
-    let detail = scene.colleague.request(variety.of(&waiting).id).await?.value;
+    let detail = scene
+        .colleague
+        .request(variety.of(&waiting).id)
+        .await?
+        .value;
     if detail.may_decide.allowed {
-        let body = Approve { digest: detail.digest, reason: "agreed with the owner on call".into() };
-        scene.colleague.approve(detail.row.id, &body, &Once::seen(detail.row.sequence)).await.into_result()?;
+        let body = Approve {
+            digest: detail.digest,
+            reason: "agreed with the owner on call".into(),
+        };
+        scene
+            .colleague
+            .approve(detail.row.id, &body, &Once::seen(detail.row.sequence))
+            .await
+            .into_result()?;
     }
     Ok(())
 }
@@ -112,11 +140,24 @@ async fn contain_something(scene: &Scene, variety: &mut Variety) -> Result<(), C
     }
     let id: CredentialId = variety.of(&some).id;
     if variety.chance(30) {
-        let reason = Reason { reason: "used from a place that nobody knows".into() };
-        scene.colleague.quarantine(id, &reason, &Once::new()).await.into_result()?;
+        let reason = Reason {
+            reason: "used from a place that nobody knows".into(),
+        };
+        scene
+            .colleague
+            .quarantine(id, &reason, &Once::new())
+            .await
+            .into_result()?;
     } else {
-        let body = Revoke { version: None, reason: "replaced; the old one must not linger".into() };
-        scene.colleague.revoke(id, &body, &Once::new()).await.into_result()?;
+        let body = Revoke {
+            version: None,
+            reason: "replaced; the old one must not linger".into(),
+        };
+        scene
+            .colleague
+            .revoke(id, &body, &Once::new())
+            .await
+            .into_result()?;
     }
     Ok(())
 }

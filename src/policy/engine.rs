@@ -169,7 +169,7 @@ impl Policy {
         if answer == Value::Undefined {
             return Err(format!("{ENTRY_POINT} is undefined"));
         }
-        let json = answer.to_json_str().map_err(|error| error.to_string())?;
+        let json = serde_json::to_string(&answer).map_err(|error| error.to_string())?;
         Decision::parse(&json, self.id.clone())
     }
 }

@@ -65,7 +65,8 @@ fn is_private(path: &Path) -> Result<bool, Unavailable> {
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
         let own = found.uid() == rustix::process::geteuid().as_raw();
-        let closed = found.permissions().mode() & 0o077 == 0;
+        // Six zero bits at the end: nothing for group and others.
+        let closed = found.permissions().mode().trailing_zeros() >= 6;
         Ok(found.is_file() && own && closed)
     }
     #[cfg(not(unix))]

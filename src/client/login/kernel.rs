@@ -94,7 +94,7 @@ mod tests {
         assert!(store.get().unwrap().is_none());
         store.set(&"cs_one".into(), None).unwrap();
         store
-            .set(&"cs_two".into(), Some(Duration::from_secs(60)))
+            .set(&"cs_two".into(), Some(Duration::from_mins(1)))
             .unwrap();
         let other = store.clone();
         let found = std::thread::spawn(move || other.get().unwrap().unwrap());

@@ -250,6 +250,11 @@ impl Login {
         result
     }
 
+    /// The stores that would be asked, in order; whether they answer is only known by asking.
+    pub fn places(&self) -> Vec<Place> {
+        self.stores.iter().map(Store::place).collect()
+    }
+
     /// Where the token is, as of the last [`Login::token`], [`Login::keep`] or [`Login::forget`].
     pub fn place(&self) -> Place {
         self.place.lock().clone()
@@ -299,7 +304,7 @@ fn exposed(token: &SecretString) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
+    use crate::client::error::problem;
 
     fn open(options: &LoginOptions, values: &[(&str, &str)]) -> Result<Login, LoginError> {
         Login::open(options, &Variables::of(values.iter().copied()))
@@ -389,12 +394,7 @@ mod tests {
             allow_file: true,
         };
         let values = [("XDG_RUNTIME_DIR", runtime.as_str())];
-        let refused = |status| {
-            Err::<(), _>(ClientError::Problem(Box::new(Problem {
-                status,
-                ..Problem::default()
-            })))
-        };
+        let refused = |status| Err::<(), _>(problem(status, None));
         let login = without_kernel(&options, &values);
         let place = login.keep("cs_kept".into(), None).await;
         assert!(matches!(place, Place::File(_)), "{place:?}");

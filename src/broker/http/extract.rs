@@ -1,0 +1,529 @@
+//! What handlers are given: the signed-in caller, the parsed body, typed identifiers and parameters. Everything that
+//! cannot be read is refused here, with the place and what would be accepted.
+
+use super::{
+    App,
+    edge::CallId,
+    problem::{self, ApiError},
+};
+use crate::{
+    broker::{
+        auth::{Caller, SignInError, authenticate},
+        engine::{Outcome, call_digest},
+    },
+    clock,
+    domain::{Command, Context, Digest, Refusal, State},
+    wire::header as names,
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use std::{error::Error as _, fmt::Display, net::SocketAddr, str::FromStr, sync::Arc};
+
+/// The longest body that is ever read, in bytes; the configuration can only lower it.
+pub const BODY_MAX: usize = 64 * 1024;
+/// The longest idempotency key, in characters.
+const KEY_MAX: usize = 128;
+
+/// A read by somebody who is signed in, with the snapshot that they were signed in by.
+#[derive(Debug)]
+pub struct Reader {
+    /// Who.
+    pub caller: Caller,
+    /// The snapshot that everything in the answer comes from.
+    pub state: Arc<State>,
+    /// The time of the call.
+    pub now: DateTime<Utc>,
+    /// `If-None-Match`, as sent.
+    if_none_match: Option<String>,
+    /// `Accept`, as sent.
+    accept: String,
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let (caller, state, now) = signed_in(app, &parts.headers)?;
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        Ok(Self {
+            caller,
+            state,
+            now,
+            if_none_match: text(header::IF_NONE_MATCH),
+            accept: text(header::ACCEPT).unwrap_or_default(),
+        })
+    }
+}
+
+impl Reader {
+    /// Refuses whoever may see only what belongs to their own client.
+    ///
+    /// # Errors
+    /// 403, naming the roles.
+    pub fn reads_all(&self) -> Result<(), ApiError> {
+        if self.caller.reads_all() {
+            return Ok(());
+        }
+        let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
+        Err(ApiError::new(
+            &problem::ROLE,
+            format!("this needs the role {} in some environment", names.join(" or ")),
+        ))
+    }
+
+    /// Whether the caller has this version of the resource already.
+    pub fn has(&self, sequence: u64) -> bool {
+        self.has_tag(&etag(sequence))
+    }
+
+    /// The same for an entity tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.if_none_match.as_deref().is_some_and(|sent| {
+            sent.split(',')
+                .map(|sent| sent.trim().trim_start_matches("W/"))
+                .any(|sent| sent == "*" || sent == tag)
+        })
+    }
+
+    /// Whether the caller asks for this media type by name.
+    pub fn accepts(&self, media: &str) -> bool {
+        self.accept
+            .split(',')
+            .any(|range| range.split(';').next().unwrap_or_default().trim() == media)
+    }
+}
+
+fn signed_in(app: &App, headers: &HeaderMap) -> Result<(Caller, Arc<State>, DateTime<Utc>), ApiError> {
+    let (state, now) = (app.engine().state(), clock::now());
+    let caller = authenticate(&state, headers, now).map_err(|error| {
+        let challenge = match error {
+            SignInError::Missing => r#"Bearer realm="countersign""#,
+            SignInError::Malformed => r#"Bearer realm="countersign", error="invalid_request""#,
+            SignInError::Invalid => r#"Bearer realm="countersign", error="invalid_token""#,
+        };
+        ApiError::new(&problem::NOT_SIGNED_IN, error.to_string()).challenge(challenge)
+    })?;
+    Ok((caller, state, now))
+}
+
+/// A call that changes something, or that asks with a body.
+#[derive(Debug)]
+pub struct Call<T> {
+    /// Who.
+    pub caller: Caller,
+    /// What they sent.
+    pub body: T,
+    /// The snapshot that they were signed in by.
+    pub state: Arc<State>,
+    /// The time of the call.
+    pub now: DateTime<Utc>,
+    id: CallId,
+    from: Option<String>,
+    key: Option<String>,
+    digest: Digest,
+    if_match: Option<u64>,
+}
+
+/// The body of a call that needs none: nothing, or `{}`.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let (caller, state, now) = signed_in(app, &parts.headers)?;
+        let key = idempotency_key(&parts.headers)?;
+        let if_match = if_match(&parts.headers)?;
+        let bytes = read(&parts.headers, body, app.body_max()).await?;
+        let address = parts
+            .uri
+            .path_and_query()
+            .map_or("/", |address| address.as_str());
+        let digest = call_digest(parts.method.as_str(), address, &bytes);
+        if !bytes.is_empty() && !is(&parts.headers, "application", "json") {
+            return Err(ApiError::new(
+                &problem::MEDIA_TYPE,
+                "expected Content-Type: application/json",
+            ));
+        }
+        let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
+        let id = parts.extensions.get::<CallId>().cloned();
+        Ok(Self {
+            caller,
+            body,
+            state,
+            now,
+            id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
+            from: parts
+                .extensions
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|ConnectInfo(address)| address.ip().to_string()),
+            key,
+            digest,
+            if_match,
+        })
+    }
+}
+
+impl<T> Call<T> {
+    /// Has `command` decided and written.
+    ///
+    /// # Errors
+    /// 400 without an idempotency key on a POST, and whatever the rules refuse.
+    pub async fn submit(&self, app: &App, command: Command) -> Result<Outcome, ApiError> {
+        let key = self.key.clone().ok_or_else(|| {
+            ApiError::new(
+                &problem::KEY_MISSING,
+                "send an Idempotency-Key: a fresh UUID in quotes for each new call",
+            )
+        })?;
+        self.run(app, command, Some((key, self.digest))).await
+    }
+
+    /// As [`Call::submit`] for a method that is safe to repeat by itself.
+    ///
+    /// # Errors
+    /// Whatever the rules refuse.
+    pub async fn submit_repeatable(&self, app: &App, command: Command) -> Result<Outcome, ApiError> {
+        let idempotency = self.key.clone().map(|key| (key, self.digest));
+        self.run(app, command, idempotency).await
+    }
+
+    async fn run(
+        &self,
+        app: &App,
+        command: Command,
+        idempotency: Option<(String, Digest)>,
+    ) -> Result<Outcome, ApiError> {
+        let name = command.name();
+        let context = Context {
+            idempotency,
+            ..self.context()
+        };
+        let result = app.engine().submit(command, context).await;
+        match result {
+            Ok(outcome) => {
+                super::metrics::commanded(name, if outcome.replayed { "replayed" } else { "done" });
+                Ok(outcome)
+            }
+            Err(error) => {
+                let mut error = ApiError::from(error);
+                super::metrics::commanded(name, error.kind().slug);
+                explain_changes(app, &mut error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The call as the rules see it, without its idempotency key.
+    pub fn context(&self) -> Context {
+        Context {
+            now: self.now,
+            actor: self.caller.actor(),
+            from: self.from.clone(),
+            request_id: self.id.request_id.clone(),
+            trace: self.id.trace.clone(),
+            idempotency: None,
+            if_match: self.if_match,
+        }
+    }
+
+    /// Refuses as unknown what the caller may not see.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn must_see(
+        &self,
+        what: &'static str,
+        id: impl Display,
+        client: Option<crate::domain::ClientId>,
+    ) -> Result<(), ApiError> {
+        match client {
+            Some(client) if !self.caller.sees(client) => Err(ApiError::not_found(what, id)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The rules name what has changed by sequence; people want words.
+async fn explain_changes(app: &App, error: &mut ApiError) {
+    for change in error.changed_mut() {
+        let Some(sequence) = change.strip_prefix('#').and_then(|text| text.parse().ok()) else {
+            continue;
+        };
+        if let Ok(events) = app.engine().events(sequence, 1).await {
+            if let Some(recorded) = events.first() {
+                *change = format!("{} by {} (#{sequence})", recorded.event.kind(), recorded.actor.name);
+            }
+        }
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body, limit: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::new(&problem::TOO_LARGE, format!("at most {limit} bytes are accepted"));
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let over = error
+            .source()
+            .is_some_and(|source| source.to_string().contains("length limit exceeded"));
+        if over {
+            too_large()
+        } else {
+            ApiError::new(&problem::MALFORMED, "the body ended before it was complete")
+        }
+    })
+}
+
+/// Whether the content type is `main/sub` or has the suffix `+sub`.
+pub(super) fn is(headers: &HeaderMap, main: &str, sub: &str) -> bool {
+    let Some(sent) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = sent.split(';').next().unwrap_or_default().trim();
+    essence.split_once('/').is_some_and(|(sent_main, sent_sub)| {
+        sent_main.eq_ignore_ascii_case(main)
+            && (sent_sub.eq_ignore_ascii_case(sub)
+                || sent_sub
+                    .rsplit_once('+')
+                    .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(sub)))
+    })
+}
+
+/// Parses a JSON body; what does not fit is refused with a pointer to it.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    Json::<T>::from_bytes(bytes)
+        .map(|Json(value)| value)
+        .map_err(|rejection| {
+            let cause = rejection
+                .source()
+                .map_or_else(|| rejection.body_text(), ToString::to_string);
+            let (path, detail) = match cause.split_once(": ") {
+                Some((path, detail)) if is_path(path) => (path, detail),
+                _ => ("", cause.as_str()),
+            };
+            ApiError::new(&problem::MALFORMED, "the body is not of the documented form")
+                .at(pointer(path), detail)
+        })
+}
+
+/// Whether text before a colon is a path such as `roles.production[2]`, and not the start of a message.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.[]-/".contains(&b))
+}
+
+/// A JSON pointer from a path such as `roles.production[2]`.
+fn pointer(path: &str) -> String {
+    if path.is_empty() || path == "." {
+        return String::new();
+    }
+    path.split(['.', '['])
+        .map(|step| format!("/{}", step.trim_end_matches(']').replace('~', "~0").replace('/', "~1")))
+        .collect()
+}
+
+/// `Idempotency-Key`: a quoted string, or the bare text.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let refused = || {
+        ApiError::new(
+            &problem::MALFORMED,
+            format!("expected one Idempotency-Key of 1 to {KEY_MAX} printable characters, best in quotes"),
+        )
+    };
+    let mut sent = headers.get_all(names::IDEMPOTENCY_KEY).iter();
+    let Some(value) = sent.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| refused())?.trim();
+    let key = match text.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').ok_or_else(refused)?,
+        None => text,
+    };
+    let printable = key.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    if sent.next().is_some() || !printable || !(1..=KEY_MAX).contains(&key.len()) {
+        return Err(refused());
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// `If-Match: "<sequence>"`.
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    text.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .and_then(|digits| digits.parse().ok())
+        .map(Some)
+        .ok_or_else(|| {
+            ApiError::new(
+                &problem::MALFORMED,
+                "expected If-Match with one sequence in quotes, as the ETag of what you looked at",
+            )
+        })
+}
+
+/// A resource's strong entity tag: the sequence of its last change.
+pub fn etag(sequence: u64) -> String {
+    format!("\"{sequence}\"")
+}
+
+/// An identifier in the path.
+#[derive(Debug, Clone, Copy)]
+pub struct Id<T>(pub T);
+
+impl<T> FromRequestParts<App> for Id<T>
+where
+    T: FromStr<Err: Display>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, app).await;
+        let Path(text) = text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
+        identifier(&text).map(Self)
+    }
+}
+
+/// Two identifiers in the path.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<A, B>(pub A, pub B);
+
+impl<A, B> FromRequestParts<App> for Ids<A, B>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let text = Path::<(String, String)>::from_request_parts(parts, app).await;
+        let Path((one, other)) = text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
+        Ok(Self(identifier(&one)?, identifier(&other)?))
+    }
+}
+
+fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {
+    text.parse()
+        .map_err(|error: T::Err| ApiError::new(&problem::MALFORMED, format!("in the address: {error}")))
+}
+
+/// The query's parameters.
+#[derive(Debug, Clone)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(params)| Self(params))
+            .map_err(|rejection| {
+                let cause = rejection
+                    .source()
+                    .map_or_else(|| rejection.body_text(), ToString::to_string);
+                ApiError::new(&problem::MALFORMED, format!("in the query: {cause}"))
+            })
+    }
+}
+
+/// The refusal of a field that the edge itself looks at.
+pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> ApiError {
+    Refusal::Invalid(vec![crate::domain::FieldError {
+        pointer: pointer.to_owned(),
+        detail: detail.into(),
+    }])
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    fn one(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).expect("a header value"),
+        );
+        headers
+    }
+
+    #[test]
+    fn keys_are_quoted_or_bare() {
+        for (sent, key) in [("\"8e03\"", Some("8e03")), ("8e03-a", Some("8e03-a"))] {
+            assert_eq!(
+                idempotency_key(&one(names::IDEMPOTENCY_KEY, sent)).unwrap().as_deref(),
+                key
+            );
+        }
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+        for bad in ["", "\"\"", "\"a", "a\"b", "a b", &"x".repeat(129)] {
+            assert!(idempotency_key(&one(names::IDEMPOTENCY_KEY, bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_match_is_a_sequence_in_quotes() {
+        assert_eq!(if_match(&one("if-match", "\"42\"")).unwrap(), Some(42));
+        assert_eq!(if_match(&one("if-match", "*")).unwrap(), None);
+        for bad in ["42", "\"x\"", "W/\"42\"", "\"1\", \"2\""] {
+            assert!(if_match(&one("if-match", bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_become_pointers() {
+        assert_eq!(pointer("roles.production[2]"), "/roles/production/2");
+        assert_eq!(pointer("scopes[0]"), "/scopes/0");
+        assert_eq!(pointer("."), "");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_pointed_at() {
+        let problem = |body: &str| {
+            let error = parse::<crate::wire::NewRequest>(body.as_bytes()).unwrap_err();
+            format!("{error:?}")
+        };
+        assert!(problem(r#"{"ttl_s": "long"}"#).contains(r#"pointer: "/ttl_s""#));
+        assert!(problem(r#"{"credential": "x", "extra": 1}"#).contains("unknown field `extra`"));
+        assert!(problem("{").contains("EOF"));
+        assert!(problem("[1]").contains("errors: ["));
+    }
+
+    #[test]
+    fn content_types_are_compared_whole() {
+        assert!(is(&one("content-type", "application/json; charset=utf-8"), "application", "json"));
+        assert!(is(&one("content-type", "application/merge+json"), "application", "json"));
+        assert!(!is(&one("content-type", "text/json"), "application", "json"));
+        assert!(!is(&one("content-type", "application/jsonx"), "application", "json"));
+    }
+}

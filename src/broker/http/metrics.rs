@@ -1,0 +1,145 @@
+//! Figures for Prometheus. One recorder a process; figures that can be counted from the state are counted when
+//! somebody asks. No label carries anything that a caller chose.
+
+use crate::broker::engine::Engine;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+const DURATION: &str = "http_server_request_duration_seconds";
+const BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+static SUBSCRIBERS: AtomicI64 = AtomicI64::new(0);
+
+/// Installs the recorder, once a process. Something else may have installed one already; then there is none of ours.
+pub fn install() -> Option<&'static PrometheusHandle> {
+    RECORDER
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), BUCKETS)
+                .ok()?
+                .build_recorder();
+            let handle = recorder.handle();
+            metrics::set_global_recorder(recorder).ok()?;
+            describe();
+            Some(handle)
+        })
+        .as_ref()
+}
+
+fn describe() {
+    metrics::describe_histogram!(
+        DURATION,
+        metrics::Unit::Seconds,
+        "Time to answer, by route, method and status"
+    );
+    metrics::describe_gauge!(
+        "countersign_log_size",
+        "Leaves of the log, which is the sequence"
+    );
+    metrics::describe_gauge!(
+        "countersign_queue_depth",
+        "Work that waits: for people, for issuing, for revoking at the issuer"
+    );
+    metrics::describe_gauge!(
+        "countersign_stream_subscribers",
+        "Connections that follow the events"
+    );
+    metrics::describe_gauge!("countersign_objects", "Objects of the state, by kind");
+    metrics::describe_gauge!(
+        "countersign_issuer_ready",
+        "Whether an issuer answers, 1 or 0"
+    );
+    metrics::describe_counter!(
+        "countersign_commands_total",
+        "Commands of callers, by name and result"
+    );
+    metrics::describe_counter!(
+        "countersign_introspections_total",
+        "Tokens that were asked about, by result"
+    );
+}
+
+/// Notes an answer.
+pub fn answered(route: &str, method: &str, status: u16, took: Duration) {
+    let method = match method {
+        "GET" => "GET",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        _ => "other",
+    };
+    metrics::histogram!(DURATION, "route" => route.to_owned(), "method" => method, "status" => status.to_string())
+        .record(took);
+}
+
+/// Notes a command and how it ended: `done`, `replayed`, or the slug of its refusal.
+pub fn commanded(command: &'static str, result: &'static str) {
+    metrics::counter!("countersign_commands_total", "command" => command, "result" => result)
+        .increment(1);
+}
+
+/// Notes an introspection.
+pub fn introspected(active: bool) {
+    let result = if active { "active" } else { "inactive" };
+    metrics::counter!("countersign_introspections_total", "result" => result).increment(1);
+}
+
+/// Counts a stream's subscriber for as long as it lives.
+#[derive(Debug)]
+pub struct Subscriber(());
+
+impl Subscriber {
+    /// One more.
+    pub fn new() -> Self {
+        SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        SUBSCRIBERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The text that Prometheus reads. `None` if another recorder has the process.
+pub fn render(engine: &Engine) -> Option<String> {
+    let handle = install()?;
+    let state = engine.state();
+    metrics::gauge!("countersign_log_size").set(state.sequence as f64);
+    metrics::gauge!("countersign_stream_subscribers")
+        .set(SUBSCRIBERS.load(Ordering::Relaxed) as f64);
+    for (queue, depth) in [
+        ("awaiting_approval", state.awaiting.len()),
+        ("issuance", state.to_issue.len()),
+        ("enforcement", state.to_enforce.len()),
+    ] {
+        metrics::gauge!("countersign_queue_depth", "queue" => queue).set(depth as f64);
+    }
+    for (kind, count) in [
+        ("credential", state.credentials.len()),
+        ("request", state.requests.len()),
+        ("revocation", state.revocations.len()),
+        ("client", state.clients.len()),
+        ("operator", state.operators.len()),
+    ] {
+        metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
+    }
+    for issuer in engine.health().issuers {
+        metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer).set(f64::from(
+            u8::from(issuer.ready),
+        ));
+    }
+    handle.run_upkeep();
+    Some(handle.render())
+}

@@ -1,0 +1,195 @@
+//! People and robots, and the tokens that they sign in with.
+
+use super::{
+    App, Secret,
+    extract::{Call, Id, Ids, Nothing, Params, Reader, invalid},
+    list::{self, Key, ListParams, Sorted, answer},
+    problem::ApiError,
+    requests::{done, receipt},
+};
+use crate::{
+    broker::{
+        engine::{Outcome, fresh_bits},
+        serve::new_token,
+    },
+    domain::{Command, Event, Operator, OperatorId, Token, TokenId, operator::Authenticator},
+    secret::{SecretMaterial, mint_token},
+    wire::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Page, Reason, Receipt},
+};
+use axum::{extract::State as Shared, http::StatusCode, response::Response};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The longest life of a token, in seconds: a year.
+const TTL_MAX_S: u64 = 31_536_000;
+/// The shortest.
+const TTL_MIN_S: u64 = 60;
+
+impl Sorted for Operator {
+    const SORTS: &'static [&'static str] = &["name", "sequence"];
+
+    fn key(&self, sort: &str) -> Key<'_> {
+        match sort {
+            "sequence" => Key::Number(self.sequence as i64),
+            _ => Key::text(&self.name),
+        }
+    }
+
+    fn bits(&self) -> u128 {
+        self.id.bits()
+    }
+}
+
+/// Operators, by handle.
+#[utoipa::path(get, path = "/v1/operators", tag = "operators", params(ListParams),
+    responses((status = 200, body = Page<OperatorRow>)))]
+pub async fn list(
+    Shared(app): Shared<App>,
+    reader: Reader,
+    Params(params): Params<ListParams>,
+) -> Result<Response, ApiError> {
+    reader.reads_all()?;
+    let views = app.views(&reader.state, reader.now);
+    let operators = reader.state.operators.values().map(AsRef::as_ref);
+    let sequence = reader.state.sequence;
+    let page: Page<OperatorRow> =
+        list::page(&params, sequence, reader.now, operators, |operator| {
+            views.operator_row(operator)
+        })?;
+    Ok(answer(sequence, &page))
+}
+
+/// Mints a token that lives for `ttl_s`, and what is kept of it.
+fn mint(pointer: &str, ttl_s: u64, now: DateTime<Utc>) -> Result<(SecretMaterial, Token), ApiError> {
+    if !(TTL_MIN_S..=TTL_MAX_S).contains(&ttl_s) {
+        let detail = format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds");
+        return Err(invalid(pointer, detail));
+    }
+    let secret = mint_token("opr");
+    let token = new_token(secret.digest(), now, now + TimeDelta::seconds(ttl_s as i64));
+    Ok((secret, token))
+}
+
+/// The answer with the minted token; for a repetition without it, with what the first one had made.
+async fn minted(
+    app: &App,
+    operator: OperatorId,
+    outcome: &Outcome,
+    secret: &SecretMaterial,
+    token: Token,
+) -> Result<Response, ApiError> {
+    let (operator, token, text) = if outcome.replayed {
+        let events = app.engine().events(outcome.sequence, 1).await?;
+        let (operator, token) = match events.into_iter().next().map(|recorded| recorded.event) {
+            Some(Event::TokenIssued { operator, token }) => (operator, Some(token)),
+            Some(Event::OperatorEnrolled { operator }) => {
+                (operator.id, operator.tokens().next().cloned())
+            }
+            _ => (operator, None),
+        };
+        let token =
+            token.ok_or_else(|| ApiError::internal(&"a repeated minting without its event"))?;
+        (operator, token, String::new())
+    } else {
+        (operator, token, secret.expose().to_owned())
+    };
+    let body = MintedToken {
+        operator,
+        id: token.id,
+        token: text,
+        expires_at: token.expires_at,
+        sequence: outcome.sequence,
+    };
+    let mut response = done(outcome, &body);
+    *response.status_mut() = StatusCode::CREATED;
+    response.extensions_mut().insert(Secret);
+    Ok(response)
+}
+
+/// Opens an account with a first token. The token is in this answer and nowhere else.
+#[utoipa::path(post, path = "/v1/operators", tag = "operators", request_body = NewOperator,
+    responses((status = 201, body = MintedToken)))]
+pub async fn enrol(
+    Shared(app): Shared<App>,
+    call: Call<NewOperator>,
+) -> Result<Response, ApiError> {
+    let body = &call.body;
+    let (secret, token) = mint("/token_ttl_s", body.token_ttl_s, call.now)?;
+    let operator = Operator {
+        id: OperatorId::from_bits(fresh_bits(call.now)),
+        name: body.name.clone(),
+        display_name: body.display_name.clone(),
+        robot: body.robot,
+        groups: body.groups.clone(),
+        roles: body.roles.clone(),
+        client: body.client,
+        authenticators: vec![Authenticator::Token(token.clone())],
+        offboarded_at: None,
+        sequence: 0,
+    };
+    let id = operator.id;
+    let outcome = call
+        .submit(&app, Command::EnrolOperator(Box::new(operator)))
+        .await?;
+    minted(&app, id, &outcome, &secret, token).await
+}
+
+/// Gives an account another token. The token is in this answer and nowhere else.
+#[utoipa::path(post, path = "/v1/operators/{id}/tokens", tag = "operators", request_body = NewToken,
+    params(("id" = String, Path, description = "`opr_…`")), responses((status = 201, body = MintedToken)))]
+pub async fn issue_token(
+    Shared(app): Shared<App>,
+    Id(id): Id<OperatorId>,
+    call: Call<NewToken>,
+) -> Result<Response, ApiError> {
+    let (secret, token) = mint("/ttl_s", call.body.ttl_s, call.now)?;
+    let command = Command::IssueToken {
+        operator: id,
+        token: token.clone(),
+    };
+    let outcome = call.submit(&app, command).await?;
+    minted(&app, id, &outcome, &secret, token).await
+}
+
+/// Withdraws a token. Withdrawing it again changes nothing.
+#[utoipa::path(delete, path = "/v1/operators/{id}/tokens/{token}", tag = "operators",
+    params(("id" = String, Path, description = "`opr_…`"), ("token" = String, Path, description = "`tok_…`")),
+    responses((status = 200, body = Receipt)))]
+pub async fn revoke_token(
+    Shared(app): Shared<App>,
+    Ids(operator, token): Ids<OperatorId, TokenId>,
+    call: Call<Nothing>,
+) -> Result<Response, ApiError> {
+    let command = Command::RevokeToken { operator, token };
+    Ok(receipt(&call.submit_repeatable(&app, command).await?))
+}
+
+/// Sets the roles and groups that somebody holds from now on.
+#[utoipa::path(post, path = "/v1/operators/{id}/grant", tag = "operators", request_body = Grant,
+    params(("id" = String, Path, description = "`opr_…`")), responses((status = 200, body = Receipt)))]
+pub async fn grant(
+    Shared(app): Shared<App>,
+    Id(id): Id<OperatorId>,
+    call: Call<Grant>,
+) -> Result<Response, ApiError> {
+    let command = Command::GrantOperator {
+        operator: id,
+        roles: call.body.roles.clone(),
+        groups: call.body.groups.clone(),
+    };
+    Ok(receipt(&call.submit(&app, command).await?))
+}
+
+/// Closes an account: its tokens stop working at once.
+#[utoipa::path(post, path = "/v1/operators/{id}/offboard", tag = "operators", request_body = Reason,
+    params(("id" = String, Path, description = "`opr_…`")), responses((status = 200, body = Receipt)))]
+pub async fn offboard(
+    Shared(app): Shared<App>,
+    Id(id): Id<OperatorId>,
+    call: Call<Reason>,
+) -> Result<Response, ApiError> {
+    let command = Command::OffboardOperator {
+        operator: id,
+        reason: call.body.reason.clone(),
+    };
+    Ok(receipt(&call.submit(&app, command).await?))
+}

@@ -1,0 +1,92 @@
+//! The first screen in one answer, counted at most a few times a second however many consoles ask.
+
+use super::{
+    App,
+    extract::Reader,
+    list::raw,
+    problem::ApiError,
+};
+use crate::{
+    broker::{overview::overview, views::event::event_record},
+    wire::Overview,
+};
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How long figures of the same state are good for: they also depend on the time.
+const SAME: Duration = Duration::from_secs(1);
+/// How long they are good for while the state moves on.
+const MOVING: Duration = Duration::from_millis(250);
+/// How many of the latest events are shown.
+const RECENT: u64 = 16;
+
+#[derive(Debug)]
+struct Counted {
+    at: Instant,
+    sequence: u64,
+    tag: String,
+    body: Bytes,
+}
+
+/// The last count.
+#[derive(Debug, Default)]
+pub struct Cache(Mutex<Option<Counted>>);
+
+/// Everything that the first screen needs.
+#[utoipa::path(get, path = "/v1/overview", tag = "overview",
+    responses((status = 200, body = Overview), (status = 304, description = "The figures that `If-None-Match` names are still good")))]
+pub async fn show(State(app): State<App>, reader: Reader) -> Result<Response, ApiError> {
+    reader.reads_all()?;
+    // Held while counting, so that many who ask at once wait for one count.
+    let mut cache = app.overview().0.lock().await;
+    let good = cache.as_ref().is_some_and(|counted| {
+        let age = counted.at.elapsed();
+        age < MOVING || (age < SAME && counted.sequence == reader.state.sequence)
+    });
+    if !good {
+        *cache = Some(count(&app, &reader).await?);
+    }
+    let counted = cache.as_ref().expect("counted just now or before");
+    let tag = HeaderValue::from_str(&counted.tag).expect("digits in quotes");
+    let mut response = if reader.has_tag(&counted.tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        raw(counted.sequence, "application/json", counted.body.clone())
+    };
+    response.headers_mut().insert(header::ETAG, tag);
+    Ok(response)
+}
+
+async fn count(app: &App, reader: &Reader) -> Result<Counted, ApiError> {
+    let engine = app.engine();
+    let state = engine.state();
+    let first = state.sequence.saturating_sub(RECENT) + 1;
+    let events = engine.events(first, RECENT as u32).await?;
+    let recent = events
+        .iter()
+        .rev()
+        .filter(|recorded| recorded.sequence() <= state.sequence)
+        .map(|recorded| event_record(&state, recorded))
+        .collect();
+    let degraded = engine
+        .health()
+        .issuers
+        .into_iter()
+        .filter(|issuer| !issuer.ready)
+        .collect();
+    let figures = overview(&state, engine.usage(), reader.now, degraded, recent);
+    Ok(Counted {
+        at: Instant::now(),
+        sequence: state.sequence,
+        tag: format!("\"{}-{}\"", state.sequence, reader.now.timestamp()),
+        body: serde_json::to_vec(&figures)
+            .expect("figures are plain data")
+            .into(),
+    })
+}

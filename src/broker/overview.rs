@@ -1,0 +1,547 @@
+//! The first screen's figures, counted from one snapshot in one pass over each collection. Nothing is kept by hand,
+//! so no figure can drift from the log.
+
+use super::{
+    usage::Usage,
+    views::{Views, living},
+};
+use crate::{
+    domain::{Credential, Enforcement, Kind, Request, RequestState, State, request::Outcome},
+    wire::overview::{
+        ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
+        RevocationFigures, RotationFigures,
+    },
+    wire::{EventRecord, IssuerHealth},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How many days ahead the heat strip looks.
+const HEAT_DAYS: usize = 14;
+/// How many revocations that wait for their issuer are shown.
+const PENDING: usize = 8;
+/// For how long a credential may go unused.
+const UNUSED: TimeDelta = TimeDelta::days(45);
+/// The owner of what nobody answers for.
+const NOBODY: &str = "nobody";
+/// Spans of time to expiry: word, end in seconds, filter.
+const SPANS: &[(&str, i64, &str)] = &[
+    ("<1h", 3_600, "left>=0s left<1h !state:revoked"),
+    ("<24h", 86_400, "left>=1h left<24h !state:revoked"),
+    ("<7d", 7 * 86_400, "left>=24h left<7d !state:revoked"),
+    ("<30d", 30 * 86_400, "left>=7d left<30d !state:revoked"),
+    ("<90d", 90 * 86_400, "left>=30d left<90d !state:revoked"),
+    (">90d", i64::MAX, "left>=90d !state:revoked"),
+];
+/// Ends of the spans of age of what waits for people, in seconds; the last is open.
+const AGES: [i64; 3] = [300, 900, 3_600];
+
+/// Counts everything. `degraded` and `recent` come from outside the state.
+pub fn overview(
+    state: &State,
+    usage: &Usage,
+    now: DateTime<Utc>,
+    degraded: Vec<IssuerHealth>,
+    recent: Vec<EventRecord>,
+) -> Overview {
+    let views = Views { state, usage, now };
+    let mut counts = Fleet::new(now);
+    for credential in state.credentials.values() {
+        counts.add(&views, credential);
+    }
+    let (lifetimes, rotation, hygiene) = counts.figures();
+    Overview {
+        sequence: state.sequence,
+        now,
+        lifetimes,
+        rotation,
+        issuance: issuance(state, now),
+        approvals: approvals(&views),
+        revocations: revocations(&views),
+        hygiene,
+        degraded,
+        recent,
+    }
+}
+
+/// What one pass over the credentials counts.
+struct Fleet {
+    now: DateTime<Utc>,
+    midnight: DateTime<Utc>,
+    spans: [u64; SPANS.len()],
+    never: u64,
+    rotation: RotationFigures,
+    heat: [[u64; HEAT_DAYS]; Kind::ALL.len()],
+    hygiene: HygieneFigures,
+}
+
+impl Fleet {
+    fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            midnight: now
+                .date_naive()
+                .and_hms_opt(0, 0, 0)
+                .map_or(now, |midnight| midnight.and_utc()),
+            spans: [0; SPANS.len()],
+            never: 0,
+            rotation: RotationFigures::default(),
+            heat: [[0; HEAT_DAYS]; Kind::ALL.len()],
+            hygiene: HygieneFigures::default(),
+        }
+    }
+
+    fn add(&mut self, views: &Views<'_>, credential: &Credential) {
+        let now = self.now;
+        if !living(credential.state(now)) {
+            return;
+        }
+        self.rotation.living += 1;
+        match credential.expires_at() {
+            Some(end) => {
+                let left = (end - now).num_seconds();
+                let span = SPANS
+                    .iter()
+                    .position(|(_, until, _)| left < *until)
+                    .unwrap_or(SPANS.len() - 1);
+                self.spans[span] += 1;
+            }
+            None => {
+                self.never += 1;
+                self.hygiene.never_expiring += 1;
+            }
+        }
+        self.add_rotation(credential);
+        if credential.quarantined_at.is_some() {
+            self.hygiene.quarantined += 1;
+        }
+        let orphan = credential.owner == NOBODY
+            || views
+                .state
+                .clients
+                .get(&credential.client)
+                .is_none_or(|client| client.offboarded_at.is_some());
+        self.hygiene.orphaned += u64::from(orphan);
+        let used = views.usage.of(views.state, credential.id).last_used_at;
+        let since = used.unwrap_or(credential.created_at);
+        self.hygiene.unused_45d += u64::from(now - since > UNUSED);
+    }
+
+    fn add_rotation(&mut self, credential: &Credential) {
+        let now = self.now;
+        if credential.cadence_s.is_none() {
+            return;
+        }
+        self.rotation.covered += 1;
+        let Some(due) = credential.rotation_due_at() else {
+            return;
+        };
+        if due <= now {
+            self.rotation.overdue += 1;
+            if self
+                .rotation
+                .oldest_overdue_since
+                .is_none_or(|oldest| due < oldest)
+            {
+                self.rotation.oldest_overdue_since = Some(due);
+                self.rotation.oldest_overdue = Some(credential.name.clone());
+            }
+        } else if due <= now + TimeDelta::hours(24) {
+            self.rotation.due_24h += 1;
+        }
+        // What is overdue is due today.
+        let day = (due.max(now) - self.midnight).num_days();
+        let kind = Kind::ALL.iter().position(|kind| *kind == credential.kind);
+        if let (Some(kind), Ok(day @ 0..HEAT_DAYS)) = (kind, usize::try_from(day)) {
+            self.heat[kind][day] += 1;
+        }
+    }
+
+    fn figures(self) -> (Vec<Bucket>, RotationFigures, HygieneFigures) {
+        let mut lifetimes: Vec<Bucket> = SPANS
+            .iter()
+            .zip(self.spans)
+            .map(|((label, _, filter), count)| Bucket {
+                label: (*label).to_owned(),
+                count,
+                filter: (*filter).to_owned(),
+            })
+            .collect();
+        lifetimes.push(Bucket {
+            label: "never".to_owned(),
+            count: self.never,
+            filter: "never !state:revoked !state:expired".to_owned(),
+        });
+        let heat = Kind::ALL
+            .iter()
+            .zip(self.heat)
+            .map(|(kind, days)| HeatRow {
+                kind: kind.to_string(),
+                days: days.to_vec(),
+            })
+            .collect();
+        let rotation = RotationFigures {
+            heat,
+            ..self.rotation
+        };
+        (lifetimes, rotation, self.hygiene)
+    }
+}
+
+/// Requests received after `from`, newest first. Identifiers sort by time, so they are at the end.
+fn since(state: &State, from: DateTime<Utc>) -> impl Iterator<Item = &Request> {
+    state
+        .requests
+        .values()
+        .rev()
+        .map(AsRef::as_ref)
+        .take_while(move |request| request.submitted_at > from)
+}
+
+/// When it was known that the request may be issued: with the last approval, or at once.
+fn approved_at(request: &Request) -> Option<DateTime<Utc>> {
+    let evaluation = request.evaluation.as_ref()?;
+    match evaluation.outcome {
+        Outcome::Allow => Some(request.submitted_at),
+        Outcome::Deny => None,
+        Outcome::Needs => {
+            let needed = evaluation
+                .quorum
+                .as_ref()
+                .map_or(usize::MAX, |quorum| usize::from(quorum.count));
+            (request.approvals.len() >= needed)
+                .then(|| request.approvals.last().map(|approval| approval.at))
+                .flatten()
+        }
+    }
+}
+
+fn issuance(state: &State, now: DateTime<Utc>) -> IssuanceFigures {
+    let mut figures = IssuanceFigures {
+        per_hour: vec![0; 24],
+        ..IssuanceFigures::default()
+    };
+    let mut took = Vec::new();
+    for request in since(state, now - TimeDelta::hours(24)) {
+        let hours_ago = (now - request.submitted_at).num_hours().clamp(0, 23);
+        figures.per_hour[23 - hours_ago as usize] += 1;
+        figures.denied += u64::from(request.state == RequestState::Denied);
+        let made = request.issued.and_then(|(credential, number)| {
+            state.credentials.get(&credential)?.version(number)
+        });
+        let under_way = u32::from(request.state == RequestState::Issuing);
+        let failed = request
+            .attempts
+            .saturating_sub(under_way + u32::from(request.issued.is_some()));
+        figures.failed += u64::from(failed);
+        if request.issued.is_some() {
+            figures.issued += 1;
+        }
+        if let (Some(made), Some(approved)) = (made, approved_at(request)) {
+            took.push((made.created_at - approved).num_milliseconds().max(0) as u64);
+        }
+    }
+    took.sort_unstable();
+    figures.p50_ms = percentile(&took, 50);
+    figures.p95_ms = percentile(&took, 95);
+    figures.p99_ms = percentile(&took, 99);
+    let attempts = figures.issued + figures.failed;
+    figures.good_bp = (attempts > 0).then(|| (figures.issued * 10_000 / attempts) as u32);
+    figures
+}
+
+fn approvals(views: &Views<'_>) -> ApprovalFigures {
+    let (state, now) = (views.state, views.now);
+    let mut figures = ApprovalFigures {
+        ages: vec![0; AGES.len() + 1],
+        ..ApprovalFigures::default()
+    };
+    let mut soonest: Option<&Request> = None;
+    for request in state.awaiting.iter().filter_map(|id| state.requests.get(id)) {
+        figures.open += 1;
+        let soon = request
+            .deadline
+            .is_some_and(|deadline| deadline <= now + TimeDelta::minutes(20));
+        figures.ending_soon += u64::from(soon);
+        let age = (now - request.submitted_at).num_seconds();
+        let span = AGES.iter().position(|end| age < *end).unwrap_or(AGES.len());
+        figures.ages[span] += 1;
+        let end = |request: &Request| request.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        if soonest.is_none_or(|held| end(request) < end(held)) {
+            soonest = Some(request);
+        }
+    }
+    figures.soonest = soonest.map(|request| views.request_row(request));
+    let mut took: Vec<u64> = since(state, now - TimeDelta::days(30))
+        .filter_map(|request| {
+            let decided = match (&request.ended_by, request.state) {
+                (Some(ending), RequestState::Denied) if ending.by != "policy" => Some(ending.at),
+                _ => request
+                    .quorum()
+                    .and_then(|_| approved_at(request)),
+            };
+            decided.map(|at| (at - request.submitted_at).num_seconds().max(0) as u64)
+        })
+        .collect();
+    took.sort_unstable();
+    figures.decide_p50_s = percentile(&took, 50);
+    figures.decide_p95_s = percentile(&took, 95);
+    figures
+}
+
+fn revocations(views: &Views<'_>) -> RevocationFigures {
+    let from = views.now - TimeDelta::days(30);
+    let (mut count, mut took) = (0, Vec::new());
+    for revocation in views
+        .state
+        .revocations
+        .values()
+        .filter(|revocation| revocation.effective_at > from)
+    {
+        count += 1;
+        if let Enforcement::Enforced { at, .. } = revocation.enforcement {
+            took.push((at - revocation.effective_at).num_milliseconds().max(0) as u64);
+        }
+    }
+    took.sort_unstable();
+    RevocationFigures {
+        count,
+        p50_ms: percentile(&took, 50),
+        p95_ms: percentile(&took, 95),
+        max_ms: took.last().copied(),
+        pending: views
+            .state
+            .to_enforce
+            .iter()
+            .filter_map(|id| views.state.revocations.get(id))
+            .take(PENDING)
+            .map(|revocation| views.revocation_row(revocation))
+            .collect(),
+    }
+}
+
+/// The smallest of `sorted` that at least `percent` percent do not exceed (nearest rank).
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        broker::views::testing::{World, at, operator_with, revocation, version},
+        domain::{
+            Approval, ApprovalId, Digest, Environment, Event, Proof, Role, TokenId, VersionState,
+            request::Ending,
+        },
+    };
+
+    const HOUR: i64 = 3_600;
+    const DAY: i64 = 86_400;
+
+    fn count(world: &World, usage: &Usage, seconds: i64) -> Overview {
+        overview(&world.state, usage, at(seconds), Vec::new(), Vec::new())
+    }
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(percentile(&hundred, 50), Some(50));
+        assert_eq!(percentile(&hundred, 99), Some(99));
+        assert_eq!(percentile(&[7], 50), Some(7));
+        assert_eq!(percentile(&[1, 2], 95), Some(2));
+        assert_eq!(percentile(&[], 50), None);
+    }
+
+    #[test]
+    fn an_empty_broker_counts_nothing() {
+        let world = World::new();
+        let seen = count(&world, &Usage::default(), 10);
+        assert_eq!(seen.lifetimes.iter().map(|bucket| bucket.count).sum::<u64>(), 0);
+        assert_eq!(seen.lifetimes.len(), 7);
+        assert_eq!(seen.issuance.per_hour, vec![0; 24]);
+        assert_eq!(seen.issuance.good_bp, None);
+        assert_eq!(seen.approvals.open, 0);
+        assert_eq!(seen.hygiene, HygieneFigures::default());
+    }
+
+    #[test]
+    fn the_fleet_is_counted_by_hand() {
+        let mut world = World::new();
+        let now = 60 * DAY;
+        let mut add = |name: &str, made: i64, end: Option<i64>, cadence: Option<u64>, owner: &str| {
+            world.credential(name, |credential| {
+                credential.created_at = at(made);
+                credential.versions = vec![version(1, VersionState::Active, made, end)];
+                credential.cadence_s = cadence;
+                credential.owner = owner.into();
+            })
+        };
+        add("half-hour", now - HOUR, Some(now + HOUR / 2), None, "a");
+        add("two-hours", now - HOUR, Some(now + 2 * HOUR), None, "a");
+        add("six-days", now - HOUR, Some(now + 6 * DAY), Some(HOUR as u64 * 3), "a");
+        let overdue = add("overdue", now - 50 * DAY, Some(now + 20 * DAY), Some(10 * DAY as u64), "a");
+        add("older-overdue", now - 50 * DAY, Some(now + 80 * DAY), Some(9 * DAY as u64), "a");
+        add("century", now - HOUR, Some(now + 91 * DAY), Some(5 * DAY as u64), NOBODY);
+        let forever = add("forever", now - 50 * DAY, None, None, "a");
+        add("dead", 0, Some(10), Some(60), "a");
+        world.happens(
+            now,
+            Event::CredentialQuarantined {
+                credential: forever,
+                reason: "odd".into(),
+            },
+        );
+        let usage = Usage::default();
+        usage.record(overdue, true, at(now - DAY));
+        let seen = count(&world, &usage, now);
+        let by_label: Vec<_> = seen
+            .lifetimes
+            .iter()
+            .map(|bucket| (bucket.label.as_str(), bucket.count))
+            .collect();
+        for bucket in &seen.lifetimes {
+            let filter = crate::wire::filter::Filter::parse_for::<crate::wire::CredentialRow>(&bucket.filter);
+            let filter = filter.expect("the shown filter can be typed");
+            let views = Views { state: &world.state, usage: &usage, now: at(now) };
+            let listed = world.state.credentials.values().map(|held| views.credential_row(held));
+            let count = listed.filter(|row| filter.matches(row, at(now))).count() as u64;
+            assert_eq!(count, bucket.count, "{}", bucket.filter);
+        }
+        assert_eq!(
+            by_label,
+            [("<1h", 1), ("<24h", 1), ("<7d", 1), ("<30d", 1), ("<90d", 1), (">90d", 1), ("never", 1)]
+        );
+        let rotation = &seen.rotation;
+        assert_eq!((rotation.living, rotation.covered), (7, 4));
+        assert_eq!((rotation.overdue, rotation.due_24h), (2, 1));
+        assert_eq!(rotation.oldest_overdue.as_deref(), Some("older-overdue"));
+        assert_eq!(rotation.oldest_overdue_since, Some(at(now - 41 * DAY)));
+        let keys = rotation.heat.iter().find(|row| row.kind == "api_key").expect("a row a kind");
+        assert_eq!(keys.days[0], 3, "two overdue and one due in two hours");
+        assert_eq!(keys.days[4], 1, "made an hour ago, due after five days");
+        assert_eq!(
+            seen.hygiene,
+            HygieneFigures {
+                never_expiring: 1,
+                unused_45d: 2,
+                orphaned: 1,
+                quarantined: 1,
+            }
+        );
+    }
+
+    #[test]
+    fn issuance_approvals_and_decisions_are_counted_by_hand() {
+        let mut world = World::new();
+        let sam = operator_with("sam", &[(Environment::Production, Role::Operator)], "a");
+        let now = 10 * DAY;
+        world.request(&sam, now - 30 * HOUR, |_| {});
+        // Two attempts: one failed, one made it 1,500 ms after the approval, which took 600 s.
+        let issued = world.awaiting(&sam, now - 2 * HOUR - 60, 1, now);
+        let approved = now - 2 * HOUR - 60 + 600;
+        world.happens(
+            approved,
+            Event::ApprovalGiven {
+                request: issued,
+                approval: Box::new(Approval {
+                    id: ApprovalId::from_bits(1),
+                    by: sam.id,
+                    by_name: "maya".into(),
+                    at: at(approved),
+                    digest: Digest([7; 32]),
+                    reason: String::new(),
+                    proof: Proof::Token { token: TokenId::from_bits(1) },
+                }),
+            },
+        );
+        let credential = world.credential("made", |credential| {
+            credential.versions[0].created_at = at(approved) + TimeDelta::milliseconds(1_500);
+        });
+        for attempt in [1, 2] {
+            world.happens(
+                approved,
+                Event::IssuanceStarted { request: issued, attempt, locator: Default::default() },
+            );
+        }
+        let made = version(2, VersionState::Warm, approved + 2, Some(now + DAY));
+        world.happens(
+            approved + 2,
+            Event::VersionMinted {
+                request: issued,
+                credential,
+                version: Box::new(made),
+                first: None,
+                claim_until: at(now + DAY),
+                warnings: Vec::new(),
+            },
+        );
+        let denied = world.awaiting(&sam, now - HOUR, 2, now + DAY);
+        world.happens(
+            now - HOUR + 60,
+            Event::RequestDenied {
+                request: denied,
+                ending: Ending { by: "maya".into(), reason: "no".into(), at: at(now - HOUR + 60) },
+            },
+        );
+        world.awaiting(&sam, now - 200, 1, now + 5 * HOUR);
+        let soonest = world.awaiting(&sam, now - 1_000, 1, now + 600);
+        let seen = count(&world, &Usage::default(), now);
+        let issuance = &seen.issuance;
+        assert_eq!(issuance.per_hour.iter().sum::<u64>(), 4);
+        assert_eq!(issuance.per_hour[21], 1, "two hours and a minute ago");
+        assert_eq!(issuance.per_hour[22], 1, "exactly an hour ago");
+        assert_eq!(issuance.per_hour[23], 2);
+        assert_eq!((issuance.issued, issuance.failed, issuance.denied), (1, 1, 1));
+        assert_eq!(issuance.good_bp, Some(5_000));
+        assert_eq!(issuance.p50_ms, Some(2_000));
+        let approvals = &seen.approvals;
+        assert_eq!((approvals.open, approvals.ending_soon), (2, 1));
+        assert_eq!(approvals.ages, [1, 0, 1, 0]);
+        assert_eq!(approvals.soonest.as_ref().map(|row| row.id), Some(soonest));
+        assert_eq!((approvals.decide_p50_s, approvals.decide_p95_s), (Some(60), Some(600)));
+    }
+
+    #[test]
+    fn revocations_are_counted_by_hand() {
+        let mut world = World::new();
+        let now = 40 * DAY;
+        for (bits, effective, proven_after) in
+            [(1, DAY, Some(5)), (2, 20 * DAY, Some(2)), (3, 21 * DAY, Some(9)), (4, now - 5, None), (5, now, None)]
+        {
+            let credential = world.credential(&format!("c{bits}"), |_| {});
+            let mut held = revocation(bits, credential, effective);
+            if bits != 5 {
+                held.enforcement = Enforcement::Pending { attempts: 0, last_error: None };
+            }
+            world.happens(effective, Event::RevocationEffective { revocation: Box::new(held.clone()) });
+            if let Some(seconds) = proven_after {
+                world.happens(
+                    effective + seconds,
+                    Event::RevocationEnforced { revocation: held.id, proven: true },
+                );
+            }
+        }
+        let seen = count(&world, &Usage::default(), now).revocations;
+        assert_eq!(seen.count, 4, "the first is older than 30 days");
+        assert_eq!((seen.p50_ms, seen.p95_ms, seen.max_ms), (Some(2_000), Some(9_000), Some(9_000)));
+        assert_eq!(seen.pending.len(), 1);
+        assert_eq!(seen.pending[0].credential_name, "c4");
+    }
+
+    #[test]
+    fn a_large_fleet_is_counted_in_milliseconds() {
+        let mut world = World::new();
+        for index in 0..20_000 {
+            world.credential(&format!("fleet/{index}"), |credential| {
+                credential.cadence_s = Some(DAY as u64);
+            });
+        }
+        let usage = Usage::default();
+        let began = std::time::Instant::now();
+        let seen = count(&world, &usage, 10);
+        assert_eq!(seen.rotation.living, 20_000);
+        // Twenty thousand in an unoptimised build; far from the budget, but a quadratic slip would show.
+        assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,108 @@
+//! Everything about one credential.
+
+use super::Views;
+use crate::{
+    domain::{Credential, Version},
+    wire::{CredentialDetail, EventRecord, VersionView},
+};
+use chrono::{DateTime, Utc};
+
+fn version_view(credential: &Credential, version: &Version, now: DateTime<Utc>) -> VersionView {
+    let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
+    VersionView {
+        number: version.number,
+        state: version.state,
+        accepted: !refused && version.accepted(now),
+        created_at: version.created_at,
+        expires_at: version.expires_at,
+        retires_at: version.retires_at,
+        request: version.request,
+        locator: version.locator.clone(),
+    }
+}
+
+impl Views<'_> {
+    /// Everything about `credential`; `trail` is its latest events, newest first.
+    pub fn credential_detail(
+        &self,
+        credential: &Credential,
+        trail: Vec<EventRecord>,
+    ) -> CredentialDetail {
+        let usage = self.usage.of(self.state, credential.id);
+        // Revocations are found through the credential's own history first; there are few of them in any state.
+        let revocations = self
+            .state
+            .revocations
+            .values()
+            .filter(|revocation| revocation.credential == credential.id)
+            .map(|revocation| self.revocation_row(revocation))
+            .collect();
+        CredentialDetail {
+            row: self.credential_row(credential),
+            client_id: credential.client,
+            audience: credential.audience.clone(),
+            scopes: credential.scopes.clone(),
+            tags: credential.tags.clone(),
+            issuer: credential.issuer.clone(),
+            role: credential.role.clone(),
+            cadence_s: credential.cadence_s,
+            renew_at: credential.renew_at(),
+            created_at: credential.created_at,
+            quarantined_at: credential.quarantined_at,
+            versions: credential
+                .versions
+                .iter()
+                .map(|version| version_view(credential, version, self.now))
+                .collect(),
+            dependents: self
+                .state
+                .clients
+                .get(&credential.client)
+                .map(|client| client.dependents.clone())
+                .unwrap_or_default(),
+            used: usage.accepted,
+            refused: usage.refused,
+            revocations,
+            trail,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        broker::{
+            usage::Usage,
+            views::testing::{World, at, revocation},
+        },
+        domain::Event,
+        wire::CredentialState,
+    };
+
+    #[test]
+    fn the_detail_says_what_stops_and_what_was_revoked() {
+        let mut world = World::new();
+        let id = world.credential("payments/db", |_| {});
+        let other = world.credential("payments/other", |_| {});
+        for (bits, credential) in [(5, id), (6, other)] {
+            world.happens(
+                10,
+                Event::RevocationEffective {
+                    revocation: Box::new(revocation(bits, credential, 10)),
+                },
+            );
+        }
+        let usage = Usage::default();
+        usage.record(id, true, at(5));
+        usage.record(id, false, at(11));
+        let detail = world
+            .views(&usage, 20)
+            .credential_detail(&world.state.credentials[&id], Vec::new());
+        assert_eq!(detail.row.state, CredentialState::Revoked);
+        assert_eq!(detail.dependents, ["checkout", "billing"]);
+        assert_eq!(detail.revocations.len(), 1);
+        assert!(!detail.versions[0].accepted);
+        assert_eq!((detail.used, detail.refused), (1, 1));
+        assert_eq!(detail.renew_at, None, "nothing is in use any more");
+    }
+}

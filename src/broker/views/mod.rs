@@ -1,0 +1,256 @@
+//! What the API shows, made from a snapshot of the state: rows for lists, details for one object, events in words.
+//! Plain functions of snapshot, use and time; only trails are read from the log.
+
+/// Everything about one credential.
+pub mod credential;
+/// Events as stream and audit show them.
+pub mod event;
+/// Everything that an approver needs.
+pub mod request;
+/// Small states for tests, built by folding events.
+#[cfg(test)]
+pub mod testing;
+
+use super::usage::Usage;
+use crate::{
+    domain::{
+        Client, ClientId, Credential, Kind, Operator, Plan, Request, Revocation, State, Tier,
+        credential::CredentialState,
+    },
+    wire::{ClientRow, CredentialRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
+};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// One snapshot, seen at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Views<'a> {
+    /// The snapshot.
+    pub state: &'a State,
+    /// Use since the last roll-up.
+    pub usage: &'a Usage,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
+/// Whether a credential in this state is alive: it could be used, or could be again.
+pub const fn living(state: CredentialState) -> bool {
+    !matches!(state, CredentialState::Revoked | CredentialState::Expired)
+}
+
+impl Views<'_> {
+    /// A client's name; its identifier if the log never introduced it.
+    pub fn client_name(&self, id: ClientId) -> String {
+        self.state
+            .clients
+            .get(&id)
+            .map_or_else(|| id.to_string(), |client| client.name.clone())
+    }
+
+    /// What a list shows of a credential.
+    pub fn credential_row(&self, credential: &Credential) -> CredentialRow {
+        let shown = credential.current().or(credential.versions.last());
+        let accepted = credential
+            .versions
+            .iter()
+            .filter(|version| version.accepted(self.now))
+            .count();
+        let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
+        CredentialRow {
+            id: credential.id,
+            name: credential.name.clone(),
+            environment: credential.environment,
+            kind: credential.kind,
+            client: self.client_name(credential.client),
+            owner: credential.owner.clone(),
+            tier: credential.tier,
+            state: credential.state(self.now),
+            version: shown.map_or(0, |version| version.number),
+            accepted: if refused { 0 } else { accepted as u32 },
+            issued_at: shown.map_or(credential.created_at, |version| version.created_at),
+            expires_at: credential.expires_at(),
+            rotate_by: credential.rotation_due_at(),
+            last_used_at: self.usage.of(self.state, credential.id).last_used_at,
+            sequence: credential.sequence,
+        }
+    }
+
+    /// What the queue shows of a request.
+    pub fn request_row(&self, request: &Request) -> RequestRow {
+        let risk = request
+            .evaluation
+            .as_ref()
+            .map(|evaluation| &evaluation.risk);
+        RequestRow {
+            id: request.id,
+            requester: request.requester_name.clone(),
+            credential: request.plan.credential.clone(),
+            environment: request.plan.environment,
+            kind: request.plan.kind,
+            wants: wants(&request.plan),
+            client: self.client_name(request.plan.client),
+            ttl_s: request.granted_ttl_s(),
+            state: request.state,
+            risk: risk.map_or(0, |risk| risk.score),
+            tier: risk.map_or(Tier::Low, |risk| risk.tier),
+            approvals: request.approvals.len() as u32,
+            needed: request
+                .quorum()
+                .map_or(0, |quorum| u32::from(quorum.count)),
+            submitted_at: request.submitted_at,
+            deadline: request.deadline,
+            sequence: request.sequence,
+        }
+    }
+
+    /// What the registry shows of a revocation.
+    pub fn revocation_row(&self, revocation: &Revocation) -> RevocationRow {
+        RevocationRow {
+            id: revocation.id,
+            credential: revocation.credential,
+            credential_name: self
+                .state
+                .credentials
+                .get(&revocation.credential)
+                .map_or_else(String::new, |credential| credential.name.clone()),
+            versions: revocation.versions.clone(),
+            whole: revocation.whole,
+            reason: revocation.reason.clone(),
+            by: revocation.by.clone(),
+            effective_at: revocation.effective_at,
+            enforcement: revocation.enforcement.clone(),
+            sequence: revocation.sequence,
+        }
+    }
+
+    /// How many living credentials each client holds.
+    pub fn living_by_client(&self) -> HashMap<ClientId, u64> {
+        let mut counts = HashMap::new();
+        for credential in self.state.credentials.values() {
+            if living(credential.state(self.now)) {
+                *counts.entry(credential.client).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// A client, holding this many living credentials.
+    pub fn client_row(&self, client: &Client, credentials: u64) -> ClientRow {
+        ClientRow {
+            id: client.id,
+            name: client.name.clone(),
+            owner: client.owner.clone(),
+            contact: client.contact.clone(),
+            environment: client.environment,
+            tier: client.tier,
+            dependents: client.dependents.clone(),
+            credentials,
+            offboarded_at: client.offboarded_at,
+            sequence: client.sequence,
+        }
+    }
+
+    /// An operator; of the tokens everything but the tokens.
+    pub fn operator_row(&self, operator: &Operator) -> OperatorRow {
+        OperatorRow {
+            id: operator.id,
+            name: operator.name.clone(),
+            display_name: operator.display_name.clone(),
+            robot: operator.robot,
+            groups: operator.groups.clone(),
+            roles: operator.roles.clone(),
+            client: operator.client,
+            tokens: operator
+                .tokens()
+                .map(|token| TokenRow {
+                    id: token.id,
+                    created_at: token.created_at,
+                    expires_at: token.expires_at,
+                })
+                .collect(),
+            offboarded_at: operator.offboarded_at,
+            sequence: operator.sequence,
+        }
+    }
+}
+
+/// What a plan wants, in one line: the issuer's role where there is one, else the scopes.
+pub fn wants(plan: &Plan) -> String {
+    match plan.kind {
+        Kind::VaultLease | Kind::DatabaseRole if !plan.role.is_empty() => plan.role.clone(),
+        _ => plan.scopes.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::*, *};
+    use crate::domain::{CredentialId, Event, RevocationId, VersionState};
+
+    #[test]
+    fn a_row_follows_versions_and_flags() {
+        let mut world = World::new();
+        let id = world.credential("payments/db", |credential| {
+            credential.cadence_s = Some(3_600);
+            credential.versions = vec![
+                version(1, VersionState::Retiring, 0, Some(10_000)),
+                version(2, VersionState::Active, 500, Some(20_000)),
+            ];
+        });
+        let usage = Usage::default();
+        usage.record(id, true, at(700));
+        let row = |world: &World| {
+            let views = world.views(&usage, 1_000);
+            views.credential_row(&world.state.credentials[&id])
+        };
+        let seen = row(&world);
+        assert_eq!((seen.version, seen.accepted), (2, 2));
+        assert_eq!(seen.state, CredentialState::Rotating);
+        assert_eq!(seen.client, "checkout-api");
+        assert_eq!(seen.issued_at, at(500));
+        assert_eq!(seen.expires_at, Some(at(20_000)));
+        assert_eq!(seen.rotate_by, Some(at(4_100)));
+        assert_eq!(seen.last_used_at, Some(at(700)));
+        assert_eq!(seen.sequence, world.state.sequence);
+
+        world.happens(
+            1_000,
+            Event::CredentialQuarantined {
+                credential: id,
+                reason: "odd".into(),
+            },
+        );
+        let seen = row(&world);
+        assert_eq!((seen.state, seen.accepted), (CredentialState::Quarantined, 0));
+    }
+
+    #[test]
+    fn what_nothing_explains_still_has_a_row() {
+        let mut world = World::new();
+        let id = world.credential("old/smtp", |credential| {
+            credential.versions = vec![version(1, VersionState::Expired, 0, Some(10))];
+            credential.client = ClientId::from_bits(99);
+        });
+        let usage = Usage::default();
+        let views = world.views(&usage, 1_000);
+        let row = views.credential_row(&world.state.credentials[&id]);
+        assert_eq!((row.state, row.version, row.accepted), (CredentialState::Expired, 1, 0));
+        assert_eq!(row.client, ClientId::from_bits(99).to_string());
+        let orphan = views.revocation_row(&revocation(1, CredentialId::from_bits(5), 0));
+        assert_eq!(orphan.credential_name, "");
+        assert_eq!(orphan.id, RevocationId::from_bits(1));
+    }
+
+    #[test]
+    fn clients_count_what_lives() {
+        let mut world = World::new();
+        world.credential("a", |_| {});
+        world.credential("b", |_| {});
+        world.credential("c", |credential| {
+            credential.versions = vec![version(1, VersionState::Expired, 0, Some(10))];
+        });
+        let usage = Usage::default();
+        let views = world.views(&usage, 1_000);
+        assert_eq!(views.living_by_client()[&world.client], 2);
+    }
+}

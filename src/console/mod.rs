@@ -17,6 +17,9 @@ pub mod edit;
 pub mod effect;
 /// Everything that can change the screen.
 pub mod event;
+/// A fixed model from fixed data.
+#[cfg(any(test, feature = "dev"))]
+pub mod fixture;
 /// The credentials that the console knows of.
 pub mod fleet;
 /// From the terminal's bytes to keys, pastes, answers and hang-ups.
@@ -27,6 +30,8 @@ pub mod keymap;
 pub mod model;
 /// Drawing text into cells.
 pub mod paint;
+/// Any command by its words.
+pub mod palette;
 /// One file a screen, and the table of them.
 pub mod screens;
 /// Asking before anything changes: the sheet that every action passes through.

@@ -11,8 +11,6 @@ pub mod credential;
 pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
-/// The columnar media type of lists.
-pub mod columns;
 /// The one filter language.
 pub mod filter;
 /// Names of headers and media types.

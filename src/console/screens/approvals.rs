@@ -38,6 +38,8 @@ pub struct Approvals {
     filter: String,
     asked: Option<CallId>,
     loaded: bool,
+    /// The queue's order; it stands still while a menu or a sheet is open.
+    order: Vec<RequestId>,
     /// The request that the cursor is on.
     pub cursor: Option<RequestId>,
     /// The row it is in, for when it has gone.
@@ -70,7 +72,13 @@ impl Approvals {
     }
 
     fn queue<'a>(&self, shared: &'a Shared) -> Vec<&'a RequestRow> {
-        queue::queue(shared.requests.values(), &self.parsed(), shared.now)
+        let rows = self.order.iter();
+        rows.filter_map(|id| shared.requests.get(id)).collect()
+    }
+
+    fn reorder(&mut self, shared: &Shared) {
+        let rows = queue::queue(shared.requests.values(), &self.parsed(), shared.now);
+        self.order = rows.into_iter().map(|row| row.id).collect();
     }
 
     fn ask(&mut self, ctx: &mut Ctx<'_>) {
@@ -168,7 +176,6 @@ impl Approvals {
                 Ok(Reply::Requests(page)) => {
                     self.loaded = true;
                     keep_rows(&page.items, ctx.shared);
-                    self.settle(ctx.shared);
                 }
                 Ok(_) => {}
                 Err(error) => ctx.failed("requests", error),
@@ -312,7 +319,6 @@ impl Approvals {
             Command::Refresh => self.ask(ctx),
             Command::Back if !self.filter.is_empty() => {
                 self.filter.clear();
-                self.settle(ctx.shared);
             }
             _ => {}
         }
@@ -495,12 +501,17 @@ impl Screen for Approvals {
             Event::Command(command) => self.command(*command, ctx),
             _ => {}
         }
+        if !ctx.frozen {
+            self.reorder(ctx.shared);
+            self.settle(ctx.shared);
+        }
     }
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         if !self.loaded && self.asked.is_none() {
             self.ask(ctx);
         }
+        self.reorder(ctx.shared);
         self.settle(ctx.shared);
     }
 
@@ -508,6 +519,7 @@ impl Screen for Approvals {
         self.filter = jump.filter.clone().unwrap_or_default();
         self.open = None;
         self.ask(ctx);
+        self.reorder(ctx.shared);
         match jump.id.as_deref().map(str::parse) {
             Some(Ok(id)) => self.review(id, ctx),
             Some(Err(_)) => ctx.toast(Level::Bad, "that is not a request's identifier"),
@@ -711,6 +723,7 @@ impl Screen for Approvals {
         Filter::parse_for::<RequestRow>(text)?;
         self.filter = text.to_owned();
         self.ask(ctx);
+        self.reorder(ctx.shared);
         self.settle(ctx.shared);
         Ok(())
     }

@@ -30,6 +30,8 @@ pub struct Audit {
     filter: String,
     /// Newest first.
     records: VecDeque<EventRecord>,
+    /// What came while lists stood still, oldest first.
+    waiting: Vec<EventRecord>,
     /// Where older ones go on.
     next: Option<String>,
     total: u64,
@@ -79,6 +81,25 @@ impl Audit {
         }
         self.next.clone_from(&page.next);
         self.total = page.total;
+    }
+
+    /// Puts what came with the stream on top. The cursor stays with its record, and that where it is.
+    fn take_waiting(&mut self) {
+        for record in std::mem::take(&mut self.waiting) {
+            let newest = self.records.front().map_or(0, |first| first.sequence);
+            if record.sequence <= newest {
+                continue;
+            }
+            self.records.push_front(record);
+            self.total += 1;
+            if self.cursor.is_some() && self.skip > 0 {
+                self.skip += 1;
+            }
+        }
+        if self.records.len() > KEPT {
+            self.records.truncate(KEPT);
+            self.next = None;
+        }
     }
 
     fn at(&self) -> usize {
@@ -250,28 +271,20 @@ impl Screen for Audit {
                 }
                 self.settle(ctx.shared);
             }
-            Event::Feed(item) if self.loaded && !ctx.shared.paused => {
-                let newer = self
-                    .records
-                    .front()
-                    .is_none_or(|first| first.sequence < item.event.sequence);
-                if newer && self.parsed().matches(&item.event, ctx.shared.now) {
-                    self.records.push_front(item.event.clone());
-                    self.total += 1;
-                    if self.records.len() > KEPT {
-                        self.records.truncate(KEPT);
-                        self.next = None;
-                    }
-                    // The cursor stays with its record, and the record stays where it is on the screen.
-                    if self.cursor.is_some() && self.skip > 0 {
-                        self.skip += 1;
-                    }
-                    self.settle(ctx.shared);
+            Event::Feed(item) if self.loaded => {
+                if self.parsed().matches(&item.event, ctx.shared.now) {
+                    self.waiting.push(item.event.clone());
+                    let surplus = self.waiting.len().saturating_sub(KEPT);
+                    self.waiting.drain(..surplus);
                 }
             }
             Event::Link(LinkState::Live { .. }) | Event::Resized(..) => self.settle(ctx.shared),
             Event::Command(command) => self.command(*command, ctx),
             _ => {}
+        }
+        if !ctx.frozen && !self.waiting.is_empty() {
+            self.take_waiting();
+            self.settle(ctx.shared);
         }
     }
 

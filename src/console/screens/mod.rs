@@ -184,6 +184,11 @@ pub trait Screen {
         None
     }
 
+    /// Whether a long piece of work is only partly done; the core sends [`Event::Tick`] until it is not.
+    fn busy(&self) -> bool {
+        false
+    }
+
     /// After how many seconds the passing time changes what is shown; `None` if it does not.
     fn tick_s(&self, _shared: &Shared) -> Option<u32> {
         None

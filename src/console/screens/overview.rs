@@ -129,7 +129,7 @@ impl Screen for OverviewScreen {
             Event::Feed(item) => {
                 self.news = true;
                 if let Some(overview) = &mut self.overview
-                    && !ctx.shared.paused
+                    && !ctx.frozen
                     && overview
                         .recent
                         .first()
@@ -139,7 +139,11 @@ impl Screen for OverviewScreen {
                     overview.recent.truncate(RECENT);
                 }
             }
-            Event::Tick(now) if self.stale(*now) && !ctx.shared.paused => self.ask(ctx),
+            Event::Tick(now)
+                if ctx.current == ScreenId::Overview && !ctx.frozen && self.stale(*now) =>
+            {
+                self.ask(ctx);
+            }
             Event::Command(Command::Refresh) => self.ask(ctx),
             Event::Command(Command::Down) => self.step(Step::Down, ctx.shared),
             Event::Command(Command::Up) => self.step(Step::Up, ctx.shared),

@@ -13,8 +13,8 @@ use countersign::{
     clock,
     config::BrokerConfig,
     domain::{
-        Actor, Client, ClientId, Command, Context, Environment, Kind, OperatorId, Plan, Proof, RequestId, RequestState,
-        Role, Tier, TokenId,
+        Actor, Client, ClientId, Command, Context, Environment, Kind, OperatorId, Plan, Proof,
+        RequestId, RequestState, Role, Tier, TokenId,
     },
     secret::mint_token,
     wire::plan_digest,
@@ -29,14 +29,20 @@ use std::{
 };
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(run());
 }
 
 async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let floor = fdatasync(folder.path(), 400);
-    println!("append 4 KiB + fdatasync (F)             p50 {:>9.1} µs", micros(median(floor.clone())));
+    println!(
+        "append 4 KiB + fdatasync (F)             p50 {:>9.1} µs",
+        micros(median(floor.clone()))
+    );
     let sqlite = sqlite_one_a_transaction(folder.path(), 400).await;
     let sqlite_rate = 1.0 / mean(&sqlite).as_secs_f64();
     println!("SQLite FULL, 1 row a transaction (S1)    {sqlite_rate:>11.0} /s");
@@ -44,6 +50,7 @@ async fn run() {
     let options = Options {
         data: folder.path().join("data"),
         origin: Some("bench.example/log".into()),
+        now: countersign::clock::now(),
         admin_token_file: Some(folder.path().join("admin")),
         config: BrokerConfig::default(),
     };
@@ -58,7 +65,10 @@ async fn run() {
         alone.push(start.elapsed());
     }
     let p50 = micros(median(alone));
-    println!("durable issue, 1 at a time               p50 {p50:>9.1} µs   {:.1} F", p50 / floor);
+    println!(
+        "durable issue, 1 at a time               p50 {p50:>9.1} µs   {:.1} F",
+        p50 / floor
+    );
     for at_once in [16_u64, 64] {
         let each = 150;
         let start = Instant::now();
@@ -68,13 +78,23 @@ async fn run() {
                 let mut times = Vec::new();
                 for turn in 0..each {
                     let start = Instant::now();
-                    issue(&engine, service, client, 1_000 + at_once * 1_000_000 + lane * 1_000 + turn).await;
+                    issue(
+                        &engine,
+                        service,
+                        client,
+                        1_000 + at_once * 1_000_000 + lane * 1_000 + turn,
+                    )
+                    .await;
                     times.push(start.elapsed());
                 }
                 times
             })
         });
-        let mut times: Vec<_> = join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
+        let mut times: Vec<_> = join_all(tasks)
+            .await
+            .into_iter()
+            .flat_map(Result::unwrap)
+            .collect();
         let rate = (at_once * each) as f64 / start.elapsed().as_secs_f64();
         times.sort_unstable();
         let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
@@ -97,7 +117,10 @@ fn validation(engine: &Engine) {
         let digest = countersign::secret::digest_of(std::hint::black_box(token.expose()));
         std::hint::black_box(engine.state().credential_of(&digest).is_some());
     }
-    println!("check of a key, in process               {:>11.3} µs", micros(start.elapsed() / rounds));
+    println!(
+        "check of a key, in process               {:>11.3} µs",
+        micros(start.elapsed() / rounds)
+    );
 }
 
 /// From asking to the sealed secret, as a service sees it.
@@ -150,17 +173,33 @@ async fn company(engine: &Engine) -> (OperatorId, ClientId) {
     engine.submit(onboard, context(admin)).await.unwrap();
     let roles = BTreeMap::from([(Environment::Development, BTreeSet::from([Role::Requester]))]);
     let ends = now + chrono::TimeDelta::days(1);
-    let mut service = new_operator("svc", "", now, roles, BTreeSet::new(), &mint_token("opr"), ends);
+    let mut service = new_operator(
+        "svc",
+        "",
+        now,
+        roles,
+        BTreeSet::new(),
+        &mint_token("opr"),
+        ends,
+    );
     service.client = Some(client);
     let id = service.id;
-    engine.submit(Command::EnrolOperator(Box::new(service)), context(admin)).await.unwrap();
+    engine
+        .submit(Command::EnrolOperator(Box::new(service)), context(admin))
+        .await
+        .unwrap();
     (id, client)
 }
 
 fn context(by: OperatorId) -> Context {
     Context {
         now: clock::now(),
-        actor: Actor::Operator { id: by, proof: Proof::Token { token: TokenId::from_bits(1) } },
+        actor: Actor::Operator {
+            id: by,
+            proof: Proof::Token {
+                token: TokenId::from_bits(1),
+            },
+        },
         from: None,
         request_id: "bench".into(),
         trace: None,
@@ -193,11 +232,18 @@ async fn sqlite_one_a_transaction(folder: &Path, rounds: usize) -> Vec<Duration>
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("CREATE TABLE events (seq INTEGER PRIMARY KEY, body BLOB)").execute(&mut connection).await.unwrap();
+    sqlx::query("CREATE TABLE events (seq INTEGER PRIMARY KEY, body BLOB)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let mut times = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let start = Instant::now();
-        sqlx::query("INSERT INTO events (body) VALUES (?)").bind(vec![7_u8; 600]).execute(&mut connection).await.unwrap();
+        sqlx::query("INSERT INTO events (body) VALUES (?)")
+            .bind(vec![7_u8; 600])
+            .execute(&mut connection)
+            .await
+            .unwrap();
         times.push(start.elapsed());
     }
     times

@@ -30,10 +30,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&error),
     };
-    let done = match &cli.command {
-        Some(Command::Serve(args)) => runtime.block_on(serve(args)),
-        Some(Command::Demo(args)) => interactive::demo(&runtime, args, &cli),
-        None => interactive::console(&runtime, &cli),
+    let done = match cli.command {
+        Some(Command::Serve(ref args)) => runtime.block_on(serve(args)),
+        Some(Command::Demo(ref args)) => interactive::demo(&runtime, args, &cli),
+        None => interactive::console(&runtime, cli),
         Some(_) => Ok(runtime.block_on(cli::run(cli, cli::Io::process()))),
     };
     // Whatever is still waiting for the network must not keep the process.
@@ -75,6 +75,7 @@ async fn serve(args: &ServeArgs) -> Result<ExitCode, Report> {
     let options = Options {
         data: args.data.clone(),
         origin: args.origin.clone(),
+        now: countersign::clock::now(),
         admin_token_file: args.admin_token_file.clone(),
         config,
     };

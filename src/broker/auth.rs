@@ -23,7 +23,9 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInError {
     /// No `Authorization` header.
-    #[error("no token was sent: send `Authorization: Bearer` and the token that an admin minted for you")]
+    #[error(
+        "no token was sent: send `Authorization: Bearer` and the token that an admin minted for you"
+    )]
     Missing,
     /// There is one, but not of the form `Bearer TOKEN`.
     #[error("the Authorization header is not of the form `Bearer TOKEN`")]
@@ -134,8 +136,18 @@ mod tests {
 
     fn state() -> State {
         let mut state = State::default();
-        let operator = operator_with("maya.k", &[(Environment::Production, Role::Viewer)], "cs_opr_right");
-        state.apply(&recorded(0, at(0), Event::OperatorEnrolled { operator: Box::new(operator) }));
+        let operator = operator_with(
+            "maya.k",
+            &[(Environment::Production, Role::Viewer)],
+            "cs_opr_right",
+        );
+        state.apply(&recorded(
+            0,
+            at(0),
+            Event::OperatorEnrolled {
+                operator: Box::new(operator),
+            },
+        ));
         state
     }
 
@@ -162,7 +174,11 @@ mod tests {
             ("Bearer cs_opr_wrong", SignInError::Invalid),
             ("Bearer cs_opr_right cs_opr_right", SignInError::Invalid),
         ] {
-            assert_eq!(authenticate(&state, &headers(sent), at(10)).unwrap_err(), expected, "{sent}");
+            assert_eq!(
+                authenticate(&state, &headers(sent), at(10)).unwrap_err(),
+                expected,
+                "{sent}"
+            );
         }
         assert_eq!(
             authenticate(&state, &HeaderMap::new(), at(10)).unwrap_err(),
@@ -170,14 +186,24 @@ mod tests {
         );
         let mut twice = headers("Bearer cs_opr_right");
         twice.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
-        assert_eq!(authenticate(&state, &twice, at(10)).unwrap_err(), SignInError::Malformed);
+        assert_eq!(
+            authenticate(&state, &twice, at(10)).unwrap_err(),
+            SignInError::Malformed
+        );
     }
 
     #[test]
     fn a_closed_account_signs_nobody_in() {
         let mut state = state();
         let operator = state.operator_named("maya.k").expect("enrolled").id;
-        state.apply(&recorded(1, at(1), Event::OperatorOffboarded { operator, reason: "left".into() }));
+        state.apply(&recorded(
+            1,
+            at(1),
+            Event::OperatorOffboarded {
+                operator,
+                reason: "left".into(),
+            },
+        ));
         assert_eq!(
             authenticate(&state, &headers("Bearer cs_opr_right"), at(10)).unwrap_err(),
             SignInError::Invalid

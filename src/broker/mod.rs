@@ -35,7 +35,7 @@ pub mod sealed;
 pub mod serve;
 /// Use, counted beside the log.
 pub mod usage;
-/// The one writer.
-mod writer;
 /// What the API shows.
 pub mod views;
+/// The one writer.
+mod writer;

@@ -225,9 +225,9 @@ fn issuance(state: &State, now: DateTime<Utc>) -> IssuanceFigures {
         let hours_ago = (now - request.submitted_at).num_hours().clamp(0, 23);
         figures.per_hour[23 - hours_ago as usize] += 1;
         figures.denied += u64::from(request.state == RequestState::Denied);
-        let made = request.issued.and_then(|(credential, number)| {
-            state.credentials.get(&credential)?.version(number)
-        });
+        let made = request
+            .issued
+            .and_then(|(credential, number)| state.credentials.get(&credential)?.version(number));
         let under_way = u32::from(request.state == RequestState::Issuing);
         let failed = request
             .attempts
@@ -256,7 +256,11 @@ fn approvals(views: &Views<'_>) -> ApprovalFigures {
         ..ApprovalFigures::default()
     };
     let mut soonest: Option<&Request> = None;
-    for request in state.awaiting.iter().filter_map(|id| state.requests.get(id)) {
+    for request in state
+        .awaiting
+        .iter()
+        .filter_map(|id| state.requests.get(id))
+    {
         figures.open += 1;
         let soon = request
             .deadline
@@ -275,9 +279,7 @@ fn approvals(views: &Views<'_>) -> ApprovalFigures {
         .filter_map(|request| {
             let decided = match (&request.ended_by, request.state) {
                 (Some(ending), RequestState::Denied) if ending.by != "policy" => Some(ending.at),
-                _ => request
-                    .quorum()
-                    .and_then(|_| approved_at(request)),
+                _ => request.quorum().and_then(|_| approved_at(request)),
             };
             decided.map(|at| (at - request.submitted_at).num_seconds().max(0) as u64)
         })
@@ -357,7 +359,13 @@ mod tests {
     fn an_empty_broker_counts_nothing() {
         let world = World::new();
         let seen = count(&world, &Usage::default(), 10);
-        assert_eq!(seen.lifetimes.iter().map(|bucket| bucket.count).sum::<u64>(), 0);
+        assert_eq!(
+            seen.lifetimes
+                .iter()
+                .map(|bucket| bucket.count)
+                .sum::<u64>(),
+            0
+        );
         assert_eq!(seen.lifetimes.len(), 7);
         assert_eq!(seen.issuance.per_hour, vec![0; 24]);
         assert_eq!(seen.issuance.good_bp, None);
@@ -369,20 +377,45 @@ mod tests {
     fn the_fleet_is_counted_by_hand() {
         let mut world = World::new();
         let now = 60 * DAY;
-        let mut add = |name: &str, made: i64, end: Option<i64>, cadence: Option<u64>, owner: &str| {
-            world.credential(name, |credential| {
-                credential.created_at = at(made);
-                credential.versions = vec![version(1, VersionState::Active, made, end)];
-                credential.cadence_s = cadence;
-                credential.owner = owner.into();
-            })
-        };
+        let mut add =
+            |name: &str, made: i64, end: Option<i64>, cadence: Option<u64>, owner: &str| {
+                world.credential(name, |credential| {
+                    credential.created_at = at(made);
+                    credential.versions = vec![version(1, VersionState::Active, made, end)];
+                    credential.cadence_s = cadence;
+                    credential.owner = owner.into();
+                })
+            };
         add("half-hour", now - HOUR, Some(now + HOUR / 2), None, "a");
         add("two-hours", now - HOUR, Some(now + 2 * HOUR), None, "a");
-        add("six-days", now - HOUR, Some(now + 6 * DAY), Some(HOUR as u64 * 3), "a");
-        let overdue = add("overdue", now - 50 * DAY, Some(now + 20 * DAY), Some(10 * DAY as u64), "a");
-        add("older-overdue", now - 50 * DAY, Some(now + 80 * DAY), Some(9 * DAY as u64), "a");
-        add("century", now - HOUR, Some(now + 91 * DAY), Some(5 * DAY as u64), NOBODY);
+        add(
+            "six-days",
+            now - HOUR,
+            Some(now + 6 * DAY),
+            Some(HOUR as u64 * 3),
+            "a",
+        );
+        let overdue = add(
+            "overdue",
+            now - 50 * DAY,
+            Some(now + 20 * DAY),
+            Some(10 * DAY as u64),
+            "a",
+        );
+        add(
+            "older-overdue",
+            now - 50 * DAY,
+            Some(now + 80 * DAY),
+            Some(9 * DAY as u64),
+            "a",
+        );
+        add(
+            "century",
+            now - HOUR,
+            Some(now + 91 * DAY),
+            Some(5 * DAY as u64),
+            NOBODY,
+        );
         let forever = add("forever", now - 50 * DAY, None, None, "a");
         add("dead", 0, Some(10), Some(60), "a");
         world.happens(
@@ -401,23 +434,45 @@ mod tests {
             .map(|bucket| (bucket.label.as_str(), bucket.count))
             .collect();
         for bucket in &seen.lifetimes {
-            let filter = crate::wire::filter::Filter::parse_for::<crate::wire::CredentialRow>(&bucket.filter);
+            let filter = crate::wire::filter::Filter::parse_for::<crate::wire::CredentialRow>(
+                &bucket.filter,
+            );
             let filter = filter.expect("the shown filter can be typed");
-            let views = Views { state: &world.state, usage: &usage, now: at(now) };
-            let listed = world.state.credentials.values().map(|held| views.credential_row(held));
+            let views = Views {
+                state: &world.state,
+                usage: &usage,
+                now: at(now),
+            };
+            let listed = world
+                .state
+                .credentials
+                .values()
+                .map(|held| views.credential_row(held));
             let count = listed.filter(|row| filter.matches(row, at(now))).count() as u64;
             assert_eq!(count, bucket.count, "{}", bucket.filter);
         }
         assert_eq!(
             by_label,
-            [("<1h", 1), ("<24h", 1), ("<7d", 1), ("<30d", 1), ("<90d", 1), (">90d", 1), ("never", 1)]
+            [
+                ("<1h", 1),
+                ("<24h", 1),
+                ("<7d", 1),
+                ("<30d", 1),
+                ("<90d", 1),
+                (">90d", 1),
+                ("never", 1)
+            ]
         );
         let rotation = &seen.rotation;
         assert_eq!((rotation.living, rotation.covered), (7, 4));
         assert_eq!((rotation.overdue, rotation.due_24h), (2, 1));
         assert_eq!(rotation.oldest_overdue.as_deref(), Some("older-overdue"));
         assert_eq!(rotation.oldest_overdue_since, Some(at(now - 41 * DAY)));
-        let keys = rotation.heat.iter().find(|row| row.kind == "api_key").expect("a row a kind");
+        let keys = rotation
+            .heat
+            .iter()
+            .find(|row| row.kind == "api_key")
+            .expect("a row a kind");
         assert_eq!(keys.days[0], 3, "two overdue and one due in two hours");
         assert_eq!(keys.days[4], 1, "made an hour ago, due after five days");
         assert_eq!(
@@ -451,7 +506,9 @@ mod tests {
                     at: at(approved),
                     digest: Digest([7; 32]),
                     reason: String::new(),
-                    proof: Proof::Token { token: TokenId::from_bits(1) },
+                    proof: Proof::Token {
+                        token: TokenId::from_bits(1),
+                    },
                 }),
             },
         );
@@ -461,7 +518,11 @@ mod tests {
         for attempt in [1, 2] {
             world.happens(
                 approved,
-                Event::IssuanceStarted { request: issued, attempt, locator: Default::default() },
+                Event::IssuanceStarted {
+                    request: issued,
+                    attempt,
+                    locator: Default::default(),
+                },
             );
         }
         let made = version(2, VersionState::Warm, approved + 2, Some(now + DAY));
@@ -481,7 +542,11 @@ mod tests {
             now - HOUR + 60,
             Event::RequestDenied {
                 request: denied,
-                ending: Ending { by: "maya".into(), reason: "no".into(), at: at(now - HOUR + 60) },
+                ending: Ending {
+                    by: "maya".into(),
+                    reason: "no".into(),
+                    at: at(now - HOUR + 60),
+                },
             },
         );
         world.awaiting(&sam, now - 200, 1, now + 5 * HOUR);
@@ -492,39 +557,63 @@ mod tests {
         assert_eq!(issuance.per_hour[21], 1, "two hours and a minute ago");
         assert_eq!(issuance.per_hour[22], 1, "exactly an hour ago");
         assert_eq!(issuance.per_hour[23], 2);
-        assert_eq!((issuance.issued, issuance.failed, issuance.denied), (1, 1, 1));
+        assert_eq!(
+            (issuance.issued, issuance.failed, issuance.denied),
+            (1, 1, 1)
+        );
         assert_eq!(issuance.good_bp, Some(5_000));
         assert_eq!(issuance.p50_ms, Some(2_000));
         let approvals = &seen.approvals;
         assert_eq!((approvals.open, approvals.ending_soon), (2, 1));
         assert_eq!(approvals.ages, [1, 0, 1, 0]);
         assert_eq!(approvals.soonest.as_ref().map(|row| row.id), Some(soonest));
-        assert_eq!((approvals.decide_p50_s, approvals.decide_p95_s), (Some(60), Some(600)));
+        assert_eq!(
+            (approvals.decide_p50_s, approvals.decide_p95_s),
+            (Some(60), Some(600))
+        );
     }
 
     #[test]
     fn revocations_are_counted_by_hand() {
         let mut world = World::new();
         let now = 40 * DAY;
-        for (bits, effective, proven_after) in
-            [(1, DAY, Some(5)), (2, 20 * DAY, Some(2)), (3, 21 * DAY, Some(9)), (4, now - 5, None), (5, now, None)]
-        {
+        for (bits, effective, proven_after) in [
+            (1, DAY, Some(5)),
+            (2, 20 * DAY, Some(2)),
+            (3, 21 * DAY, Some(9)),
+            (4, now - 5, None),
+            (5, now, None),
+        ] {
             let credential = world.credential(&format!("c{bits}"), |_| {});
             let mut held = revocation(bits, credential, effective);
             if bits != 5 {
-                held.enforcement = Enforcement::Pending { attempts: 0, last_error: None };
+                held.enforcement = Enforcement::Pending {
+                    attempts: 0,
+                    last_error: None,
+                };
             }
-            world.happens(effective, Event::RevocationEffective { revocation: Box::new(held.clone()) });
+            world.happens(
+                effective,
+                Event::RevocationEffective {
+                    revocation: Box::new(held.clone()),
+                },
+            );
             if let Some(seconds) = proven_after {
                 world.happens(
                     effective + seconds,
-                    Event::RevocationEnforced { revocation: held.id, proven: true },
+                    Event::RevocationEnforced {
+                        revocation: held.id,
+                        proven: true,
+                    },
                 );
             }
         }
         let seen = count(&world, &Usage::default(), now).revocations;
         assert_eq!(seen.count, 4, "the first is older than 30 days");
-        assert_eq!((seen.p50_ms, seen.p95_ms, seen.max_ms), (Some(2_000), Some(9_000), Some(9_000)));
+        assert_eq!(
+            (seen.p50_ms, seen.p95_ms, seen.max_ms),
+            (Some(2_000), Some(9_000), Some(9_000))
+        );
         assert_eq!(seen.pending.len(), 1);
         assert_eq!(seen.pending[0].credential_name, "c4");
     }

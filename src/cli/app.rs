@@ -174,36 +174,35 @@ impl<'a> App<'a> {
             cursor: None,
         };
         let mut list = List::begin::<T>(&mut *self.io.out, style)?;
-        let mut total;
-        loop {
+        let (total, more) = loop {
             query.limit = Some((limit - list.rows()).min(PAGE_ROWS));
             let page = fetch(query.clone()).await?.value;
-            total = page.total;
             for row in &page.items {
                 list.row(row)?;
             }
-            let end = page.next.is_none() || page.items.is_empty();
-            if end || list.rows() >= limit {
-                break;
+            // A page of a filtered log may be empty though there are more.
+            if page.next.is_none() || page.next == query.cursor || list.rows() >= limit {
+                break (page.total, page.next.is_some());
             }
             query.cursor = page.next;
-        }
+        };
         let shown = list.rows();
         list.end()?;
-        self.say_more(shown, total)
-    }
-
-    /// After a table that is not the whole list: how much there is.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn say_more(&mut self, shown: u64, total: u64) -> Result<(), CliError> {
-        if self.global.output == Format::Table && shown < total {
-            let (shown, total) = (
-                crate::display::time::count(shown),
-                crate::display::time::count(total),
-            );
-            self.say(&format!("{shown} of {total} rows; --limit 0 shows all"))?;
+        if more && self.global.output == Format::Table {
+            let count = crate::display::time::count;
+            let words = if total > shown {
+                format!(
+                    "{} of {} rows; --limit 0 shows all",
+                    count(shown),
+                    count(total)
+                )
+            } else {
+                format!(
+                    "{} rows, and there are more; --limit 0 shows all",
+                    count(shown)
+                )
+            };
+            self.say(&words)?;
         }
         Ok(())
     }
@@ -406,7 +405,7 @@ fn by_name(name: &str) -> Result<ListQuery, CliError> {
             "{name:?} is neither an identifier nor a name; names are of a-z 0-9 . _ / -"
         )));
     }
-    Ok(ListQuery::filter(format!("name:{name}")).limit(PAGE_ROWS))
+    Ok(ListQuery::filter(format!("name=\"{name}\"")).limit(PAGE_ROWS))
 }
 
 fn pick<T, I: ToString>(

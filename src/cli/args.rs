@@ -118,15 +118,25 @@ pub enum Command {
     #[command(subcommand, visible_alias = "operators")]
     Operator(operator::Verb),
     /// Follow what happens, as it happens
+    ///
+    /// A table prints a line an event; the other formats print the event and the rows that it changed. A
+    /// lost link is taken up again where it was; what cannot be made up for ends with exit code 1.
     Watch(watch::Args),
     /// Brokers by name
     #[command(subcommand, visible_alias = "contexts")]
     Context(context::Verb),
     /// Sign in, and keep the token for the next commands
+    ///
+    /// The token is read from the prompt without showing it, from standard input where that is not a
+    /// terminal, or from --token-file. It is tried at the broker, then kept in the first place that this
+    /// machine has: the kernel's keyring, the desktop's credential store (not over SSH), with --in-file a
+    /// private file under XDG_RUNTIME_DIR.
     Login(login::LoginArgs),
     /// Sign out: withdraw the token at the broker and forget it here
     Logout(login::LogoutArgs),
     /// Check what this program needs: terminal, credential store, broker, certificate, clock
+    ///
+    /// It changes nothing. Exit code 7 when the broker cannot be reached, 1 when something else fails.
     Doctor(doctor::Args),
     /// Print a completion script for a shell
     Completions {

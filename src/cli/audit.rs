@@ -29,7 +29,7 @@ pub enum Verb {
     /// Search the log, newest first
     ///
     /// For example: countersign audit list --filter 'type:request.approved by:maya.k'
-    List(ListArgs),
+    List(Search),
     /// Hash every leaf of the log here, and compare with what the broker's key has signed
     ///
     /// Without --entries the log is read from the broker. With --entries and --checkpoint nothing is
@@ -40,6 +40,17 @@ pub enum Verb {
     /// It writes entries.ndjson, checkpoint.txt, proofs.ndjson and verifier-key.txt into a new folder.
     /// What is written is verified on the way.
     Export(Export),
+}
+
+/// Arguments of `audit list`.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Only what matches, in the same language as `/` in the console: words, and FIELD:VALUE
+    #[arg(long, short, value_name = "FILTER")]
+    filter: Option<String>,
+    /// At most so many events; 0 for all. A table shows 100 if left out, the other formats all
+    #[arg(long, short = 'n', value_name = "ROWS")]
+    limit: Option<u64>,
 }
 
 /// Arguments of `audit verify`.
@@ -98,7 +109,12 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
     match verb {
         Verb::List(args) => {
             let client = app.connect().await?;
-            app.list(args, async |query| {
+            let args = ListArgs {
+                filter: args.filter.clone(),
+                sort: None,
+                limit: args.limit,
+            };
+            app.list(&args, async |query| {
                 let page = client.log_events(&query).await;
                 page.map_err(CliError::call("search the log"))
             })

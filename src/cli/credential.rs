@@ -27,7 +27,7 @@ const SECRET_BYTES: u64 = 64 * 1024;
 pub enum Verb {
     /// The inventory
     ///
-    /// For example: countersign credential list --filter 'env:production state:active' --sort expires_at
+    /// For example: countersign credential list --filter 'env:prod left<7d' --sort expires_at
     List(ListArgs),
     /// Everything about one credential: versions, readers, revocations, latest events
     Show(Which),

@@ -23,9 +23,7 @@ const SKEW: Duration = Duration::from_secs(30);
 /// A certificate that ends sooner is warned about.
 const CERTIFICATE_DAYS: i64 = 14;
 
-/// Check what this program needs: terminal, credential store, broker, certificate, clock.
-///
-/// It changes nothing. Exit code 7 when the broker cannot be reached, 1 when something else fails.
+/// Arguments of `doctor`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
     /// Look at this machine only, and ask no broker

@@ -16,12 +16,7 @@ use crate::config::{Variables, variables};
 /// The longest token that is read, in bytes.
 const TOKEN_BYTES: u64 = 8 * 1024;
 
-/// Sign in, and keep the token for the next commands.
-///
-/// The token is read from the prompt without showing it, from standard input where that is not a
-/// terminal, or from --token-file. It is tried at the broker, then kept in the first place that this
-/// machine has: the kernel's keyring, the desktop's credential store (not over SSH), with --in-file a
-/// private file under XDG_RUNTIME_DIR.
+/// Arguments of `login`.
 #[derive(Clone, Debug, Args)]
 pub struct LoginArgs {
     /// Keep the token in a private file when there is no better place
@@ -29,7 +24,7 @@ pub struct LoginArgs {
     in_file: bool,
 }
 
-/// Sign out: withdraw the token at the broker and forget it here.
+/// Arguments of `logout`.
 #[derive(Clone, Debug, Args)]
 pub struct LogoutArgs {
     /// Forget the token here only; it keeps working where else it is

@@ -20,7 +20,7 @@ use crate::wire::{
 pub enum Verb {
     /// The queue, newest first unless sorted
     ///
-    /// For example: countersign request list --filter state:awaiting_approval --sort=-risk
+    /// For example: countersign request list --filter state:awaiting --sort=-risk
     List(ListArgs),
     /// Everything about one request: who gets what, the risk, the rules, who may decide
     Show(Which),
@@ -122,11 +122,11 @@ pub struct Change {
 pub struct Claim {
     #[command(flatten)]
     which: Which,
-    #[command(flatten)]
-    deliver: DeliverArgs,
-    /// Name the claim: a repetition with the same key tells that it was delivered, and when
+    /// Name the claim: a repetition with the same key tells that it was delivered
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    deliver: DeliverArgs,
 }
 
 /// Runs a verb.
@@ -343,7 +343,7 @@ async fn open_request(client: &Client, name: &str) -> Result<RequestId, CliError
             "{name:?} is neither a request's identifier (req_…) nor a credential's name"
         )));
     }
-    let query = ListQuery::filter(format!("credential:{name}"));
+    let query = ListQuery::filter(format!("name=\"{name}\""));
     let page = client.requests(&query).await;
     let rows = page
         .map_err(CliError::call(format!("look for requests for {name:?}")))?

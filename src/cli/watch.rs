@@ -10,10 +10,7 @@ use crate::client::{EventQuery, Feed, Link};
 use crate::display::sanitize::safe;
 use crate::wire::{EventRecord, FeedItem};
 
-/// Follow what happens, as it happens.
-///
-/// A table prints a line an event; the other formats print the event and the rows that it changed. A
-/// lost link is taken up again where it was; what cannot be made up for ends with exit code 1.
+/// Arguments of `watch`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
     /// Only what is about this object: an identifier, or the name of a credential

@@ -180,7 +180,10 @@ pub async fn show(
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// `sha256:` and 64 hex digits.
-    #[schema(example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", max_length = 512)]
+    #[schema(
+        example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        max_length = 512
+    )]
     digest: String,
 }
 
@@ -209,10 +212,7 @@ pub async fn lookup(
 /// Brings a credential that something else issued under management.
 #[utoipa::path(post, path = "/v1/credentials", tag = "credentials", request_body = Adoption,
     responses((status = 201, body = Receipt)))]
-pub async fn adopt(
-    Shared(app): Shared<App>,
-    call: Call<Adoption>,
-) -> Result<Response, ApiError> {
+pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Response, ApiError> {
     let body = &call.body;
     if let Some(seconds) = body.cadence_s {
         let mut check = check::Check::default();
@@ -223,7 +223,10 @@ pub async fn adopt(
         return Err(invalid("/issued_at", "expected a time in the past"));
     }
     if body.expires_at.is_some_and(|end| end <= call.now) {
-        return Err(invalid("/expires_at", "expected a time in the future, or null"));
+        return Err(invalid(
+            "/expires_at",
+            "expected a time in the future, or null",
+        ));
     }
     let credential = Credential {
         id: CredentialId::from_bits(fresh_bits(call.now)),

@@ -119,7 +119,10 @@ pub async fn follow(
     let sequence = reader.state.sequence;
     let after = match headers.get("last-event-id") {
         Some(value) => {
-            let seen = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+            let seen = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
             seen.ok_or_else(|| {
                 ApiError::new(&problem::MALFORMED, "expected a sequence in Last-Event-ID")
             })?
@@ -128,7 +131,9 @@ pub async fn follow(
     };
     let gone = |detail: String| ApiError::new(&problem::GONE, detail);
     if after > sequence {
-        let detail = format!("the log has only {sequence} events: this is not the log that you followed before");
+        let detail = format!(
+            "the log has only {sequence} events: this is not the log that you followed before"
+        );
         return Err(gone(detail));
     }
     let subscription = app
@@ -270,7 +275,10 @@ impl Pump {
 mod tests {
     use super::*;
     use crate::{
-        broker::views::{event::event_record, testing::{World, at, recorded}},
+        broker::views::{
+            event::event_record,
+            testing::{World, at, recorded},
+        },
         domain::Event,
     };
 

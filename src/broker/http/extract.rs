@@ -79,7 +79,10 @@ impl Reader {
         let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
         Err(ApiError::new(
             &problem::ROLE,
-            format!("this needs the role {} in some environment", names.join(" or ")),
+            format!(
+                "this needs the role {} in some environment",
+                names.join(" or ")
+            ),
         ))
     }
 
@@ -105,7 +108,10 @@ impl Reader {
     }
 }
 
-fn signed_in(app: &App, headers: &HeaderMap) -> Result<(Caller, Arc<State>, DateTime<Utc>), ApiError> {
+fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+) -> Result<(Caller, Arc<State>, DateTime<Utc>), ApiError> {
     let (state, now) = (app.engine().state(), clock::now());
     let caller = authenticate(&state, headers, now).map_err(|error| {
         let challenge = match error {
@@ -199,7 +205,11 @@ impl<T> Call<T> {
     ///
     /// # Errors
     /// Whatever the rules refuse.
-    pub async fn submit_repeatable(&self, app: &App, command: Command) -> Result<Outcome, ApiError> {
+    pub async fn submit_repeatable(
+        &self,
+        app: &App,
+        command: Command,
+    ) -> Result<Outcome, ApiError> {
         let idempotency = self.key.clone().map(|key| (key, self.digest));
         self.run(app, command, idempotency).await
     }
@@ -268,15 +278,28 @@ async fn explain_changes(app: &App, error: &mut ApiError) {
         };
         if let Ok(events) = app.engine().events(sequence, 1).await {
             if let Some(recorded) = events.first() {
-                *change = format!("{} by {} (#{sequence})", recorded.event.kind(), recorded.actor.name);
+                *change = format!(
+                    "{} by {} (#{sequence})",
+                    recorded.event.kind(),
+                    recorded.actor.name
+                );
             }
         }
     }
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: axum::body::Body, limit: usize) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(&problem::TOO_LARGE, format!("at most {limit} bytes are accepted"));
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        ApiError::new(
+            &problem::TOO_LARGE,
+            format!("at most {limit} bytes are accepted"),
+        )
+    };
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -304,13 +327,15 @@ pub(super) fn is(headers: &HeaderMap, main: &str, sub: &str) -> bool {
         return false;
     };
     let essence = sent.split(';').next().unwrap_or_default().trim();
-    essence.split_once('/').is_some_and(|(sent_main, sent_sub)| {
-        sent_main.eq_ignore_ascii_case(main)
-            && (sent_sub.eq_ignore_ascii_case(sub)
-                || sent_sub
-                    .rsplit_once('+')
-                    .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(sub)))
-    })
+    essence
+        .split_once('/')
+        .is_some_and(|(sent_main, sent_sub)| {
+            sent_main.eq_ignore_ascii_case(main)
+                && (sent_sub.eq_ignore_ascii_case(sub)
+                    || sent_sub
+                        .rsplit_once('+')
+                        .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(sub)))
+        })
 }
 
 /// Parses a JSON body; what does not fit is refused with a pointer to it.
@@ -325,14 +350,20 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
                 Some((path, detail)) if is_path(path) => (path, detail),
                 _ => ("", cause.as_str()),
             };
-            ApiError::new(&problem::MALFORMED, "the body is not of the documented form")
-                .at(pointer(path), detail)
+            ApiError::new(
+                &problem::MALFORMED,
+                "the body is not of the documented form",
+            )
+            .at(pointer(path), detail)
         })
 }
 
 /// Whether text before a colon is a path such as `roles.production[2]`, and not the start of a message.
 fn is_path(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.[]-/".contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.[]-/".contains(&b))
 }
 
 /// A JSON pointer from a path such as `roles.production[2]`.
@@ -341,7 +372,14 @@ fn pointer(path: &str) -> String {
         return String::new();
     }
     path.split(['.', '['])
-        .map(|step| format!("/{}", step.trim_end_matches(']').replace('~', "~0").replace('/', "~1")))
+        .map(|step| {
+            format!(
+                "/{}",
+                step.trim_end_matches(']')
+                    .replace('~', "~0")
+                    .replace('/', "~1")
+            )
+        })
         .collect()
 }
 
@@ -350,7 +388,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let refused = || {
         ApiError::new(
             &problem::MALFORMED,
-            format!("expected one Idempotency-Key of 1 to {KEY_MAX} printable characters, best in quotes"),
+            format!(
+                "expected one Idempotency-Key of 1 to {KEY_MAX} printable characters, best in quotes"
+            ),
         )
     };
     let mut sent = headers.get_all(names::IDEMPOTENCY_KEY).iter();
@@ -362,7 +402,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         Some(rest) => rest.strip_suffix('"').ok_or_else(refused)?,
         None => text,
     };
-    let printable = key.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    let printable = key
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
     if sent.next().is_some() || !printable || !(1..=KEY_MAX).contains(&key.len()) {
         return Err(refused());
     }
@@ -407,7 +449,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let text = Path::<String>::from_request_parts(parts, app).await;
-        let Path(text) = text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
+        let Path(text) =
+            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
         identifier(&text).map(Self)
     }
 }
@@ -425,14 +468,16 @@ where
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Path((one, other)) = text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
+        let Path((one, other)) =
+            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
         Ok(Self(identifier(&one)?, identifier(&other)?))
     }
 }
 
 fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {
-    text.parse()
-        .map_err(|error: T::Err| ApiError::new(&problem::MALFORMED, format!("in the address: {error}")))
+    text.parse().map_err(|error: T::Err| {
+        ApiError::new(&problem::MALFORMED, format!("in the address: {error}"))
+    })
 }
 
 /// The query's parameters.
@@ -481,13 +526,18 @@ mod tests {
     fn keys_are_quoted_or_bare() {
         for (sent, key) in [("\"8e03\"", Some("8e03")), ("8e03-a", Some("8e03-a"))] {
             assert_eq!(
-                idempotency_key(&one(names::IDEMPOTENCY_KEY, sent)).unwrap().as_deref(),
+                idempotency_key(&one(names::IDEMPOTENCY_KEY, sent))
+                    .unwrap()
+                    .as_deref(),
                 key
             );
         }
         assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
         for bad in ["", "\"\"", "\"a", "a\"b", "a b", &"x".repeat(129)] {
-            assert!(idempotency_key(&one(names::IDEMPOTENCY_KEY, bad)).is_err(), "{bad}");
+            assert!(
+                idempotency_key(&one(names::IDEMPOTENCY_KEY, bad)).is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -521,9 +571,25 @@ mod tests {
 
     #[test]
     fn content_types_are_compared_whole() {
-        assert!(is(&one("content-type", "application/json; charset=utf-8"), "application", "json"));
-        assert!(is(&one("content-type", "application/merge+json"), "application", "json"));
-        assert!(!is(&one("content-type", "text/json"), "application", "json"));
-        assert!(!is(&one("content-type", "application/jsonx"), "application", "json"));
+        assert!(is(
+            &one("content-type", "application/json; charset=utf-8"),
+            "application",
+            "json"
+        ));
+        assert!(is(
+            &one("content-type", "application/merge+json"),
+            "application",
+            "json"
+        ));
+        assert!(!is(
+            &one("content-type", "text/json"),
+            "application",
+            "json"
+        ));
+        assert!(!is(
+            &one("content-type", "application/jsonx"),
+            "application",
+            "json"
+        ));
     }
 }

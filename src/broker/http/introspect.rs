@@ -39,11 +39,14 @@ pub async fn introspect(Shared(app): Shared<App>, request: Request) -> Result<Re
         let request = Request::from_parts(parts, Body::from(bytes));
         let form = Form::from_request(request, &()).await;
         form.map(|Form(asked)| asked).map_err(|rejection| {
-            let cause = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+            let cause = rejection
+                .source()
+                .map_or_else(|| rejection.body_text(), ToString::to_string);
             ApiError::new(&problem::MALFORMED, format!("in the form: {cause}"))
         })?
     } else {
-        let expected = "expected Content-Type: application/json or application/x-www-form-urlencoded";
+        let expected =
+            "expected Content-Type: application/json or application/x-www-form-urlencoded";
         return Err(ApiError::new(&problem::MEDIA_TYPE, expected));
     };
     let found = reader

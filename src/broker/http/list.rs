@@ -395,15 +395,32 @@ mod tests {
         }
     }
 
-    fn get(params: &ListParams, items: &[Item]) -> Result<(Vec<&'static str>, Option<String>, u64), ApiError> {
-        let page = page(params, 7, DateTime::UNIX_EPOCH, items.iter(), |item| Shown(item.1))?;
-        Ok((page.items.iter().map(|shown| shown.0).collect(), page.next, page.total))
+    fn get(
+        params: &ListParams,
+        items: &[Item],
+    ) -> Result<(Vec<&'static str>, Option<String>, u64), ApiError> {
+        let page = page(params, 7, DateTime::UNIX_EPOCH, items.iter(), |item| {
+            Shown(item.1)
+        })?;
+        Ok((
+            page.items.iter().map(|shown| shown.0).collect(),
+            page.next,
+            page.total,
+        ))
     }
 
     #[test]
     fn pages_are_stable_under_inserts() {
-        let mut items = vec![Item(1, "b", 3), Item(2, "d", 2), Item(3, "f", 1), Item(4, "d", 9)];
-        let mut params = ListParams { limit: Some(2), ..ListParams::default() };
+        let mut items = vec![
+            Item(1, "b", 3),
+            Item(2, "d", 2),
+            Item(3, "f", 1),
+            Item(4, "d", 9),
+        ];
+        let mut params = ListParams {
+            limit: Some(2),
+            ..ListParams::default()
+        };
         let (first, next, total) = get(&params, &items).unwrap();
         assert_eq!((first, total), (vec!["b", "d"], 4));
         // One comes before, one after the place where the page ended.
@@ -439,14 +456,27 @@ mod tests {
     fn odd_parameters_are_refused() {
         let items = [Item(1, "b", 3), Item(2, "c", 3)];
         for limit in [0, 1_001] {
-            let params = ListParams { limit: Some(limit), ..ListParams::default() };
+            let params = ListParams {
+                limit: Some(limit),
+                ..ListParams::default()
+            };
             assert!(get(&params, &items).is_err());
         }
-        let by_name = ListParams { limit: Some(1), ..ListParams::default() };
+        let by_name = ListParams {
+            limit: Some(1),
+            ..ListParams::default()
+        };
         let (_, next, _) = get(&by_name, &items).unwrap();
-        let other_order = ListParams { cursor: next, sort: Some("size".into()), ..ListParams::default() };
+        let other_order = ListParams {
+            cursor: next,
+            sort: Some("size".into()),
+            ..ListParams::default()
+        };
         assert!(get(&other_order, &items).is_err());
-        let nonsense = ListParams { cursor: Some("AAAA".into()), ..ListParams::default() };
+        let nonsense = ListParams {
+            cursor: Some("AAAA".into()),
+            ..ListParams::default()
+        };
         assert!(get(&nonsense, &items).is_err());
     }
 }

@@ -34,9 +34,11 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::OutsideLog { .. } => Self::new(&problem::NOT_FOUND, error.to_string()),
             ReadError::Reversed { .. } => Self::new(&problem::MALFORMED, error.to_string()),
-            ReadError::Store(source) => {
-                Self::new(&problem::UNAVAILABLE, format!("the log cannot be read: {source}")).retry_after(5)
-            }
+            ReadError::Store(source) => Self::new(
+                &problem::UNAVAILABLE,
+                format!("the log cannot be read: {source}"),
+            )
+            .retry_after(5),
             ReadError::TileMissing { .. } | ReadError::LeafMissing { .. } => Self::internal(&error),
         }
     }
@@ -84,7 +86,11 @@ pub async fn events(
     let floor = before.saturating_sub(LOOKED_THROUGH).max(1);
     let mut items = Vec::new();
     while before > floor && items.len() < limit {
-        let wanted = if filter.is_all() { (limit - items.len()) as u64 } else { CHUNK };
+        let wanted = if filter.is_all() {
+            (limit - items.len()) as u64
+        } else {
+            CHUNK
+        };
         let first = before.saturating_sub(wanted.min(CHUNK)).max(floor);
         let chunk = app.engine().events(first, (before - first) as u32).await?;
         if chunk.is_empty() {
@@ -101,7 +107,11 @@ pub async fn events(
             }
         }
     }
-    let total = if filter.is_all() { sequence } else { items.len() as u64 };
+    let total = if filter.is_all() {
+        sequence
+    } else {
+        items.len() as u64
+    };
     let page = Page {
         items,
         next: (before > 1).then(|| before.to_string()),
@@ -145,9 +155,8 @@ pub async fn tile(
         )
     })?;
     let found = app.engine().log().tile(path).await?;
-    let bytes = found.ok_or_else(|| {
-        ApiError::new(&problem::NOT_FOUND, "the log has not so many leaves yet")
-    })?;
+    let bytes = found
+        .ok_or_else(|| ApiError::new(&problem::NOT_FOUND, "the log has not so many leaves yet"))?;
     let mut response = raw(
         app.engine().log().head().size,
         "application/octet-stream",
@@ -199,7 +208,10 @@ pub struct EntriesParams {
 
 /// One raw leaf.
 #[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the line is written by the log's export")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: the line is written by the log's export"
+)]
 pub struct Entry {
     /// Index of the leaf, from 0.
     index: u64,
@@ -218,7 +230,9 @@ pub async fn entries(
     reader.reads_all()?;
     let size = app.engine().log().head().size;
     let from = params.from.unwrap_or_default();
-    let end = from.saturating_add(params.limit.unwrap_or(u64::MAX)).min(size);
+    let end = from
+        .saturating_add(params.limit.unwrap_or(u64::MAX))
+        .min(size);
     let pieces = futures_util::stream::unfold(from, move |at| {
         let app = app.clone();
         async move {
@@ -238,7 +252,10 @@ pub async fn entries(
     });
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(names::NDJSON));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(names::NDJSON),
+    );
     headers.insert(HeaderName::from_static(names::SEQUENCE), size.into());
     Ok(response)
 }
@@ -256,7 +273,10 @@ pub struct InclusionParams {
 
 /// A proof that a leaf is in a tree.
 #[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the body is written by the log's export")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: the body is written by the log's export"
+)]
 pub struct Inclusion {
     /// `inclusion`.
     r#type: String,
@@ -279,7 +299,11 @@ pub async fn inclusion(
     reader.reads_all()?;
     let head = app.engine().log().head().size;
     let size = params.size.unwrap_or(head);
-    let proof = app.engine().log().inclusion_proof(params.index, size).await?;
+    let proof = app
+        .engine()
+        .log()
+        .inclusion_proof(params.index, size)
+        .await?;
     Ok(raw(head, "application/json", inclusion_line(&proof)))
 }
 
@@ -296,7 +320,10 @@ pub struct ConsistencyParams {
 
 /// A proof that one tree is a prefix of another.
 #[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "only its schema is used: the body is written by the log's export")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: the body is written by the log's export"
+)]
 pub struct Consistency {
     /// `consistency`.
     r#type: String,
@@ -319,6 +346,10 @@ pub async fn consistency(
     reader.reads_all()?;
     let head = app.engine().log().head().size;
     let new = params.new.unwrap_or(head);
-    let proof = app.engine().log().consistency_proof(params.old, new).await?;
+    let proof = app
+        .engine()
+        .log()
+        .consistency_proof(params.old, new)
+        .await?;
     Ok(raw(head, "application/json", consistency_line(&proof)))
 }

@@ -136,9 +136,8 @@ pub fn render(engine: &Engine) -> Option<String> {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
     }
     for issuer in engine.health().issuers {
-        metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer).set(f64::from(
-            u8::from(issuer.ready),
-        ));
+        metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer)
+            .set(f64::from(u8::from(issuer.ready)));
     }
     handle.run_upkeep();
     Some(handle.render())

@@ -201,9 +201,14 @@ pub fn router(engine: Engine, limits: &Limits) -> Router {
         .and(NotForContentType::const_new("application/octet-stream"))
         .and(may_compress);
     router
-        .fallback(|| async { ApiError::new(&problem::NOT_FOUND, "there is nothing under this address") })
+        .fallback(|| async {
+            ApiError::new(&problem::NOT_FOUND, "there is nothing under this address")
+        })
         .method_not_allowed_fallback(|| async {
-            ApiError::new(&problem::METHOD, "this address does not take this method; `Allow` names those it takes")
+            ApiError::new(
+                &problem::METHOD,
+                "this address does not take this method; `Allow` names those it takes",
+            )
         })
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))

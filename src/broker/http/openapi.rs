@@ -8,7 +8,9 @@ use utoipa::{
     OpenApi, PartialSchema,
     openapi::{
         self, Content, Header, HttpMethod, ObjectBuilder, PathItem, Ref, RefOr, ResponseBuilder,
-        path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder},
+        path::{
+            Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder,
+        },
         schema::{KnownFormat, SchemaFormat, SchemaType, Type},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
@@ -38,7 +40,10 @@ pub(super) fn finish(mut document: openapi::OpenApi) -> String {
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme("bearer", bearer);
     }
-    document.paths.paths.insert("/log/tile/{path}".to_owned(), tile());
+    document
+        .paths
+        .paths
+        .insert("/log/tile/{path}".to_owned(), tile());
     for (path, item) in &mut document.paths.paths {
         complete(path, item);
     }
@@ -69,7 +74,9 @@ fn tile() -> PathItem {
     let operation = OperationBuilder::new()
         .tag("log")
         .operation_id(Some("tile"))
-        .summary(Some("A tile: hashes, or a bundle of entries (C2SP tlog-tiles)."))
+        .summary(Some(
+            "A tile: hashes, or a bundle of entries (C2SP tlog-tiles).",
+        ))
         .parameter(path)
         .response("200", found)
         .build();
@@ -108,7 +115,8 @@ enum Sort {
 fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
     let open = operation.security.as_ref().is_some_and(|schemes| {
         schemes.iter().all(|scheme| {
-            serde_json::to_value(scheme).is_ok_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty))
+            serde_json::to_value(scheme)
+                .is_ok_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty))
         })
     });
     let mut statuses = vec![414, 431, 500, 503];
@@ -145,9 +153,10 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            response
-                .headers
-                .insert("Countersign-Sequence".to_owned(), RefOr::T(sequence_header()));
+            response.headers.insert(
+                "Countersign-Sequence".to_owned(),
+                RefOr::T(sequence_header()),
+            );
             response
                 .headers
                 .insert("X-Request-Id".to_owned(), RefOr::T(request_id_header()));
@@ -201,7 +210,8 @@ fn idempotency_key(required: bool) -> Parameter {
 }
 
 fn if_match() -> Parameter {
-    let about = "The `ETag` of what was looked at: if it has changed since, 412 says what happened.";
+    let about =
+        "The `ETag` of what was looked at: if it has changed since, 412 says what happened.";
     header_parameter("If-Match", false, about, r#"^"[0-9]{1,18}"$"#)
 }
 
@@ -212,7 +222,8 @@ fn if_none_match() -> Parameter {
 
 fn sequence_header() -> Header {
     let mut header = Header::new(u64::schema());
-    header.description = Some("How long the log was that the answer was read from, or has come to".into());
+    header.description =
+        Some("How long the log was that the answer was read from, or has come to".into());
     header
 }
 

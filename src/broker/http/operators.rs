@@ -59,7 +59,11 @@ pub async fn list(
 }
 
 /// Mints a token that lives for `ttl_s`, and what is kept of it.
-fn mint(pointer: &str, ttl_s: u64, now: DateTime<Utc>) -> Result<(SecretMaterial, Token), ApiError> {
+fn mint(
+    pointer: &str,
+    ttl_s: u64,
+    now: DateTime<Utc>,
+) -> Result<(SecretMaterial, Token), ApiError> {
     if !(TTL_MIN_S..=TTL_MAX_S).contains(&ttl_s) {
         let detail = format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds");
         return Err(invalid(pointer, detail));

@@ -1,11 +1,6 @@
 //! The first screen in one answer, counted at most a few times a second however many consoles ask.
 
-use super::{
-    App,
-    extract::Reader,
-    list::raw,
-    problem::ApiError,
-};
+use super::{App, extract::Reader, list::raw, problem::ApiError};
 use crate::{
     broker::{overview::overview, views::event::event_record},
     wire::Overview,

@@ -57,10 +57,9 @@ pub(super) fn created(folder: &str, outcome: &Outcome) -> Response {
     let mut response = receipt(outcome);
     *response.status_mut() = StatusCode::CREATED;
     let place = HeaderValue::from_str(&format!("{folder}/{}", outcome.subject));
-    response.headers_mut().insert(
-        header::LOCATION,
-        place.expect("identifiers are ASCII"),
-    );
+    response
+        .headers_mut()
+        .insert(header::LOCATION, place.expect("identifiers are ASCII"));
     response
 }
 
@@ -235,13 +234,9 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
             format!("expected a client in service in {}", body.environment),
         )
     })?;
-    let evaluation = app.engine().evaluate(
-        &plan,
-        call.caller.id(),
-        &body.reason,
-        &body.tags,
-        call.now,
-    );
+    let evaluation =
+        app.engine()
+            .evaluate(&plan, call.caller.id(), &body.reason, &body.tags, call.now);
     Ok(Command::SubmitRequest {
         id: RequestId::from_bits(fresh_bits(call.now)),
         digest: plan_digest(&plan),
@@ -253,11 +248,7 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
     })
 }
 
-fn dry_run(
-    app: &App,
-    call: &Call<NewRequest>,
-    command: &Command,
-) -> Result<Response, ApiError> {
+fn dry_run(app: &App, call: &Call<NewRequest>, command: &Command) -> Result<Response, ApiError> {
     let state = app.engine().state();
     decide(&state, command, &call.context())?;
     let Command::SubmitRequest { evaluation, .. } = command else {

@@ -94,9 +94,7 @@ impl Views<'_> {
             risk: risk.map_or(0, |risk| risk.score),
             tier: risk.map_or(Tier::Low, |risk| risk.tier),
             approvals: request.approvals.len() as u32,
-            needed: request
-                .quorum()
-                .map_or(0, |quorum| u32::from(quorum.count)),
+            needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,
             sequence: request.sequence,
@@ -221,7 +219,10 @@ mod tests {
             },
         );
         let seen = row(&world);
-        assert_eq!((seen.state, seen.accepted), (CredentialState::Quarantined, 0));
+        assert_eq!(
+            (seen.state, seen.accepted),
+            (CredentialState::Quarantined, 0)
+        );
     }
 
     #[test]
@@ -234,7 +235,10 @@ mod tests {
         let usage = Usage::default();
         let views = world.views(&usage, 1_000);
         let row = views.credential_row(&world.state.credentials[&id]);
-        assert_eq!((row.state, row.version, row.accepted), (CredentialState::Expired, 1, 0));
+        assert_eq!(
+            (row.state, row.version, row.accepted),
+            (CredentialState::Expired, 1, 0)
+        );
         assert_eq!(row.client, ClientId::from_bits(99).to_string());
         let orphan = views.revocation_row(&revocation(1, CredentialId::from_bits(5), 0));
         assert_eq!(orphan.credential_name, "");

@@ -3,7 +3,9 @@
 
 use super::{Views, living};
 use crate::{
-    domain::{Credential, Kind, Operator, Proof, Refusal, Request, RequestState, decide::may_decide},
+    domain::{
+        Credential, Kind, Operator, Proof, Refusal, Request, RequestState, decide::may_decide,
+    },
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
         request::{ApprovalView, RequesterHistory, ScopeChange},
@@ -191,9 +193,7 @@ impl Views<'_> {
             .collect();
         let (mut holders, mut total) = (Vec::new(), 0);
         for credential in self.state.credentials.values() {
-            if credential.environment != plan.environment
-                || !living(credential.state(self.now))
-            {
+            if credential.environment != plan.environment || !living(credential.state(self.now)) {
                 continue;
             }
             let has = allowed_by(credential);
@@ -227,7 +227,13 @@ impl Views<'_> {
     fn history(&self, request: &Request) -> RequesterHistory {
         let from = request.submitted_at - TimeDelta::days(HISTORY_DAYS.into());
         let hour_before = request.submitted_at - TimeDelta::hours(1);
-        let wanted = |held: &Request| (held.plan.kind, held.plan.role.clone(), held.plan.scopes.clone());
+        let wanted = |held: &Request| {
+            (
+                held.plan.kind,
+                held.plan.role.clone(),
+                held.plan.scopes.clone(),
+            )
+        };
         let this = wanted(request);
         let mut history = RequesterHistory {
             days: HISTORY_DAYS,
@@ -305,11 +311,9 @@ mod tests {
         let usage = Usage::default();
         let detail = |who: &Operator, now| {
             let viewer = Arc::new(who.clone());
-            world.views(&usage, now).request_detail(
-                &world.state.requests[&id],
-                &viewer,
-                Vec::new(),
-            )
+            world
+                .views(&usage, now)
+                .request_detail(&world.state.requests[&id], &viewer, Vec::new())
         };
         let own = detail(&requester, 200);
         assert_eq!(own.may_decide.rule, "requester-never-counts");

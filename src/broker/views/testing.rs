@@ -51,7 +51,9 @@ pub fn operator_with(name: &str, roles: &[(Environment, Role)], token: &str) -> 
     for &(environment, role) in roles {
         held.entry(environment).or_default().insert(role);
     }
-    let bits = name.bytes().fold(7_u128, |bits, byte| bits * 31 + u128::from(byte));
+    let bits = name
+        .bytes()
+        .fold(7_u128, |bits, byte| bits * 31 + u128::from(byte));
     Operator {
         id: OperatorId::from_bits(bits),
         name: name.into(),

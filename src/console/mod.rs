@@ -45,6 +45,8 @@ pub mod terminal;
 pub mod theme;
 /// An event and the model in, a changed model and effects out.
 pub mod update;
+/// Draws the model, reading only.
+pub mod view;
 /// Ends a console that was told to end and does not.
 pub mod watchdog;
 /// What screens are put together from: pure functions from data to cells.

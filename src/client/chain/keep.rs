@@ -39,7 +39,7 @@ impl Keep {
 
     /// Keeps the verifier key.
     pub fn set_key(&self, key: &str) -> Result<(), KeepError> {
-        self.write(&self.folder.join("verifier-key"), key)
+        write(&self.folder.join("verifier-key"), key)
     }
 
     /// The checkpoint last found whole, as it was signed.
@@ -49,18 +49,18 @@ impl Keep {
 
     /// Keeps a checkpoint, durably: the file is the old one or the new one, never half of one.
     pub fn set_checkpoint(&self, note: &str) -> Result<(), KeepError> {
-        self.write(&self.folder.join("checkpoint"), note)
+        write(&self.folder.join("checkpoint"), note)
     }
 
     /// Keeps two signed heads that contradict each other, and says where. Nothing earlier is written over.
     pub fn evidence(&self, before: &str, offered: &str) -> Result<String, KeepError> {
         let folder = self.folder.join("evidence");
-        let place = (1..)
+        let place = (1..=u32::MAX)
             .map(|n| folder.join(n.to_string()))
             .find(|place| !place.exists())
             .expect("numbers do not run out");
-        self.write(&place.join("checkpoint-before"), before)?;
-        self.write(&place.join("checkpoint-offered"), offered)?;
+        write(&place.join("checkpoint-before"), before)?;
+        write(&place.join("checkpoint-offered"), offered)?;
         Ok(place.display().to_string())
     }
 
@@ -76,14 +76,14 @@ impl Keep {
             }),
         }
     }
+}
 
-    fn write(&self, path: &Path, text: &str) -> Result<(), KeepError> {
-        write_whole(path, text.as_bytes()).map_err(|source| KeepError {
-            attempted: "write",
-            path: path.to_owned(),
-            source,
-        })
-    }
+fn write(path: &Path, text: &str) -> Result<(), KeepError> {
+    write_whole(path, text.as_bytes()).map_err(|source| KeepError {
+        attempted: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

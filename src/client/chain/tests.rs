@@ -254,7 +254,7 @@ async fn following_reports_each_state_once_and_ends_with_its_caller() {
     let task = tokio::spawn(follow(
         chain,
         watch,
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_mins(1),
         move |state| {
             let _closed = report.send(state);
         },

@@ -114,12 +114,12 @@ impl Audit {
         self.records.get(self.at())
     }
 
-    fn rows(&self, shared: &Shared) -> usize {
-        usize::from(Self::list_area(kit::body(shared), self.head_rows(shared)).height)
+    fn rows(shared: &Shared) -> usize {
+        usize::from(Self::list_area(kit::body(shared), Self::head_rows(shared)).height)
             .saturating_sub(1)
     }
 
-    fn head_rows(&self, shared: &Shared) -> u16 {
+    fn head_rows(shared: &Shared) -> u16 {
         let area = kit::body(shared);
         let theme = kit::theme_of(shared);
         let look = kit::Look::new(shared, &theme);
@@ -169,7 +169,7 @@ impl Audit {
     }
 
     fn settle(&mut self, shared: &Shared) {
-        self.skip = kit::scrolled(self.skip, self.at(), self.rows(shared), self.records.len());
+        self.skip = kit::scrolled(self.skip, self.at(), Self::rows(shared), self.records.len());
     }
 
     fn parsed(&self) -> Filter {
@@ -197,7 +197,7 @@ impl Audit {
     }
 
     fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
-        let half = isize::try_from(self.rows(ctx.shared) / 2)
+        let half = isize::try_from(Self::rows(ctx.shared) / 2)
             .unwrap_or(1)
             .max(1);
         let far = 1 << 20;
@@ -271,12 +271,12 @@ impl Screen for Audit {
                 }
                 self.settle(ctx.shared);
             }
-            Event::Feed(item) if self.loaded => {
-                if self.parsed().matches(&item.event, ctx.shared.now) {
-                    self.waiting.push(item.event.clone());
-                    let surplus = self.waiting.len().saturating_sub(KEPT);
-                    self.waiting.drain(..surplus);
-                }
+            Event::Feed(item)
+                if self.loaded && self.parsed().matches(&item.event, ctx.shared.now) =>
+            {
+                self.waiting.push(item.event.clone());
+                let surplus = self.waiting.len().saturating_sub(KEPT);
+                self.waiting.drain(..surplus);
             }
             Event::Link(LinkState::Live { .. }) | Event::Resized(..) => self.settle(ctx.shared),
             Event::Command(command) => self.command(*command, ctx),
@@ -443,7 +443,7 @@ impl Screen for Audit {
     fn set_filter(&mut self, text: &str, ctx: &mut Ctx<'_>) -> Result<(), FilterError> {
         Filter::parse_for::<EventRecord>(text)?;
         if self.filter != text {
-            self.filter = text.to_owned();
+            text.clone_into(&mut self.filter);
             self.cursor = None;
             self.loaded = false;
             self.ask(ctx);

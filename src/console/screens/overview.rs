@@ -6,6 +6,7 @@
 /// The page as lines.
 pub mod page;
 mod sections;
+mod service;
 
 use super::{Jump, Screen, ScreenId, Subject, kit};
 use crate::console::backend::Frame;
@@ -148,10 +149,10 @@ impl Screen for OverviewScreen {
             Event::Command(Command::Down) => self.step(Step::Down, ctx.shared),
             Event::Command(Command::Up) => self.step(Step::Up, ctx.shared),
             Event::Command(Command::Left | Command::PreviousPane) => {
-                self.step(Step::Left, ctx.shared)
+                self.step(Step::Left, ctx.shared);
             }
             Event::Command(Command::Right | Command::NextPane) => {
-                self.step(Step::Right, ctx.shared)
+                self.step(Step::Right, ctx.shared);
             }
             Event::Command(Command::First) => self.ends(false, ctx.shared),
             Event::Command(Command::Last) => self.ends(true, ctx.shared),

@@ -508,7 +508,7 @@ fn consequence(
         let groups = detail
             .quorum
             .as_ref()
-            .map_or_else(String::new, |quorum| super::decide::quorum_words(quorum));
+            .map_or_else(String::new, super::decide::quorum_words);
         let open = row.needed.saturating_sub(row.approvals + 1);
         let now = if open > 0 {
             let verb = if open == 1 { "approves" } else { "approve" };

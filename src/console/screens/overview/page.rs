@@ -1,7 +1,7 @@
 //! The overview as lines, and what each line opens. Only figures that the broker counted are here, in the order
 //! of the questions: what needs a person now, what hurts today, is the service good, hygiene.
 
-use super::sections;
+use super::{sections, service};
 use crate::client::chain::ChainState;
 use crate::console::screens::{
     Jump,
@@ -169,19 +169,19 @@ pub fn page(
         let mut left = sections::expiry_tall(overview, look, left_columns);
         left.below(sections::rotation(overview, look, left_columns));
         left.below(sections::due(overview, look, left_columns));
-        let mut right = sections::issuance_tall(overview, look, right_columns);
-        right.below(sections::approvals(overview, look, right_columns, true));
-        right.below(sections::revocations(overview, look, right_columns, true));
+        let mut right = service::issuance_tall(overview, look, right_columns);
+        right.below(service::approvals(overview, look, right_columns, true));
+        right.below(service::revocations(overview, look, right_columns, true));
         right.below(sections::hygiene(overview, look, right_columns));
         page.below(left.left_of(right, left_columns, &gap, sign));
         page.text(Line::default());
     } else {
         page.below(sections::expiry_short(overview, look, columns));
         page.below(sections::rotation(overview, look, columns));
-        page.below(sections::issuance_short(overview, look, columns));
+        page.below(service::issuance_short(overview, look, columns));
         let half = columns / 2 - 1;
-        let left = sections::revocations(overview, look, half, false);
-        let right = sections::approvals(overview, look, columns - half - 1, false);
+        let left = service::revocations(overview, look, half, false);
+        let right = service::approvals(overview, look, columns - half - 1, false);
         page.below(left.left_of(right, half, &Span::raw(" "), sign));
     }
     let room = rows.saturating_sub(page.lines.len() + 1).max(1);

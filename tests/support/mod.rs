@@ -15,6 +15,7 @@ pub mod company;
 pub mod openbao;
 pub mod postgres;
 pub mod process;
+pub mod pty;
 
 pub use broker::{BrokerProcess, vault_config};
 pub use cli::cli;

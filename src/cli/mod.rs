@@ -54,8 +54,10 @@ pub async fn execute(cli: &Cli, io: &mut Io) -> u8 {
     {
         login.forget().await;
     }
+    // What was printed comes before what is said about it.
+    let flushed = io.out.flush();
     if result.is_ok() {
-        result = io.out.flush().map_err(CliError::from);
+        result = flushed.map_err(CliError::from);
     }
     match result {
         Ok(()) => 0,

@@ -250,10 +250,9 @@ pub async fn entries(
                 }
             }
         }
-    })
-    // Compression asks once more after the end.
-    .fuse();
-    let mut response = Response::new(Body::from_stream(pieces));
+    });
+    // The server asks once more after the end.
+    let mut response = Response::new(Body::from_stream(pieces.fuse()));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -50,6 +50,7 @@ async fn run() {
     let options = Options {
         data: folder.path().join("data"),
         origin: Some("bench.example/log".into()),
+        now: countersign::clock::now(),
         admin_token_file: Some(folder.path().join("admin")),
         config: BrokerConfig::default(),
     };

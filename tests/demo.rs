@@ -15,6 +15,7 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
     let options = Options {
         data: folder.path().join("data"),
         origin: None,
+        now: countersign::clock::now(),
         admin_token_file: Some(folder.path().join("admin")),
         config: BrokerConfig::default(),
     };

@@ -24,6 +24,7 @@ fn options(folder: &TempDir) -> Options {
     Options {
         data: folder.path().join("data"),
         origin: Some("test.example/log".into()),
+        now: countersign::clock::now(),
         admin_token_file: Some(folder.path().join("admin")),
         config: BrokerConfig::default(),
     }

@@ -38,6 +38,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The log's origin, for a new folder; one is made up from the host's name if left out.
     pub origin: Option<String>,
+    /// The time at which it is opened: when the first admin's account begins.
+    pub now: DateTime<Utc>,
     /// Where the first admin's token goes, if there is no operator yet.
     pub admin_token_file: Option<PathBuf>,
     /// `[issuer.NAME]` and `[limits]`.
@@ -151,7 +153,7 @@ impl Broker {
                 .admin_token_file
                 .as_deref()
                 .ok_or(OpenError::NoAdmin)?;
-            broker.first_admin(file).await?;
+            broker.first_admin(file, options.now).await?;
         }
         Ok(broker)
     }
@@ -161,8 +163,7 @@ impl Broker {
         self.reactors = reactors::start(&self.engine);
     }
 
-    async fn first_admin(&self, file: &Path) -> Result<(), OpenError> {
-        let now = clock::now();
+    async fn first_admin(&self, file: &Path, now: DateTime<Utc>) -> Result<(), OpenError> {
         let token = mint_token("opr");
         let roles = Environment::ALL
             .iter()

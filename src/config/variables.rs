@@ -37,6 +37,10 @@ variables! {
     DBUS_SESSION_BUS_ADDRESS = "DBUS_SESSION_BUS_ADDRESS" "ADDRESS" false "With a desktop session, its Secret Service may keep the token.";
     SSH_CONNECTION = "SSH_CONNECTION" "ADDRESSES" false "Over SSH the desktop's Secret Service is left alone.";
     TERM = "TERM" "NAME" false "The kind of terminal.";
+    COLORTERM = "COLORTERM" "truecolor" false "Whether the terminal has all colours; `doctor` tells.";
+    LC_ALL = "LC_ALL" "LOCALE" false "The locale before all others: whether the terminal takes UTF-8.";
+    LC_CTYPE = "LC_CTYPE" "LOCALE" false "The locale of characters, unless LC_ALL is set.";
+    LANG = "LANG" "LOCALE" false "The locale, unless one of these two is set.";
     TMUX = "TMUX" "SOCKET" false "Inside tmux, copies are wrapped for it.";
 }
 

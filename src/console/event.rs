@@ -4,6 +4,7 @@
 use super::command::Command;
 use super::edit::Edit;
 use super::effect::CallId;
+use crate::wire::columns::Block;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
     Problem, Receipt, RequestDetail, RequestRow, RevocationRow, Session,
@@ -31,11 +32,11 @@ pub enum Event {
     /// A fresh list of credentials begins; the old one stays until it is complete.
     Reload(ListHeader),
     /// Rows of that list.
-    Rows(Vec<CredentialRow>),
-    /// The list is complete.
-    Loaded,
-    /// The last known list, from the cache, as old as the time says.
-    Cached(ListHeader, DateTime<Utc>, Vec<CredentialRow>),
+    Rows(Box<Block>),
+    /// The list is complete; `true` for the fresh one, `false` for the one from the cache.
+    Loaded(bool),
+    /// The last known list begins, from the cache, as old as the time says; rows follow, and [`Event::Loaded`].
+    Cached(ListHeader, DateTime<Utc>),
     /// The link to the broker.
     Link(LinkState),
     /// The time. Sent when something on the screen depends on it, and with everything else that happens.

@@ -15,6 +15,9 @@ pub mod edit;
 pub mod effect;
 /// Everything that can change the screen.
 pub mod event;
+/// A fixed model from fixed data.
+#[cfg(any(test, feature = "dev"))]
+pub mod fixture;
 /// The credentials that the console knows of.
 pub mod fleet;
 /// From the terminal's bytes to keys, pastes, answers and hang-ups.
@@ -25,6 +28,8 @@ pub mod keymap;
 pub mod model;
 /// Drawing text into cells.
 pub mod paint;
+/// Any command by its words.
+pub mod palette;
 /// One file a screen, and the table of them.
 pub mod screens;
 /// Asking before anything changes: the sheet that every action passes through.
@@ -38,6 +43,8 @@ pub mod terminal;
 pub mod theme;
 /// An event and the model in, a changed model and effects out.
 pub mod update;
+/// Draws the model, reading only.
+pub mod view;
 /// Ends a console that was told to end and does not.
 pub mod watchdog;
 /// What screens are put together from: pure functions from data to cells.

@@ -56,6 +56,8 @@ pub enum Outcome {
     NotSent(String),
     /// It may have happened. Asked again by the same key as soon as the broker is back.
     Unknown(String),
+    /// The person called it off while it was under way. It may have happened; it is not asked again by itself.
+    CalledOff,
 }
 
 /// A change that was sent, until it is settled.
@@ -74,7 +76,10 @@ pub struct Sent {
 impl Sent {
     /// Whether it is still open whether it happened.
     pub fn open(&self) -> bool {
-        matches!(self.outcome, Outcome::Sending(_) | Outcome::Unknown(_))
+        matches!(
+            self.outcome,
+            Outcome::Sending(_) | Outcome::Unknown(_) | Outcome::CalledOff
+        )
     }
 }
 
@@ -240,6 +245,8 @@ pub struct MenuEntry {
 pub enum Choice {
     /// Asks the screen for the sheet.
     Act(ActKind),
+    /// The same, for one version.
+    ActOn(ActKind, u32),
     /// Into the clipboard.
     Copy(String),
     /// A saved view: the screen's filter becomes this.
@@ -346,6 +353,10 @@ pub struct Ctx<'a> {
     pub shared: &'a mut Shared,
     /// What lies over the screen; set it to open a sheet, a menu or a page.
     pub overlay: &'a mut Option<Overlay>,
+    /// The screen that is shown.
+    pub current: ScreenId,
+    /// Lists stand still: rows may be taken in, but none may move.
+    pub frozen: bool,
     /// Where to go when the update is over.
     pub jump: &'a mut Option<Jump>,
     /// What the world is asked to do.

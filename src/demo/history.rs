@@ -443,7 +443,12 @@ impl Author<'_> {
             let service = &self.services[place];
             let (client, environment, team) =
                 (service.client, service.environment, service.team.clone());
-            let age = self.variety.between(1, 300 * 24);
+            let cadence_s = [30, 90, 90, 180, 365][self.variety.below(5) as usize] * 86_400;
+            let mut age = self.variety.between(1, 300 * 24);
+            if self.variety.chance(96) {
+                // Most are younger than their cadence asks for by the time the console opens; a few are not.
+                age %= (cadence_s / 3_600 - 22 * 24).max(24);
+            }
             let issued_at = at - TimeDelta::hours(age as i64);
             let never = legacy.kind == Kind::ApiKey && self.variety.chance(16);
             let left = match self.variety.below(100) {
@@ -455,7 +460,6 @@ impl Author<'_> {
                 _ => self.variety.between(90, 300) * 86_400,
             };
             let expires_at = (!never).then(|| self.now + TimeDelta::seconds(left as i64));
-            let cadence = [30, 90, 90, 180, 365][self.variety.below(5) as usize] * 86_400;
             let id = CredentialId::from_bits(fresh_bits(at));
             let digest = digest_of_serial(serial, self.variety.bits());
             let locator = if legacy.kind == Kind::VaultLease {
@@ -488,7 +492,7 @@ impl Author<'_> {
                 },
                 tags: team.tags.clone(),
                 created_at: issued_at,
-                cadence_s: (!never).then_some(cadence),
+                cadence_s: (!never).then_some(cadence_s),
                 versions: vec![Version {
                     number: 1,
                     state: VersionState::Active,
@@ -586,7 +590,7 @@ impl Author<'_> {
             if waiting == 7 {
                 return;
             }
-            let minutes = [4, 11, 17, 23, 38, 55, 90][waiting];
+            let minutes = [4, 11, 23, 55, 130, 222, 229][waiting];
             let asked = self.now - TimeDelta::minutes(minutes);
             let (place, plan) = self.plan(serial);
             let digest = plan_digest(&plan);

@@ -105,6 +105,7 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
     let broker_options = BrokerOptions {
         data: folder.path().to_owned(),
         origin: Some("demo.example/log".to_owned()),
+        now: clock::now() - history::WEEKS,
         admin_token_file: Some(folder.path().join("admin-token")),
         config: BrokerConfig::default(),
     };

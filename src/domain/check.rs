@@ -1,7 +1,8 @@
 //! The door: what names, scopes, texts and durations may look like. Everything is bounded, and a refusal says
 //! what would be accepted.
 
-use super::FieldError;
+use super::{FieldError, Proof};
+use std::collections::BTreeMap;
 
 /// The longest stable name, in bytes.
 pub const NAME_MAX: usize = 128;
@@ -11,10 +12,30 @@ pub const SCOPE_MAX: usize = 128;
 pub const LIST_MAX: usize = 64;
 /// The longest free text, in bytes.
 pub const TEXT_MAX: usize = 2_000;
+/// The longest payload that a decision's signature may cover, in bytes.
+pub const PAYLOAD_MAX: usize = 8_192;
+/// The longest armoured signature, in bytes: RSA with 16,384 bits fits.
+pub const SIGNATURE_MAX: usize = 4_096;
+/// The most entries of a locator, and the longest value of one, in bytes.
+pub const LOCATOR_MAX: (usize, usize) = (8, 512);
 /// The shortest life that can be asked for, in seconds.
 pub const TTL_MIN_S: u64 = 60;
 /// The longest life that can be asked for, in seconds: two years.
 pub const TTL_MAX_S: u64 = 2 * 365 * 86_400;
+
+/// `text` as one line of at most `max` bytes, for words that came from outside and cannot be refused any more.
+pub fn clip(text: &str, max: usize) -> String {
+    let mut clipped: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if clipped.len() > max {
+        const MARK: &str = "…";
+        clipped.truncate(clipped.floor_char_boundary(max.saturating_sub(MARK.len())));
+        clipped.push_str(MARK);
+    }
+    clipped
+}
 
 /// Collects what is wrong with one body.
 #[derive(Debug, Default)]
@@ -84,6 +105,47 @@ impl Check {
             self.refuse(pointer, format!("expected at most {TEXT_MAX} bytes"));
         } else if required && text.trim().is_empty() {
             self.refuse(pointer, "is needed: say why, in a few words");
+        }
+    }
+
+    /// One line of at most `max` bytes: any Unicode but control characters.
+    pub fn line(&mut self, pointer: &str, text: &str, max: usize) {
+        if text.len() > max || text.chars().any(char::is_control) {
+            self.refuse(pointer, format!("expected one line of at most {max} bytes"));
+        }
+    }
+
+    /// Lines of at most `max` bytes.
+    fn lines(&mut self, pointer: &str, text: &str, max: usize) {
+        if text.len() > max || text.chars().any(|c| c.is_control() && c != '\n') {
+            self.refuse(pointer, format!("expected lines of at most {max} bytes"));
+        }
+    }
+
+    /// What shows a decision to be somebody's. Whether it is genuine was settled before.
+    pub fn proof(&mut self, pointer: &str, proof: &Proof) {
+        if let Proof::SshSignature {
+            fingerprint,
+            payload,
+            signature,
+        } = proof
+        {
+            self.line(&format!("{pointer}/fingerprint"), fingerprint, NAME_MAX);
+            self.lines(&format!("{pointer}/payload"), payload, PAYLOAD_MAX);
+            self.lines(&format!("{pointer}/signature"), signature, SIGNATURE_MAX);
+        }
+    }
+
+    /// Where an issuer knows a version.
+    pub fn locator(&mut self, pointer: &str, locator: &BTreeMap<String, String>) {
+        let (entries, value_max) = LOCATOR_MAX;
+        if locator.len() > entries {
+            self.refuse(pointer, format!("expected at most {entries} entries"));
+            return;
+        }
+        for (key, value) in locator {
+            self.name(pointer, key);
+            self.line(&format!("{pointer}/{key}"), value, value_max);
         }
     }
 

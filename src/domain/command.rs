@@ -228,6 +228,8 @@ pub enum Command {
 impl Command {
     /// How many due things one sweep settles, and so how many revocation identifiers it must bring.
     pub const SWEEP_LIMIT: usize = 128;
+    /// How many credentials one hour's use may name in one event, so that it fits a leaf of the log.
+    pub const USAGE_LIMIT: usize = 300;
 
     /// What the command is about: what its answer names when nothing had to be changed.
     pub fn subject(&self) -> Subject {

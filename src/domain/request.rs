@@ -4,7 +4,10 @@ use super::{
     Approval, ClientId, CredentialId, Digest, Environment, Kind, OperatorId, Quorum, RequestId,
     Tier, words::words,
 };
-use crate::domain::event::is_zero;
+use crate::domain::{
+    check::{LIST_MAX, NAME_MAX, TTL_MAX_S, clip},
+    event::is_zero,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,6 +146,50 @@ pub struct Evaluation {
     /// SHA-256 of the policy's text.
     #[schema(value_type = String)]
     pub policy_digest: Digest,
+}
+
+/// How many factors and rules of an evaluation are kept, and how long their words may be, in bytes.
+const EVALUATION_MAX: (usize, usize, usize) = (40, 64, 200);
+
+impl Evaluation {
+    /// Itself, cut to what one event of the log can hold: a policy may say anything at any length.
+    pub fn bounded(&self) -> Self {
+        let (entries, word, sentence) = EVALUATION_MAX;
+        let factor = |factor: &RiskFactor| RiskFactor {
+            id: clip(&factor.id, word),
+            points: factor.points,
+            reason: clip(&factor.reason, sentence),
+        };
+        let rule = |rule: &RuleResult| RuleResult {
+            id: clip(&rule.id, word),
+            effect: clip(&rule.effect, word),
+            reason: clip(&rule.reason, sentence),
+        };
+        let quorum = |quorum: &Quorum| Quorum {
+            count: quorum.count,
+            // A group that is cut matches nobody's.
+            groups: quorum
+                .groups
+                .iter()
+                .take(LIST_MAX)
+                .map(|group| clip(group, NAME_MAX))
+                .collect(),
+        };
+        Self {
+            outcome: self.outcome,
+            quorum: self.quorum.as_ref().map(quorum),
+            max_ttl_s: self.max_ttl_s.min(TTL_MAX_S),
+            approval_ttl_s: self.approval_ttl_s.min(TTL_MAX_S),
+            risk: Risk {
+                score: self.risk.score,
+                tier: self.risk.tier,
+                factors: self.risk.factors.iter().take(entries).map(factor).collect(),
+            },
+            rules: self.rules.iter().take(entries).map(rule).collect(),
+            policy_version: clip(&self.policy_version, word),
+            policy_digest: self.policy_digest,
+        }
+    }
 }
 
 words! {

@@ -106,6 +106,7 @@ impl Api {
     async fn open(folder: TempDir, limits: Limits) -> Self {
         let file = folder.path().join("admin");
         let options = Options {
+            now: countersign::clock::now(),
             data: folder.path().join("data"),
             origin: Some("test.example/log".into()),
             admin_token_file: Some(file.clone()),

@@ -9,10 +9,16 @@
     reason = "every integration test compiles this module for itself and uses a part of it"
 )]
 
+pub mod broker;
+pub mod cli;
+pub mod company;
 pub mod openbao;
 pub mod postgres;
 pub mod process;
 
+pub use broker::{BrokerProcess, vault_config};
+pub use cli::cli;
+pub use company::Company;
 pub use openbao::OpenBao;
 pub use postgres::{Postgres, psql};
 

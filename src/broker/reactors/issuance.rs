@@ -43,8 +43,10 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
     loop {
         let state = engine.state();
         waits.keep_only(|id| state.to_issue.contains(id));
+        let mut full = false;
         for &id in &state.to_issue {
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                full = true;
                 break;
             };
             let Some(failures) = waits.take(id, clock::now()) else {
@@ -52,15 +54,24 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
             };
             let (engine, waits) = (engine.clone(), waits.clone());
             tasks.spawn(async move {
-                match turn(&engine, id, failures).await {
+                let turn = turn(&engine, id, failures).await;
+                // Room is made before the bell is rung, or whoever hears it finds none.
+                drop(permit);
+                match turn {
+                    // Done, and still on the list: taking it up at once again would never end.
+                    Turn::Done if engine.state().to_issue.contains(&id) => waits.wait(
+                        id,
+                        clock::now() + backoff(failures + 1, jitter()),
+                        failures + 1,
+                    ),
                     Turn::Done => waits.done(id),
                     Turn::Again(at) => waits.wait(id, at, failures + 1),
                 }
-                drop(permit);
             });
         }
         let go_on = tokio::select! {
-            go_on = moved(&engine, state.sequence, waits.next()) => go_on,
+            // While there is no room it is the bell that counts, not what has become due meanwhile.
+            go_on = moved(&engine, state.sequence, waits.next().filter(|_| !full)) => go_on,
             () = waits.rung() => true,
         };
         if !go_on {

@@ -250,6 +250,11 @@ impl Login {
         result
     }
 
+    /// The stores that would be asked, in order; whether they answer is only known by asking.
+    pub fn places(&self) -> Vec<Place> {
+        self.stores.iter().map(Store::place).collect()
+    }
+
     /// Where the token is, as of the last [`Login::token`], [`Login::keep`] or [`Login::forget`].
     pub fn place(&self) -> Place {
         self.place.lock().clone()

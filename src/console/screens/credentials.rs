@@ -1,39 +1,443 @@
-//! The inventory of credentials.
+//! The inventory: what there is, how much of its life is used, and what is due. The list keeps to the left or
+//! above; what the cursor is on is told in full beside or below it.
 
-use super::{Screen, ScreenId};
+mod acts;
+mod detail;
+mod draw;
+
+use super::{Act, Jump, Screen, Subject};
 use crate::console::backend::Frame;
-use crate::console::command::Command;
-use crate::console::event::Event;
+use crate::console::command::{ActKind, Command};
+use crate::console::effect::{Call, CallId};
+use crate::console::event::{Event, Level, LinkState, Reply};
+use crate::console::fleet::{Fleet, View};
 use crate::console::model::{Available, Ctx, Shared};
 use crate::console::theme::Theme;
+use crate::console::view::body;
+use crate::wire::filter::{Filter, FilterError};
+use crate::wire::{CredentialDetail, CredentialId, CredentialRow};
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Saved views: the questions that come up every day.
+const VIEWS: &[(&str, &str)] = &[
+    ("all", ""),
+    ("due today", "due<24h & !state:revoked"),
+    ("overdue", "overdue & !state:revoked"),
+    ("ends today", "left<24h"),
+    ("no expiry", "never"),
+    ("unused 45d", "unused>45d & state:active"),
+    ("no owner", "owner=nobody"),
+    ("quarantined", "state:quarantined"),
+];
 
 /// What the screen keeps for itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Credentials {
+    view: View,
+    /// As it was typed.
     filter: String,
+    /// The fleet's row that the cursor is on: it follows the credential, not the place.
+    cursor: Option<u32>,
+    /// Its place in the list.
+    place: usize,
+    /// The first place that is seen.
+    offset: usize,
+    marks: BTreeSet<CredentialId>,
+    last_mark: Option<CredentialId>,
+    /// The detail has the whole screen.
+    open: bool,
+    /// Lines of it that are scrolled away.
+    scroll: usize,
+    detail: Option<Box<CredentialDetail>>,
+    asked: Option<(CallId, CredentialId)>,
+    /// To be shown as soon as it is there.
+    wanted: Option<CredentialId>,
+    /// Rows are arriving; the list is sorted now and then only.
+    loading: bool,
+}
+
+/// Where list and detail stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    list: Rect,
+    detail: Rect,
+    wide: bool,
+}
+
+impl Layout {
+    fn of(area: Rect, open: bool) -> Self {
+        let wide = area.width >= 110;
+        let (mut list, mut detail) = (area, area);
+        if open {
+            list.height = 0;
+        } else if wide {
+            list.width = (area.width * 3 / 5).clamp(66, 110);
+            detail.x = area.x + list.width + 1;
+            detail.width = area.width - list.width - 1;
+        } else {
+            detail.height = (area.height / 2)
+                .clamp(0, 14)
+                .min(area.height.saturating_sub(6));
+            list.height = area.height - detail.height;
+            detail.y = area.y + list.height;
+        }
+        Self { list, detail, wide }
+    }
+
+    /// Rows of credentials: without the rule and the heads.
+    fn rows(self) -> usize {
+        usize::from(self.list.height.saturating_sub(2))
+    }
+}
+
+impl Credentials {
+    fn layout(&self, shared: &Shared) -> Layout {
+        Layout::of(body(shared.size), self.open)
+    }
+
+    fn row(&self, shared: &Shared) -> Option<CredentialRow> {
+        shared.fleet.get(self.cursor?)
+    }
+
+    /// What is known in full of the credential under the cursor, if it is.
+    fn detail_of(&self, id: CredentialId) -> Option<&CredentialDetail> {
+        self.detail.as_deref().filter(|detail| detail.row.id == id)
+    }
+
+    /// What an act is done to: the marks, or what the cursor is on.
+    fn targets(&self, shared: &Shared) -> Vec<CredentialRow> {
+        if self.marks.is_empty() {
+            return self.row(shared).into_iter().collect();
+        }
+        let rows = self.marks.iter().filter_map(|id| shared.fleet.find(*id));
+        rows.filter_map(|row| shared.fleet.get(row)).collect()
+    }
+
+    /// Puts the cursor at a place and keeps it in sight.
+    fn select(&mut self, place: usize, shared: &Shared) {
+        let rows = self.view.rows();
+        self.place = place.min(rows.len().saturating_sub(1));
+        let before = self.cursor;
+        self.cursor = rows.get(self.place).copied();
+        if before != self.cursor {
+            self.scroll = 0;
+        }
+        self.keep_in_sight(shared);
+    }
+
+    fn keep_in_sight(&mut self, shared: &Shared) {
+        let height = Layout::of(body(shared.size), false).rows().max(1);
+        self.offset = self.offset.min(self.place);
+        if self.place >= self.offset + height {
+            self.offset = self.place + 1 - height;
+        }
+        self.offset = self
+            .offset
+            .min(self.view.rows().len().saturating_sub(height));
+    }
+
+    /// The list has changed: the cursor stays on its credential, or near its place if that is gone.
+    fn follow(&mut self, shared: &Shared) {
+        let rows = self.view.rows();
+        if rows.get(self.place).copied() != self.cursor || self.cursor.is_none() {
+            let found = rows.iter().position(|row| Some(*row) == self.cursor);
+            return self.select(found.unwrap_or(self.place), shared);
+        }
+        self.keep_in_sight(shared);
+    }
+
+    /// A new list, begun by the person: from its top.
+    fn from_top(&mut self, shared: &Shared) {
+        self.offset = 0;
+        self.select(0, shared);
+    }
+
+    /// Brings list and detail up to date, as far as the person allows.
+    fn tick(&mut self, ctx: &mut Ctx<'_>) {
+        if self.view.busy() {
+            self.view.advance(&ctx.shared.fleet, ctx.shared.now);
+            self.follow(ctx.shared);
+        } else if !ctx.frozen && self.due(&ctx.shared.fleet) {
+            let now = ctx.shared.now;
+            if self.view.settle(&mut ctx.shared.fleet, now) {
+                self.follow(ctx.shared);
+            }
+        }
+        if let Some(row) = self.wanted.and_then(|id| ctx.shared.fleet.find(id)) {
+            self.wanted = None;
+            self.show(row, ctx.shared);
+        }
+        self.ask(ctx);
+    }
+
+    /// While a long list arrives, sorting it again for every block would cost more than the list.
+    fn due(&self, fleet: &Fleet) -> bool {
+        !self.loading || self.view.order().is_empty() || fleet.len() >= self.view.order().len() * 2
+    }
+
+    /// Asks for the detail of what the cursor rests on; one call at a time.
+    fn ask(&mut self, ctx: &mut Ctx<'_>) {
+        let live = matches!(ctx.shared.link, LinkState::Live { .. });
+        let Some(row) = self.row(ctx.shared) else {
+            return;
+        };
+        let known = self.detail_of(row.id);
+        let fresh = known.is_some_and(|detail| detail.row.sequence >= row.sequence);
+        if live && !fresh && self.asked.is_none() {
+            let call = ctx.call(Call::Credential(row.id));
+            self.asked = Some((call, row.id));
+        }
+    }
+
+    fn show(&mut self, row: u32, shared: &Shared) {
+        if !self.view.rows().contains(&row) {
+            self.filter.clear();
+            self.view
+                .set_filter(&Filter::default(), &shared.fleet, shared.now);
+        }
+        self.cursor = Some(row);
+        let place = self.view.rows().iter().position(|other| *other == row);
+        self.select(place.unwrap_or(0), shared);
+        self.open = true;
+    }
+
+    fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
+        let half = (self.layout(ctx.shared).rows() / 2).max(1);
+        let last = self.view.rows().len().saturating_sub(1);
+        match command {
+            Command::Down | Command::HalfPageDown if self.open => {
+                self.scroll += if command == Command::Down { 1 } else { 8 };
+            }
+            Command::Up | Command::HalfPageUp if self.open => {
+                let by = if command == Command::Up { 1 } else { 8 };
+                self.scroll = self.scroll.saturating_sub(by);
+            }
+            Command::Down | Command::NextObject => self.select(self.place + 1, ctx.shared),
+            Command::Up | Command::PreviousObject => {
+                self.select(self.place.saturating_sub(1), ctx.shared);
+            }
+            Command::HalfPageDown => {
+                self.offset += half;
+                self.select(self.place + half, ctx.shared);
+            }
+            Command::HalfPageUp => {
+                self.offset = self.offset.saturating_sub(half);
+                self.select(self.place.saturating_sub(half), ctx.shared);
+            }
+            Command::First if self.open => self.scroll = 0,
+            Command::First => self.from_top(ctx.shared),
+            Command::Last => self.select(last, ctx.shared),
+            Command::Open | Command::Zoom => {
+                self.open = !self.open || command == Command::Open;
+                self.scroll = 0;
+            }
+            Command::Back if self.open => self.open = false,
+            Command::Back if !self.filter.is_empty() => {
+                let _ = self.set_filter("", ctx);
+            }
+            Command::Sort | Command::SortReverse => {
+                let mut sort = self.view.sort();
+                match command {
+                    Command::Sort => sort.column = sort.column.next(),
+                    _ => sort.descending = !sort.descending,
+                }
+                self.view.set_sort(sort, &ctx.shared.fleet, ctx.shared.now);
+                self.follow(ctx.shared);
+            }
+            Command::Mark => {
+                if let Some(id) = self.row(ctx.shared).map(|row| row.id) {
+                    if !self.marks.remove(&id) {
+                        self.marks.insert(id);
+                    }
+                    self.last_mark = Some(id);
+                    self.select(self.place + 1, ctx.shared);
+                }
+            }
+            Command::MarkRange => self.mark_range(ctx),
+            Command::MarkClear => self.marks.clear(),
+            _ => {}
+        }
+    }
+
+    fn mark_range(&mut self, ctx: &mut Ctx<'_>) {
+        let from = self.last_mark.and_then(|id| ctx.shared.fleet.find(id));
+        let rows = self.view.rows();
+        let Some(from) = rows.iter().position(|row| Some(*row) == from) else {
+            return ctx.toast(
+                Level::Info,
+                "mark one first: the range goes from there to the cursor",
+            );
+        };
+        let range = from.min(self.place)..=from.max(self.place);
+        let ids = rows[range]
+            .iter()
+            .filter_map(|row| ctx.shared.fleet.id(*row));
+        self.marks.extend(ids);
+    }
 }
 
 impl Screen for Credentials {
-    fn update(&mut self, _event: &Event, _ctx: &mut Ctx<'_>) {}
-
-    fn view(&self, _shared: &Shared, _area: Rect, _frame: &mut Frame<'_>, _theme: &Theme) {}
-
-    fn hints(&self, _shared: &Shared) -> Vec<Command> {
-        vec![Command::Open]
+    fn update(&mut self, event: &Event, ctx: &mut Ctx<'_>) {
+        match event {
+            Event::Command(command) => self.command(*command, ctx),
+            Event::Tick(_) if ctx.current == super::ScreenId::Credentials => self.tick(ctx),
+            Event::Cached(..) | Event::Reload(_) => self.loading = true,
+            Event::Loaded(_) => self.loading = false,
+            Event::Resized(..) => self.keep_in_sight(ctx.shared),
+            Event::Reply(id, reply) if self.asked.is_some_and(|(call, _)| call == *id) => {
+                let asked = self.asked.take();
+                match reply.as_ref() {
+                    Ok(Reply::Credential(detail)) => self.detail = Some(detail.clone()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        ctx.failed("the detail could not be fetched", error);
+                        // Not asked again until the cursor moves or the credential changes.
+                        self.asked = None;
+                        if let Some((_, id)) = asked.filter(|(_, id)| self.detail_of(*id).is_none())
+                        {
+                            self.detail = ctx.shared.fleet.find(id).and_then(|row| {
+                                ctx.shared
+                                    .fleet
+                                    .get(row)
+                                    .map(|row| Box::new(detail::unknown(row)))
+                            });
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
-    fn available(&self, _command: Command, _shared: &Shared) -> Available {
-        Ok(())
+    fn enter(&mut self, ctx: &mut Ctx<'_>) {
+        self.tick(ctx);
+    }
+
+    fn jump(&mut self, jump: &Jump, ctx: &mut Ctx<'_>) {
+        if let Some(text) = &jump.filter {
+            self.open = false;
+            if let Err(error) = self.set_filter(text, ctx) {
+                ctx.toast(Level::Bad, error.to_string());
+            }
+        }
+        if let Some(id) = jump.id.as_ref().and_then(|id| id.parse().ok()) {
+            self.wanted = Some(id);
+            self.tick(ctx);
+        }
+    }
+
+    fn view(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
+        draw::view(self, shared, area, frame, theme);
+    }
+
+    fn acts(&self, shared: &Shared) -> Vec<Act> {
+        acts::acts(self, shared)
+    }
+
+    fn act(&mut self, kind: ActKind, ctx: &mut Ctx<'_>) {
+        acts::open(self, kind, None, ctx);
+    }
+
+    fn act_on(&mut self, kind: ActKind, number: u32, ctx: &mut Ctx<'_>) {
+        acts::open(self, kind, Some(number), ctx);
+    }
+
+    fn hints(&self, _shared: &Shared) -> Vec<Command> {
+        use Command::*;
+        if self.open {
+            vec![
+                Down,
+                NextObject,
+                PreviousObject,
+                Acts,
+                Raw,
+                TimeFormat,
+                CopyId,
+                Back,
+            ]
+        } else {
+            vec![
+                Down, Open, Filter, Acts, Sort, Mark, Views, TimeFormat, CopyId, Pause,
+            ]
+        }
+    }
+
+    fn available(&self, command: Command, shared: &Shared) -> Available {
+        use Command::*;
+        let on = self.cursor.is_some();
+        match command {
+            Open | Mark | Zoom if !on => Err("the list is empty"),
+            NextObject | PreviousObject if !self.open => Err("open one first"),
+            MarkClear if self.marks.is_empty() => Err("nothing is marked"),
+            Open | Mark | MarkRange | MarkClear | Zoom | NextObject | PreviousObject => Ok(()),
+            Sort | SortReverse if shared.fleet.is_empty() => Err("the list is empty"),
+            Sort | SortReverse => Ok(()),
+            FindNext | FindPrevious => {
+                Err("the filter shows matches only: j and k go through them")
+            }
+            _ => Err("nothing of the kind on this screen"),
+        }
+    }
+
+    fn subject(&self, shared: &Shared) -> Option<Subject> {
+        let row = self.row(shared)?;
+        let json = match self.detail_of(row.id) {
+            Some(detail) => serde_json::to_string_pretty(detail),
+            None => serde_json::to_string_pretty(&row),
+        };
+        Some(Subject {
+            id: row.id.to_string(),
+            twin: format!("countersign credential show {}", row.id),
+            json: json.expect("wire types serialise"),
+            name: row.name,
+        })
     }
 
     fn twin(&self, _shared: &Shared) -> String {
-        format!("countersign credential list --filter '{}'", self.filter)
+        match self.filter.as_str() {
+            "" => "countersign credential list".into(),
+            filter => format!(
+                "countersign credential list --filter '{}'",
+                filter.replace('\'', "'\\''")
+            ),
+        }
     }
 
-    fn badge(&self, _shared: &Shared) -> Option<u64> {
-        let _ = ScreenId::Credentials;
-        None
+    fn filter(&self) -> Option<&str> {
+        Some(&self.filter)
+    }
+
+    fn set_filter(&mut self, text: &str, ctx: &mut Ctx<'_>) -> Result<(), FilterError> {
+        let filter = Filter::parse_for::<CredentialRow>(text)?;
+        text.clone_into(&mut self.filter);
+        self.view
+            .set_filter(&filter, &ctx.shared.fleet, ctx.shared.now);
+        self.from_top(ctx.shared);
+        Ok(())
+    }
+
+    fn views(&self) -> &'static [(&'static str, &'static str)] {
+        VIEWS
+    }
+
+    fn export(&self, shared: &Shared) -> Option<(&'static str, String)> {
+        let rows = self
+            .view
+            .rows()
+            .iter()
+            .filter_map(|row| shared.fleet.get(*row));
+        let lines = rows.filter_map(|row| serde_json::to_string(&row).ok());
+        let text: String = lines.map(|line| line + "\n").collect();
+        (!text.is_empty()).then_some(("ndjson", text))
+    }
+
+    fn busy(&self) -> bool {
+        self.view.busy()
+    }
+
+    fn tick_s(&self, shared: &Shared) -> Option<u32> {
+        draw::tick_s(self, shared)
     }
 }

@@ -129,6 +129,9 @@ pub trait Screen {
     /// An entry was chosen: opens its sheet by [`Ctx::sheet`].
     fn act(&mut self, _kind: ActKind, _ctx: &mut Ctx<'_>) {}
 
+    /// The same, where a menu asked which version is meant.
+    fn act_on(&mut self, _kind: ActKind, _version: u32, _ctx: &mut Ctx<'_>) {}
+
     /// The commands for the footer, the most useful first; what does not fit is left out.
     fn hints(&self, shared: &Shared) -> Vec<Command>;
 
@@ -169,6 +172,11 @@ pub trait Screen {
     /// What `x` writes: the ending of the file and its text.
     fn export(&self, _shared: &Shared) -> Option<(&'static str, String)> {
         None
+    }
+
+    /// Whether a long piece of work is only partly done; the core sends [`Event::Tick`] until it is not.
+    fn busy(&self) -> bool {
+        false
     }
 
     /// After how many seconds the passing time changes what is shown; `None` if it does not.

@@ -3,7 +3,9 @@
 use super::{fresh, holder, people, stamp, system};
 use crate::domain::{
     Command, Context, Credential, CredentialId, Environment, Event, FieldError, Refusal,
-    Revocation, RevocationId, Role, State, VersionState, check::Check, revocation::Enforcement,
+    Revocation, RevocationId, Role, State, VersionState,
+    check::{self, Check},
+    revocation::Enforcement,
 };
 use std::sync::Arc;
 
@@ -50,13 +52,13 @@ pub(super) fn decide(
         } => {
             let held = on_call(state, *credential, context)?;
             people::require_reason(reason)?;
-            if let Some(number) = version {
-                if held.version(*number).is_none() {
-                    return Err(Refusal::Invalid(vec![FieldError {
-                        pointer: "/version".into(),
-                        detail: format!("expected a version from 1 to {}", held.versions.len()),
-                    }]));
-                }
+            if let Some(number) = version
+                && held.version(*number).is_none()
+            {
+                return Err(Refusal::Invalid(vec![FieldError {
+                    pointer: "/version".into(),
+                    detail: format!("expected a version from 1 to {}", held.versions.len()),
+                }]));
             }
             Ok(revoke_events(state, held, *version, *id, reason, context))
         }
@@ -100,7 +102,7 @@ pub(super) fn decide(
                 Enforcement::Pending { attempts, .. } => vec![Event::RevocationFailed {
                     revocation: *revocation,
                     attempt: attempts + 1,
-                    reason: reason.clone(),
+                    reason: check::clip(reason, check::TEXT_MAX),
                 }],
                 Enforcement::NotNeeded | Enforcement::Enforced { .. } => Vec::new(),
             })
@@ -141,6 +143,9 @@ fn adopt(state: &State, credential: &Credential, context: &Context) -> Result<Ve
     check.name("/name", &credential.name);
     check.name("/owner", &credential.owner);
     check.scope("/issuer", &credential.issuer);
+    if !credential.role.is_empty() {
+        check.scope("/role", &credential.role);
+    }
     check.scope("/audience", &credential.audience);
     check.scopes("/scopes", &credential.scopes);
     check.scopes("/tags", &credential.tags);
@@ -162,16 +167,32 @@ fn adopt(state: &State, credential: &Credential, context: &Context) -> Result<Ve
             "expected the digest of the secret, or where its issuer knows it",
         );
     }
-    if let Some(digest) = &version.digest {
-        if state.credential_of(digest).is_some() {
-            check.refuse("/digest", "belongs to a credential already");
-        }
+    if let Some(digest) = &version.digest
+        && state.credential_of(digest).is_some()
+    {
+        check.refuse("/digest", "belongs to a credential already");
     }
-    if version.number != 1 || version.state != VersionState::Active {
+    check.locator("/locator", &version.locator);
+    if version.number != 1
+        || version.state != VersionState::Active
+        || version.retires_at.is_some()
+        || version.request.is_some()
+    {
         check.refuse("/versions/0", "expected version 1, active");
+    }
+    if version.expires_at.is_some_and(|end| end <= context.now) {
+        check.refuse("/expires_at", "expected an end in the future");
+    }
+    if credential.quarantined_at.is_some() || credential.revoked.is_some() {
+        check.refuse("", "expected a credential that is in service");
     }
     check.finish()?;
     free_name(state, credential.environment, &credential.name)?;
+    if state.credentials.contains_key(&credential.id) {
+        return Err(Refusal::Conflict {
+            detail: format!("{} exists already", credential.id),
+        });
+    }
     Ok(vec![Event::CredentialAdopted {
         credential: Box::new(credential.clone()),
     }])
@@ -181,6 +202,11 @@ fn free_name(state: &State, environment: Environment, name: &str) -> Result<(), 
     if state.credential_named(environment, name).is_some() {
         return Err(Refusal::Conflict {
             detail: format!("a credential named {name} exists in {environment}"),
+        });
+    }
+    if let Some(open) = state.open_request_for(environment, name) {
+        return Err(Refusal::Conflict {
+            detail: format!("{open} asks for {name}; let it end first"),
         });
     }
     Ok(())

@@ -1,14 +1,16 @@
 //! The rules: command and state in, events or a typed refusal out. Pure; whatever it must know comes in.
 
 mod credentials;
+mod issuance;
 mod people;
 mod requests;
 mod sweep;
 
-pub use requests::{APPROVAL_GROUP_EMPTY, CLAIM_WINDOW, OVERLAP, may_decide};
+pub use issuance::{CLAIM_WINDOW, OVERLAP};
+pub use requests::{APPROVAL_GROUP_EMPTY, may_decide};
 
 use super::{
-    Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State,
+    Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,
     command::ActorStamp, operator::Authenticator,
 };
 use std::sync::Arc;
@@ -31,12 +33,12 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         Command::SubmitRequest { .. }
         | Command::Approve { .. }
         | Command::Deny { .. }
-        | Command::Withdraw { .. }
-        | Command::Retry { .. }
+        | Command::Withdraw { .. } => requests::decide(state, command, context),
+        Command::Retry { .. }
         | Command::Claim { .. }
         | Command::StartIssuance { .. }
         | Command::RecordMinted { .. }
-        | Command::RecordIssuanceFailed { .. } => requests::decide(state, command, context),
+        | Command::RecordIssuanceFailed { .. } => issuance::decide(state, command, context),
         Command::Adopt(_)
         | Command::Quarantine { .. }
         | Command::Release { .. }
@@ -44,9 +46,17 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::ChangeOwner { .. }
         | Command::RecordEnforced { .. }
         | Command::RecordEnforcementFailed { .. } => credentials::decide(state, command, context),
-        Command::Sweep { revocations } => Ok(sweep::due(state, context.now, revocations)),
+        Command::Sweep { revocations } => {
+            system(context)?;
+            Ok(sweep::due(state, context.now, revocations))
+        }
         Command::RollUpUsage { hour, entries } => {
             system(context)?;
+            if entries.len() > Command::USAGE_LIMIT {
+                return Err(Refusal::Limit {
+                    detail: format!("at most {} credentials fit one event", Command::USAGE_LIMIT),
+                });
+            }
             Ok(if entries.is_empty() {
                 Vec::new()
             } else {
@@ -59,8 +69,8 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         Command::RecordLeftover { issuer, what } => {
             system(context)?;
             Ok(vec![Event::LeftoverRemoved {
-                issuer: issuer.clone(),
-                what: what.clone(),
+                issuer: check::clip(issuer, check::NAME_MAX),
+                what: check::clip(what, check::TEXT_MAX),
             }])
         }
     }

@@ -1,14 +1,22 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, token_valid};
+use super::{fresh, holder, stamp, token_valid};
 use crate::domain::{
-    Command, Context, Environment, Event, Operator, Refusal, Revocation, Role, State, TokenId,
-    check::Check, check::LIST_MAX, operator::Authenticator, revocation::Enforcement,
+    Command, Context, Environment, Event, Operator, Refusal, RequestState, Revocation, Role, State,
+    check::{Check, LIST_MAX, NAME_MAX, TEXT_MAX},
+    operator::Authenticator,
+    request::Ending,
+    revocation::Enforcement,
 };
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most sign-in tokens that one operator may hold.
 const TOKENS_MAX: usize = 16;
+/// The most ways to sign in that an account can be opened with.
+const AUTHENTICATORS_MAX: usize = 8;
+/// The longest name as people write it, in bytes.
+const DISPLAY_NAME_MAX: usize = 256;
 
 pub(super) fn decide(
     state: &State,
@@ -53,6 +61,26 @@ pub(super) fn decide(
                 client: id,
                 reason: reason.clone(),
             }];
+            let by = stamp(state, context).name;
+            let open = state.requests.values().filter(|request| {
+                request.plan.client == id
+                    && matches!(
+                        request.state,
+                        RequestState::AwaitingApproval
+                            | RequestState::Held
+                            | RequestState::Approved
+                            | RequestState::Failed
+                    )
+            });
+            // What is being made meanwhile is refused once it is there, and given back.
+            events.extend(open.map(|request| Event::RequestDenied {
+                request: request.id,
+                ending: Ending {
+                    by: by.clone(),
+                    reason: format!("{} was taken out of service", client.name),
+                    at: context.now,
+                },
+            }));
             let held: Vec<_> = state
                 .credentials
                 .values()
@@ -79,6 +107,7 @@ pub(super) fn decide(
         Command::IssueToken { operator, token } => {
             let held = find(state, *operator)?;
             manager(state, context, held)?;
+            in_service(held)?;
             if held.tokens().count() >= TOKENS_MAX {
                 return Err(Refusal::Limit {
                     detail: format!(
@@ -104,7 +133,11 @@ pub(super) fn decide(
             if !held.tokens().any(|known| known.id == *token) {
                 return Ok(Vec::new());
             }
-            keeps_an_admin(state, context, held, Some(*token))?;
+            let left = held.authenticators.iter().any(|authenticator| {
+                !matches!(authenticator, Authenticator::Token(known) if known.id == *token)
+                    && works(authenticator, context.now)
+            });
+            keeps_an_admin(state, context, held, |_| left)?;
             Ok(vec![Event::TokenRevoked {
                 operator: *operator,
                 token: *token,
@@ -119,14 +152,16 @@ pub(super) fn decide(
             fresh(context, operator, held.sequence, &[held.sequence])?;
             manager(state, context, held)?;
             grantable(state, context, &held.roles, roles)?;
+            in_service(held)?;
             check_groups(groups)?;
             if held.roles == *roles && held.groups == *groups {
                 return Ok(Vec::new());
             }
-            let still_admin = roles.values().any(|roles| roles.contains(&Role::Admin));
-            if held.holds_anywhere(&[Role::Admin]) && !still_admin {
-                keeps_an_admin(state, context, held, None)?;
-            }
+            keeps_an_admin(state, context, held, |environment| {
+                roles
+                    .get(&environment)
+                    .is_some_and(|roles| roles.contains(&Role::Admin))
+            })?;
             Ok(vec![Event::OperatorGranted {
                 operator: *operator,
                 roles: roles.clone(),
@@ -141,7 +176,7 @@ pub(super) fn decide(
             if held.offboarded_at.is_some() {
                 return Ok(Vec::new());
             }
-            keeps_an_admin(state, context, held, None)?;
+            keeps_an_admin(state, context, held, |_| false)?;
             Ok(vec![Event::OperatorOffboarded {
                 operator: *operator,
                 reason: reason.clone(),
@@ -158,16 +193,16 @@ fn enrol(state: &State, operator: &Operator, context: &Context) -> Result<Vec<Ev
     }
     let mut check = Check::default();
     check.name("/name", &operator.name);
-    check.text("/display_name", &operator.display_name, false);
-    if let Some(client) = operator.client {
-        if state
+    check.line("/display_name", &operator.display_name, DISPLAY_NAME_MAX);
+    if let Some(client) = operator.client
+        && state
             .clients
             .get(&client)
             .is_none_or(|client| client.offboarded_at.is_some())
-        {
-            check.refuse("/client", "expected a client that is in service");
-        }
+    {
+        check.refuse("/client", "expected a client that is in service");
     }
+    check_authenticators(&mut check, &operator.authenticators);
     let requester = operator
         .roles
         .values()
@@ -225,42 +260,72 @@ fn manager(state: &State, context: &Context, held: &Operator) -> Result<(), Refu
     grantable(state, context, &held.roles, &BTreeMap::new())
 }
 
-/// Refuses what would leave nobody who can sign in as an admin.
+/// Refuses what would leave an environment without an admin who can sign in: nobody could give that role again.
+/// `still` says where `losing` can sign in as one afterwards.
 fn keeps_an_admin(
     state: &State,
     context: &Context,
     losing: &Operator,
-    token: Option<TokenId>,
+    still: impl Fn(Environment) -> bool,
 ) -> Result<(), Refusal> {
     let can_sign_in = |operator: &Operator| {
-        operator.holds_anywhere(&[Role::Admin])
-            && operator
-                .authenticators
-                .iter()
-                .any(|authenticator| match authenticator {
-                    Authenticator::Token(held) => {
-                        token_valid(authenticator, context.now)
-                            && (operator.id != losing.id
-                                || token.is_some_and(|gone| gone != held.id))
-                    }
-                    Authenticator::SshKey { .. } => operator.id != losing.id || token.is_some(),
-                })
+        operator
+            .authenticators
+            .iter()
+            .any(|authenticator| works(authenticator, context.now))
     };
-    if !losing.holds_anywhere(&[Role::Admin])
-        || state
-            .operators
-            .values()
-            .any(|operator| can_sign_in(operator))
-    {
-        Ok(())
-    } else {
-        Err(Refusal::Separation {
+    let orphaned = Environment::ALL.iter().find(|&&environment| {
+        losing.holds(environment, &[Role::Admin])
+            && !still(environment)
+            && !state.operators.values().any(|operator| {
+                operator.id != losing.id
+                    && operator.holds(environment, &[Role::Admin])
+                    && can_sign_in(operator)
+            })
+    });
+    match orphaned {
+        None => Ok(()),
+        Some(environment) => Err(Refusal::Separation {
             rule: "last-admin",
             detail: format!(
-                "{} is the last admin who can sign in; make another one first",
+                "{} is the last admin of {environment} who can sign in; make another one first",
                 losing.name
             ),
-        })
+        }),
+    }
+}
+
+fn works(authenticator: &Authenticator, now: DateTime<Utc>) -> bool {
+    matches!(authenticator, Authenticator::SshKey { .. }) || token_valid(authenticator, now)
+}
+
+fn in_service(held: &Operator) -> Result<(), Refusal> {
+    if held.offboarded_at.is_some() {
+        return Err(Refusal::Conflict {
+            detail: format!("the account of {} is closed", held.name),
+        });
+    }
+    Ok(())
+}
+
+fn check_authenticators(check: &mut Check, authenticators: &[Authenticator]) {
+    if authenticators.len() > AUTHENTICATORS_MAX {
+        check.refuse(
+            "/authenticators",
+            format!("expected at most {AUTHENTICATORS_MAX}"),
+        );
+    }
+    for (index, authenticator) in authenticators.iter().enumerate() {
+        if let Authenticator::SshKey {
+            fingerprint,
+            public_key,
+            ..
+        } = authenticator
+        {
+            let pointer = format!("/authenticators/{index}");
+            check.line(&format!("{pointer}/fingerprint"), fingerprint, NAME_MAX);
+            check.line(&format!("{pointer}/public_key"), public_key, TEXT_MAX);
+        }
     }
 }
 

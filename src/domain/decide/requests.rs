@@ -1,20 +1,15 @@
 //! A request's way from asking to the claimed secret, and who may say yes.
 
-use super::{fresh, holder, operator, people, system};
+use super::{fresh, holder, operator, people};
 use crate::domain::{
-    Actor, Approval, Command, Context, Credential, CredentialId, Digest, Event, Kind, Operator,
-    Plan, Refusal, Request, RequestId, RequestState, Role, State, Tier, Version, VersionState,
-    check::Check,
-    command::MintedVersion,
+    Actor, Approval, ApprovalId, Client, Command, Context, Credential, Digest, Event, Kind,
+    Operator, OperatorId, Plan, Refusal, Request, RequestId, RequestState, Role, State,
+    check::{self, Check},
     request::{Ending, Evaluation, Outcome},
 };
 use chrono::Duration;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// How long an issued secret waits for its claim.
-pub const CLAIM_WINDOW: Duration = Duration::hours(1);
-/// How long an older version is accepted beside the one that replaced it.
-pub const OVERLAP: Duration = Duration::hours(1);
 /// What is said where a quorum names no group: nobody can decide it.
 pub const APPROVAL_GROUP_EMPTY: &str =
     "the policy names no group that may decide this, so nobody can";
@@ -43,158 +38,13 @@ pub(super) fn decide(
             approval,
             digest,
             reason,
-        } => {
-            let held = decidable(state, context, *request, *digest)?;
-            let approver = may_decide(state, held, operator(state, context)?)?;
-            people_reason(reason, false)?;
-            if held.approvals.iter().any(|given| given.by == approver.id) {
-                return Err(Refusal::Separation {
-                    rule: "distinct-people",
-                    detail: "you have approved this already; another person is needed".into(),
-                });
-            }
-            let Actor::Operator { proof, .. } = &context.actor else {
-                return Ok(Vec::new());
-            };
-            let given = Approval {
-                id: *approval,
-                by: approver.id,
-                by_name: approver.name.clone(),
-                at: context.now,
-                digest: *digest,
-                reason: reason.clone(),
-                proof: proof.clone(),
-            };
-            let mut events = vec![Event::ApprovalGiven {
-                request: *request,
-                approval: Box::new(given),
-            }];
-            let needed = held.quorum().map_or(u8::MAX, |quorum| quorum.count);
-            if standing(state, held).len() + 1 >= usize::from(needed) {
-                events.push(Event::RequestApproved {
-                    request: *request,
-                    by: "quorum".into(),
-                });
-            }
-            Ok(events)
-        }
+        } => approve(state, context, *request, *approval, *digest, reason),
         Command::Deny {
             request,
             digest,
             reason,
-        } => {
-            let held = decidable(state, context, *request, *digest)?;
-            let denier = may_decide(state, held, operator(state, context)?)?;
-            people_reason(reason, true)?;
-            let ending = Ending {
-                by: denier.name.clone(),
-                reason: reason.clone(),
-                at: context.now,
-            };
-            Ok(vec![Event::RequestDenied {
-                request: *request,
-                ending,
-            }])
-        }
-        Command::Withdraw { request, reason } => {
-            let held = find(state, *request)?;
-            let asker = operator(state, context)?;
-            if held.requester != asker.id && !asker.holds(held.plan.environment, &[Role::Admin]) {
-                return Err(Refusal::Separation {
-                    rule: "own-request",
-                    detail: format!(
-                        "only {} or an admin can take this request back",
-                        held.requester_name
-                    ),
-                });
-            }
-            fresh(context, request, held.sequence, &held.trail)?;
-            people_reason(reason, false)?;
-            match held.state {
-                RequestState::AwaitingApproval | RequestState::Held | RequestState::Failed => {
-                    let ending = Ending {
-                        by: asker.name.clone(),
-                        reason: reason.clone(),
-                        at: context.now,
-                    };
-                    Ok(vec![Event::RequestWithdrawn {
-                        request: *request,
-                        ending,
-                    }])
-                }
-                RequestState::Withdrawn => Ok(Vec::new()),
-                other => Err(Refusal::Conflict {
-                    detail: format!("the request is {other}: it cannot be taken back"),
-                }),
-            }
-        }
-        Command::Retry { request } => {
-            let held = find(state, *request)?;
-            fresh(context, request, held.sequence, &held.trail)?;
-            holder(
-                state,
-                context,
-                held.plan.environment,
-                &[Role::Operator, Role::Admin],
-            )?;
-            match held.state {
-                RequestState::Failed => Ok(vec![Event::RequestRetried { request: *request }]),
-                RequestState::Approved | RequestState::Issuing => Ok(Vec::new()),
-                other => Err(Refusal::Conflict {
-                    detail: format!("the request is {other}: only a failed one is tried again"),
-                }),
-            }
-        }
-        Command::Claim { request } => claim(state, context, *request),
-        Command::StartIssuance {
-            request,
-            attempt,
-            locator,
-        } => {
-            system(context)?;
-            let held = find(state, *request)?;
-            let expected = held.attempts + 1;
-            match held.state {
-                RequestState::Approved | RequestState::Issuing if *attempt == expected => {
-                    quorum_stands(state, held)?;
-                    Ok(vec![Event::IssuanceStarted {
-                        request: *request,
-                        attempt: *attempt,
-                        locator: locator.clone(),
-                    }])
-                }
-                other => Err(Refusal::Conflict {
-                    detail: format!(
-                        "attempt {attempt} cannot begin: the request is {other} and attempt {expected} is next"
-                    ),
-                }),
-            }
-        }
-        Command::RecordMinted {
-            request,
-            attempt,
-            credential,
-            minted,
-        } => {
-            system(context)?;
-            let held = in_attempt(state, *request, *attempt)?;
-            record_minted(state, context, held, *credential, minted)
-        }
-        Command::RecordIssuanceFailed {
-            request,
-            attempt,
-            reason,
-            last,
-        } => {
-            system(context)?;
-            in_attempt(state, *request, *attempt)?;
-            Ok(vec![Event::IssuanceFailed {
-                request: *request,
-                attempt: *attempt,
-                reason: reason.clone(),
-                last: *last,
-            }])
-        }
+        } => deny(state, context, *request, *digest, reason),
+        Command::Withdraw { request, reason } => withdraw(state, context, *request, reason),
         _ => Ok(Vec::new()),
     }
 }
@@ -210,6 +60,7 @@ fn submit(
     tags: &[String],
     evaluation: &Evaluation,
 ) -> Result<Vec<Event>, Refusal> {
+    let evaluation = evaluation.bounded();
     let asker = holder(
         state,
         context,
@@ -217,11 +68,18 @@ fn submit(
         &[Role::Requester, Role::Operator, Role::Admin],
     )?;
     check_plan(state, plan, reason, owner, tags)?;
-    let bound_elsewhere = asker.client.is_some_and(|client| client != plan.client);
-    if bound_elsewhere && !asker.holds(plan.environment, &[Role::Operator, Role::Admin]) {
+    // Who is on call may ask for any client; a requester only for the one it is bound to, and for none without one.
+    if asker.client != Some(plan.client)
+        && !asker.holds(plan.environment, &[Role::Operator, Role::Admin])
+    {
         return Err(Refusal::Separation {
             rule: "own-client",
             detail: "this account asks for its own client only".into(),
+        });
+    }
+    if state.requests.contains_key(&id) {
+        return Err(Refusal::Conflict {
+            detail: format!("{id} exists already"),
         });
     }
     let waiting = state
@@ -294,7 +152,7 @@ fn submit(
                 .collect();
             let ending = Ending {
                 by: "policy".into(),
-                reason: reasons.join("; "),
+                reason: check::clip(&reasons.join("; "), check::TEXT_MAX),
                 at: context.now,
             };
             Event::RequestDenied {
@@ -324,33 +182,25 @@ fn check_plan(
     check.name("/owner", owner);
     match plan.kind {
         Kind::ApiKey if !plan.role.is_empty() => {
-            check.refuse("/role", "expected none for an api_key: it has scopes")
+            check.refuse("/role", "expected none for an api_key: it has scopes");
         }
         Kind::ApiKey if plan.scopes.is_empty() => {
-            check.refuse("/scopes", "expected at least one scope")
+            check.refuse("/scopes", "expected at least one scope");
         }
         Kind::VaultLease => check.scope("/role", &plan.role),
         Kind::ApiKey => {}
         Kind::Jwt | Kind::DatabaseRole => check.refuse("/kind", "expected api_key or vault_lease"),
     }
-    match state.clients.get(&plan.client) {
-        None => check.refuse("/client", "expected a known client"),
-        Some(client) if client.offboarded_at.is_some() => {
-            check.refuse(
-                "/client",
-                format!("{} was taken out of service", client.name),
-            );
-        }
-        Some(client) if client.environment != plan.environment => {
-            check.refuse(
-                "/environment",
-                format!(
-                    "expected {}, where {} runs",
-                    client.environment, client.name
-                ),
-            );
-        }
-        Some(_) => {}
+    match served_client(state, plan) {
+        Ok(client) if client.environment != plan.environment => check.refuse(
+            "/environment",
+            format!(
+                "expected {}, where {} runs",
+                client.environment, client.name
+            ),
+        ),
+        Ok(_) => {}
+        Err(why) => check.refuse("/client", why),
     }
     check.finish()?;
     if let Some(open) = state.open_request_for(plan.environment, &plan.credential) {
@@ -361,25 +211,155 @@ fn check_plan(
             ),
         });
     }
-    if let Some(held) = state.credential_named(plan.environment, &plan.credential) {
-        if held.client != plan.client || held.kind != plan.kind || held.issuer != plan.issuer {
-            return Err(Refusal::Conflict {
-                detail: format!(
-                    "{} exists in {} for another client, kind or issuer; choose another name",
-                    plan.credential, plan.environment
-                ),
-            });
+    state
+        .credential_named(plan.environment, &plan.credential)
+        .map_or(Ok(()), |held| same_purpose(held, plan))
+}
+
+/// The plan's client, if it is in service; else what would be accepted.
+pub(super) fn served_client<'a>(state: &'a State, plan: &Plan) -> Result<&'a Arc<Client>, String> {
+    match state.clients.get(&plan.client) {
+        None => Err("expected a known client".into()),
+        Some(client) if client.offboarded_at.is_some() => {
+            Err(format!("{} was taken out of service", client.name))
         }
-        if held.revoked.is_some() {
-            return Err(Refusal::Conflict {
-                detail: format!(
-                    "{} is revoked for good; choose another name",
-                    plan.credential
-                ),
-            });
-        }
+        Some(client) => Ok(client),
     }
-    Ok(())
+}
+
+/// Whether another version of `held` is what `plan` asks for. Whoever holds a version may do what its credential
+/// allows, so a plan for less under the same name would be approved as less and issued as more.
+pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal> {
+    let conflict = |detail| Err(Refusal::Conflict { detail });
+    if held.revoked.is_some() {
+        return conflict(format!(
+            "{} is revoked for good; choose another name",
+            plan.credential
+        ));
+    }
+    let set = |scopes: &[String]| scopes.iter().cloned().collect::<BTreeSet<_>>();
+    let other = [
+        (held.client != plan.client, "client"),
+        (held.kind != plan.kind, "kind"),
+        (held.issuer != plan.issuer, "issuer"),
+        (held.role != plan.role, "role"),
+        (held.audience != plan.audience, "audience"),
+        (set(&held.scopes) != set(&plan.scopes), "set of scopes"),
+    ];
+    match other.iter().find(|(differs, _)| *differs) {
+        None => Ok(()),
+        Some((_, what)) => conflict(format!(
+            "{} exists in {} with another {what}; ask for the same, or choose another name",
+            plan.credential, plan.environment
+        )),
+    }
+}
+
+fn approve(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    approval: ApprovalId,
+    digest: Digest,
+    reason: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = decidable(state, context, id, digest)?;
+    let approver = may_decide(state, held, operator(state, context)?)?;
+    let Actor::Operator { proof, .. } = &context.actor else {
+        return Ok(Vec::new());
+    };
+    let mut check = Check::default();
+    check.text("/reason", reason, false);
+    check.proof("/proof", proof);
+    check.finish()?;
+    if held.approvals.iter().any(|given| given.by == approver.id) {
+        return Err(Refusal::Separation {
+            rule: "distinct-people",
+            detail: "you have approved this already; another person is needed".into(),
+        });
+    }
+    let given = Approval {
+        id: approval,
+        by: approver.id,
+        by_name: approver.name.clone(),
+        at: context.now,
+        digest,
+        reason: reason.to_owned(),
+        proof: proof.clone(),
+    };
+    let mut events = vec![Event::ApprovalGiven {
+        request: id,
+        approval: Box::new(given),
+    }];
+    let needed = held.quorum().map_or(u8::MAX, |quorum| quorum.count);
+    if standing(state, held).len() + 1 >= usize::from(needed) {
+        events.push(Event::RequestApproved {
+            request: id,
+            by: "quorum".into(),
+        });
+    }
+    Ok(events)
+}
+
+fn deny(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    digest: Digest,
+    reason: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = decidable(state, context, id, digest)?;
+    let denier = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
+    Ok(vec![Event::RequestDenied {
+        request: id,
+        ending: Ending {
+            by: denier.name.clone(),
+            reason: reason.to_owned(),
+            at: context.now,
+        },
+    }])
+}
+
+/// Taking back works until the issuer was asked: from then on there may be a secret, and it must be accounted for.
+fn withdraw(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    reason: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    let asker = operator(state, context)?;
+    if held.requester != asker.id && !asker.holds(held.plan.environment, &[Role::Admin]) {
+        return Err(Refusal::Separation {
+            rule: "own-request",
+            detail: format!(
+                "only {} or an admin can take this request back",
+                held.requester_name
+            ),
+        });
+    }
+    fresh(context, id, held.sequence, &held.trail)?;
+    let mut check = Check::default();
+    check.text("/reason", reason, false);
+    check.finish()?;
+    match held.state {
+        RequestState::AwaitingApproval
+        | RequestState::Held
+        | RequestState::Approved
+        | RequestState::Failed => Ok(vec![Event::RequestWithdrawn {
+            request: id,
+            ending: Ending {
+                by: asker.name.clone(),
+                reason: reason.to_owned(),
+                at: context.now,
+            },
+        }]),
+        RequestState::Withdrawn => Ok(Vec::new()),
+        other => Err(Refusal::Conflict {
+            detail: format!("the request is {other}: it cannot be taken back"),
+        }),
+    }
 }
 
 /// The request, if it still waits for people and is what the caller saw.
@@ -421,7 +401,7 @@ fn decidable<'a>(
 /// # Errors
 /// The rule that says no, and who could decide instead.
 pub fn may_decide<'a>(
-    state: &State,
+    _state: &State,
     request: &Request,
     person: &'a Arc<Operator>,
 ) -> Result<&'a Arc<Operator>, Refusal> {
@@ -471,12 +451,11 @@ pub fn may_decide<'a>(
             format!("this is for {groups}; you are in none of them"),
         );
     }
-    let _ = state;
     Ok(person)
 }
 
 /// The distinct people whose approvals still count: entitled now, for this very digest.
-fn standing(state: &State, request: &Request) -> BTreeSet<crate::domain::OperatorId> {
+pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
     request
         .approvals
         .iter()
@@ -487,202 +466,14 @@ fn standing(state: &State, request: &Request) -> BTreeSet<crate::domain::Operato
         .collect()
 }
 
-/// Looks again, at the time of issuing, whether enough entitled people stand behind the request.
-fn quorum_stands(state: &State, request: &Request) -> Result<(), Refusal> {
-    let Some(evaluation) = &request.evaluation else {
-        return Err(Refusal::Conflict {
-            detail: "policy has not spoken".into(),
-        });
-    };
-    match evaluation.outcome {
-        Outcome::Allow => Ok(()),
-        Outcome::Deny => Err(Refusal::Conflict {
-            detail: "policy says no".into(),
-        }),
-        Outcome::Needs => {
-            let (have, need) = (
-                standing(state, request).len(),
-                request.quorum().map_or(u8::MAX, |quorum| quorum.count),
-            );
-            if have >= usize::from(need) {
-                Ok(())
-            } else {
-                Err(Refusal::Separation {
-                    rule: "quorum",
-                    detail: format!(
-                        "{have} of {need} approvals still count: somebody's role or group has changed"
-                    ),
-                })
-            }
-        }
-    }
-}
-
-fn in_attempt(state: &State, id: RequestId, attempt: u32) -> Result<&Arc<Request>, Refusal> {
-    let held = find(state, id)?;
-    if held.state == RequestState::Issuing && held.attempts == attempt {
-        Ok(held)
-    } else {
-        Err(Refusal::Conflict {
-            detail: format!(
-                "attempt {attempt} is not under way: the request is {}",
-                held.state
-            ),
-        })
-    }
-}
-
-fn record_minted(
-    state: &State,
-    context: &Context,
-    request: &Arc<Request>,
-    fresh_id: CredentialId,
-    minted: &MintedVersion,
-) -> Result<Vec<Event>, Refusal> {
-    let plan = &request.plan;
-    let granted_until = context.now + seconds(request.granted_ttl_s());
-    let existing = state.credential_named(plan.environment, &plan.credential);
-    if existing.is_some_and(|held| held.revoked.is_some()) {
-        return Err(Refusal::Conflict {
-            detail: format!("{} was revoked meanwhile", plan.credential),
-        });
-    }
-    let version = Version {
-        number: existing.map_or(1, |held| held.next_number()),
-        state: VersionState::Warm,
-        digest: minted.digest,
-        locator: minted.locator.clone(),
-        request: Some(request.id),
-        created_at: context.now,
-        expires_at: Some(
-            minted
-                .expires_at
-                .map_or(granted_until, |end| end.min(granted_until)),
-        ),
-        retires_at: None,
-    };
-    let first = existing.is_none().then(|| {
-        Box::new(Credential {
-            id: fresh_id,
-            name: plan.credential.clone(),
-            environment: plan.environment,
-            kind: plan.kind,
-            issuer: plan.issuer.clone(),
-            role: plan.role.clone(),
-            client: plan.client,
-            owner: request.owner.clone(),
-            audience: plan.audience.clone(),
-            scopes: plan.scopes.clone(),
-            tier: request
-                .evaluation
-                .as_ref()
-                .map_or(Tier::Critical, |evaluation| evaluation.risk.tier),
-            tags: request.tags.clone(),
-            created_at: context.now,
-            cadence_s: Some(request.granted_ttl_s()),
-            versions: vec![version.clone()],
-            quarantined_at: None,
-            revoked: None,
-            sequence: 0,
-            trail: Vec::new(),
-        })
-    });
-    let claim_until = version
-        .expires_at
-        .map_or(context.now + CLAIM_WINDOW, |end| {
-            end.min(context.now + CLAIM_WINDOW)
-        });
-    Ok(vec![Event::VersionMinted {
-        request: request.id,
-        credential: existing.map_or(fresh_id, |held| held.id),
-        version: Box::new(version),
-        first,
-        claim_until,
-        warnings: minted.warnings.clone(),
-    }])
-}
-
-fn claim(state: &State, context: &Context, id: RequestId) -> Result<Vec<Event>, Refusal> {
-    let held = find(state, id)?;
-    let asker = operator(state, context)?;
-    if held.requester != asker.id {
-        return Err(Refusal::Separation {
-            rule: "own-request",
-            detail: format!("only {} can claim this secret", held.requester_name),
-        });
-    }
-    fresh(context, id, held.sequence, &held.trail)?;
-    match held.state {
-        RequestState::Issued => {}
-        RequestState::Claimed => {
-            return Err(Refusal::AlreadyClaimed {
-                request: id.to_string(),
-            });
-        }
-        other => {
-            return Err(Refusal::Conflict {
-                detail: format!("the request is {other}: there is no secret to claim"),
-            });
-        }
-    }
-    let made = held
-        .issued
-        .and_then(|(credential, number)| Some((state.credentials.get(&credential)?, number)));
-    let Some((credential, number)) = made else {
-        return Err(Refusal::Conflict {
-            detail: "there is no secret to claim".into(),
-        });
-    };
-    let alive = credential
-        .version(number)
-        .is_some_and(|version| version.accepted(context.now));
-    if !alive
-        || held
-            .deadline
-            .is_some_and(|deadline| deadline <= context.now)
-    {
-        return Err(Refusal::Conflict {
-            detail: "the secret is no longer valid".into(),
-        });
-    }
-    let mut events = vec![Event::RequestClaimed {
-        request: id,
-        by: asker.id,
-    }];
-    for older in credential
-        .versions
-        .iter()
-        .filter(|version| version.state == VersionState::Active)
-    {
-        events.push(Event::VersionRetiring {
-            credential: credential.id,
-            version: older.number,
-            until: context.now + OVERLAP,
-        });
-    }
-    events.push(Event::VersionPromoted {
-        credential: credential.id,
-        version: number,
-    });
-    Ok(events)
-}
-
-fn find(state: &State, id: RequestId) -> Result<&Arc<Request>, Refusal> {
+pub(super) fn find(state: &State, id: RequestId) -> Result<&Arc<Request>, Refusal> {
     state.requests.get(&id).ok_or(Refusal::NotFound {
         what: "request",
         id: id.to_string(),
     })
 }
 
-fn people_reason(reason: &str, required: bool) -> Result<(), Refusal> {
-    if required {
-        return people::require_reason(reason);
-    }
-    let mut check = Check::default();
-    check.text("/reason", reason, false);
-    check.finish()
-}
-
-fn seconds(count: u64) -> Duration {
-    Duration::seconds(i64::try_from(count).unwrap_or(i64::MAX / 1_000))
+/// As a duration; capped at the longest life there is, so that adding it to a time cannot overflow.
+pub(super) fn seconds(count: u64) -> Duration {
+    Duration::seconds(i64::try_from(count.min(check::TTL_MAX_S)).unwrap_or(i64::MAX))
 }

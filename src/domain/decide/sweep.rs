@@ -29,10 +29,10 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                 }
             }
             Due::Version(id, number) => {
-                if let Some(credential) = state.credentials.get(id) {
-                    if let Some(version) = credential.version(*number) {
-                        version_due(credential, version, revocation, now, &mut events);
-                    }
+                if let Some(credential) = state.credentials.get(id)
+                    && let Some(version) = credential.version(*number)
+                {
+                    version_due(credential, version, revocation, now, &mut events);
                 }
             }
         }
@@ -60,19 +60,19 @@ fn request_due(
             let made = request
                 .issued
                 .and_then(|(id, number)| Some((state.credentials.get(&id)?, number)));
-            if let Some((credential, number)) = made {
-                if credential
+            // One that ends by now is due itself: it expires, and is not withdrawn as well.
+            if let Some((credential, number)) = made
+                && credential
                     .version(number)
-                    .is_some_and(|version| version.state.accepted())
-                {
-                    events.push(withdrawal(
-                        credential,
-                        number,
-                        revocation,
-                        "nobody claimed it",
-                        now,
-                    ));
-                }
+                    .is_some_and(|version| version.accepted(now))
+            {
+                events.push(withdrawal(
+                    credential,
+                    number,
+                    revocation,
+                    "nobody claimed it",
+                    now,
+                ));
             }
         }
         _ => {}

@@ -1,0 +1,428 @@
+//! `credential`: the inventory, and what can be done to one.
+
+use std::io::Read;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
+
+use super::app::{App, Found, row_limit, settled};
+use super::args::{ChangeArgs, Format, ListArgs, span};
+use super::error::CliError;
+use super::output::{self, List};
+use super::wait::{self, End};
+use super::{prompt, review};
+use crate::client::{Client, ListQuery, OwnerChange};
+use crate::domain::Enforcement;
+use crate::wire::revocation::Revoke;
+use crate::wire::{
+    Adoption, CredentialDetail, CredentialId, Digest, Environment, Kind, Reason, Receipt, Tier,
+};
+
+/// The longest secret that is looked for, in bytes.
+const SECRET_BYTES: u64 = 64 * 1024;
+
+/// Verbs of `credential`.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// The inventory
+    ///
+    /// For example: countersign credential list --filter 'env:prod left<7d' --sort expires_at
+    List(ListArgs),
+    /// Everything about one credential: versions, readers, revocations, latest events
+    Show(Which),
+    /// Find the credential that a found secret belongs to
+    ///
+    /// The secret is read from the prompt, or from standard input. It is hashed here and never sent.
+    Find {
+        /// The SHA-256 digest of the secret, instead of the secret: sha256: and 64 hex digits
+        #[arg(long, value_name = "DIGEST")]
+        digest: Option<Digest>,
+    },
+    /// Bring a credential that something else issued under management
+    ///
+    /// Only the secret's digest is sent. Without --digest the secret is read from the prompt, or from
+    /// standard input, and hashed here.
+    Adopt(Box<Adopt>),
+    /// Revoke a credential, or one of its versions, for good
+    ///
+    /// The broker refuses it at once. --wait waits until its issuer has withdrawn it too, and ends with
+    /// exit code 5 if it has not when the time is over.
+    Revoke {
+        #[command(flatten)]
+        which: Which,
+        /// Only this version; without it the whole credential, for good
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<u32>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Refuse all versions of a credential until it is released
+    Quarantine(Change),
+    /// Accept a quarantined credential again
+    Release(Change),
+    /// Give a credential another owner
+    Owner {
+        #[command(flatten)]
+        which: Which,
+        /// The team that answers for it from now on
+        #[arg(value_name = "OWNER")]
+        owner: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// A credential.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The credential's name or identifier
+    #[arg(value_name = "CREDENTIAL")]
+    credential: String,
+}
+
+/// A change of one credential.
+#[derive(Debug, Args)]
+pub struct Change {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Arguments of `credential adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The stable name it gets: a-z 0-9 . _ / -
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Where it is used: development, staging or production
+    #[arg(long, value_name = "ENVIRONMENT")]
+    env: Environment,
+    /// What it is made of: api_key, jwt, database_role or vault_lease
+    #[arg(long, value_name = "KIND")]
+    kind: Kind,
+    /// What issued it
+    #[arg(long, value_name = "ISSUER")]
+    issuer: String,
+    /// Who uses it: a client, by name or identifier
+    #[arg(long, value_name = "CLIENT")]
+    client: String,
+    /// The team that answers for it
+    #[arg(long, value_name = "TEAM")]
+    owner: String,
+    /// Whom it may be shown to
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: String,
+    /// What it allows; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How much harm misuse would do: low, elevated, high or critical
+    #[arg(long, value_name = "TIER")]
+    tier: Tier,
+    /// A regulatory tag; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// The SHA-256 digest of the secret, instead of the secret
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<Digest>,
+    /// When it was made, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    issued_at: DateTime<Utc>,
+    /// When it ends; never if left out
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<DateTime<Utc>>,
+    /// How often it must rotate, such as 90d
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    cadence: Option<std::time::Duration>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// Runs a verb.
+///
+/// # Errors
+/// Why it was not done.
+pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
+    match verb {
+        Verb::List(args) => list(app, args).await,
+        Verb::Show(which) => {
+            let client = app.connect().await?;
+            let found = app.credential(&client, &which.credential).await?;
+            let detail = detail(&client, &found).await?;
+            print(app, &detail)
+        }
+        Verb::Find { digest } => {
+            let client = app.connect().await?;
+            let digest = match digest {
+                Some(digest) => *digest,
+                None => secret_digest(app)?,
+            };
+            let found = client.find_credential(digest).await;
+            let doing = format!("find the credential of {digest}");
+            let detail = found.map_err(CliError::call(doing))?.value;
+            print(app, &detail)
+        }
+        Verb::Adopt(adopt) => bring_in(app, adopt).await,
+        Verb::Revoke {
+            which,
+            version,
+            change,
+        } => revoke(app, which, *version, change).await,
+        Verb::Quarantine(args) => {
+            let (client, found) = start(app, &args.which).await?;
+            let effect = format!(
+                "All versions of {} are refused until it is released",
+                found.name
+            );
+            app.confirm(&args.change, &effect, &found.name)?;
+            let reason = reason(app, &args.change)?;
+            let (id, once) = (found.id, App::once(&args.change));
+            if args.change.dry_run {
+                return app.would_send(&path(id, "quarantine"), &reason, &once);
+            }
+            let outcome = client.quarantine(id, &reason, &once).await;
+            let receipt = settled(outcome, format!("quarantine {}", found.name), &once)?.value;
+            app.receipt(&format!("Quarantined {}", found.name), &receipt)
+        }
+        Verb::Release(args) => {
+            let (client, found) = start(app, &args.which).await?;
+            let reason = reason(app, &args.change)?;
+            let (id, once) = (found.id, App::once(&args.change));
+            if args.change.dry_run {
+                return app.would_send(&path(id, "release"), &reason, &once);
+            }
+            let outcome = client.release(id, &reason, &once).await;
+            let receipt = settled(outcome, format!("release {}", found.name), &once)?.value;
+            app.receipt(&format!("Released {}", found.name), &receipt)
+        }
+        Verb::Owner {
+            which,
+            owner,
+            change,
+        } => {
+            let (client, found) = start(app, which).await?;
+            let (id, once) = (found.id, App::once(change));
+            let body = OwnerChange {
+                owner: owner.clone(),
+                reason: app.reason(change)?,
+            };
+            if change.dry_run {
+                return app.would_send(&path(id, "owner"), &body, &once);
+            }
+            let outcome = client.change_owner(id, &body, &once).await;
+            let receipt = settled(
+                outcome,
+                format!("change the owner of {}", found.name),
+                &once,
+            )?;
+            app.receipt(
+                &format!("{} belongs to {owner}", found.name),
+                &receipt.value,
+            )
+        }
+    }
+}
+
+async fn list(app: &mut App<'_>, args: &ListArgs) -> Result<(), CliError> {
+    let client = app.connect().await?;
+    let limit = row_limit(args, app.global.output);
+    if app.global.output == Format::Table && limit < u64::MAX {
+        return app
+            .list(args, async |query| {
+                let page = client.credentials(&query).await;
+                page.map_err(CliError::call("list credentials"))
+            })
+            .await;
+    }
+    // The whole list comes in one answer, read from one state.
+    let query = ListQuery {
+        filter: args.filter.clone(),
+        sort: args.sort.clone(),
+        limit: None,
+        cursor: None,
+    };
+    let doing = || CliError::call("list credentials");
+    let mut rows = client.credential_rows(&query).await.map_err(doing())?;
+    let style = app.style();
+    let mut list = List::begin::<crate::wire::CredentialRow>(&mut *app.io.out, style)?;
+    while list.rows() < limit {
+        let Some(row) = rows.next().await.map_err(doing())? else {
+            break;
+        };
+        list.row(&row)?;
+    }
+    Ok(list.end()?)
+}
+
+async fn revoke(
+    app: &mut App<'_>,
+    which: &Which,
+    version: Option<u32>,
+    change: &ChangeArgs,
+) -> Result<(), CliError> {
+    let (client, found) = start(app, which).await?;
+    let what = match version {
+        Some(number) => format!("Version {number} of {}", found.name),
+        None => format!("{} with all its versions", found.name),
+    };
+    app.confirm(
+        change,
+        &format!("{what} is revoked at once, for good"),
+        &found.name,
+    )?;
+    let body = Revoke {
+        version,
+        reason: app.reason(change)?,
+    };
+    let (id, once) = (found.id, App::once(change));
+    if change.dry_run {
+        return app.would_send(&path(id, "revoke"), &body, &once);
+    }
+    let outcome = client.revoke(id, &body, &once).await;
+    let receipt = settled(outcome, format!("revoke {}", found.name), &once)?.value;
+    app.receipt(&format!("Revoked {what}"), &receipt)?;
+    if change.wait {
+        proven(app, &client, &found, &receipt, change).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Waits until the issuers have withdrawn what was revoked.
+async fn proven(
+    app: &mut App<'_>,
+    client: &Client,
+    found: &Found<CredentialId>,
+    receipt: &Receipt,
+    change: &ChangeArgs,
+) -> Result<(), CliError> {
+    let concerns = |item: &crate::wire::FeedItem| {
+        item.event.kind.starts_with("revocation.")
+            || item
+                .credential
+                .as_ref()
+                .is_some_and(|row| row.id == found.id)
+    };
+    let end = wait::until(
+        client,
+        receipt.sequence,
+        change.timeout,
+        concerns,
+        async || {
+            let detail = detail(client, found).await?;
+            let pending = detail
+                .revocations
+                .iter()
+                .any(|row| matches!(row.enforcement, Enforcement::Pending { .. }));
+            Ok(if pending {
+                End::Not(())
+            } else {
+                End::Reached(())
+            })
+        },
+    )
+    .await?;
+    match end {
+        End::Reached(()) => app.say("Withdrawn at its issuer too"),
+        End::Not(()) => Err(CliError::NotConverged {
+            subject: found.name.clone(),
+            state: "not withdrawn at its issuer; this broker refuses it".to_owned(),
+        }),
+    }
+}
+
+async fn bring_in(app: &mut App<'_>, adopt: &Adopt) -> Result<(), CliError> {
+    let client = app.connect_to_change().await?;
+    let holder = app.client(&client, &adopt.client).await?;
+    let digest = match adopt.digest {
+        Some(digest) => digest,
+        None => secret_digest(app)?,
+    };
+    let body = Adoption {
+        name: adopt.name.clone(),
+        environment: adopt.env,
+        kind: adopt.kind,
+        issuer: adopt.issuer.clone(),
+        client: holder.id,
+        owner: adopt.owner.clone(),
+        audience: adopt.audience.clone(),
+        scopes: adopt.scopes.clone(),
+        tier: adopt.tier,
+        tags: adopt.tags.clone(),
+        digest,
+        issued_at: adopt.issued_at,
+        expires_at: adopt.expires_at,
+        cadence_s: adopt.cadence.map(|cadence| cadence.as_secs()),
+    };
+    let once = App::once(&adopt.change);
+    if adopt.change.dry_run {
+        return app.would_send("/v1/credentials", &body, &once);
+    }
+    let outcome = client.adopt(&body, &once).await;
+    let receipt = settled(outcome, format!("adopt {}", adopt.name), &once)?.value;
+    app.receipt(
+        &format!("Adopted {} ({})", adopt.name, receipt.subject),
+        &receipt,
+    )
+}
+
+/// Signs in for a change, and looks whether the credential is there.
+async fn start(
+    app: &mut App<'_>,
+    which: &Which,
+) -> Result<(Client, Found<CredentialId>), CliError> {
+    let client = app.connect_to_change().await?;
+    let mut found = app.credential(&client, &which.credential).await?;
+    found.name = detail(&client, &found).await?.row.name;
+    Ok((client, found))
+}
+
+async fn detail(
+    client: &Client,
+    found: &Found<CredentialId>,
+) -> Result<CredentialDetail, CliError> {
+    let detail = client.credential(found.id).await;
+    let doing = format!("show credential {}", found.name);
+    Ok(detail.map_err(CliError::call(doing))?.value)
+}
+
+fn print(app: &mut App<'_>, detail: &CredentialDetail) -> Result<(), CliError> {
+    let style = app.style();
+    output::one(&mut *app.io.out, style, detail, &detail.row, |style| {
+        review::credential(detail, style)
+    })?;
+    Ok(())
+}
+
+fn reason(app: &mut App<'_>, change: &ChangeArgs) -> Result<Reason, CliError> {
+    Ok(Reason {
+        reason: app.reason(change)?,
+    })
+}
+
+fn path(id: CredentialId, verb: &str) -> String {
+    format!("/v1/credentials/{id}/{verb}")
+}
+
+/// Reads a secret without showing it, and keeps only its digest.
+fn secret_digest(app: &mut App<'_>) -> Result<Digest, CliError> {
+    let secret = if app.io.can_ask() {
+        prompt::hidden(app.io, "Secret (not shown, not sent): ")?
+    } else {
+        let mut text = Zeroizing::new(String::new());
+        let mut input = (&mut *app.io.input).take(SECRET_BYTES + 1);
+        let read = input.read_to_string(&mut text);
+        read.map_err(CliError::files("read the secret from standard input"))?;
+        text
+    };
+    let secret = secret.trim_end_matches(['\n', '\r']);
+    if secret.is_empty() || secret.len() as u64 > SECRET_BYTES {
+        return Err(CliError::Usage(format!(
+            "expected a secret of 1 to {SECRET_BYTES} bytes on standard input, or --digest"
+        )));
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+    let bytes = digest.as_ref().try_into();
+    Ok(Digest(bytes.expect("SHA-256 has 32 bytes")))
+}

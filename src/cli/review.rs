@@ -1,0 +1,252 @@
+//! One request, credential or revocation, in the order in which a person reads it.
+
+use super::output::{Sheet, Style, span};
+use super::rows::enforcement;
+use crate::display::table::{Align, Table};
+use crate::wire::{CredentialDetail, EventRecord, RequestDetail, RevocationRow};
+
+/// A request, in the order in which it is decided: who gets what, the risk, the change, the rules, the
+/// requester's words, and who may decide.
+pub fn request(detail: &RequestDetail, style: &Style) -> String {
+    let mut sheet = Sheet::default();
+    let (row, plan) = (&detail.row, &detail.plan);
+    sheet.line(&format!(
+        "{} asks for {} in {} for {}, for {}",
+        row.requester,
+        plan.credential,
+        plan.environment,
+        span(plan.ttl_s),
+        row.client,
+    ));
+    sheet.fact("request", row.id.to_string());
+    sheet.fact("state", row.state.as_str());
+    sheet.fact("asked", style.full(row.submitted_at));
+    if let Some(deadline) = row.deadline {
+        sheet.fact("deadline", style.full(deadline));
+    }
+    sheet.fact("sequence", row.sequence.to_string());
+
+    sheet.section("What is made");
+    sheet.fact("kind", format!("{} by {}", plan.kind, plan.issuer));
+    sheet.fact("role", &plan.role);
+    sheet.fact("audience", &plan.audience);
+    sheet.fact("owner", &detail.owner);
+    sheet.fact("tags", detail.tags.join(" "));
+    sheet.fact("digest", detail.digest.to_string());
+    sheet.fact("short", detail.digest.short());
+    for change in &detail.changes {
+        let held = if change.held { "held already" } else { "new" };
+        let wildcard = if change.wildcard {
+            format!(
+                ", wildcard: covers the scopes of {} credentials",
+                change.covers
+            )
+        } else {
+            String::new()
+        };
+        sheet.fact("scope", format!("{} ({held}{wildcard})", change.scope));
+    }
+
+    if let Some(risk) = &detail.risk {
+        sheet.section(&format!("Risk {} of 100, {}", risk.score, risk.tier));
+        for factor in &risk.factors {
+            sheet.line(&format!(
+                "  {:>+4}  {}: {}",
+                factor.points, factor.id, factor.reason
+            ));
+        }
+    }
+    let history = &detail.history;
+    sheet.section("The requester");
+    let kind = if detail.requester_robot {
+        "a robot"
+    } else {
+        "a person"
+    };
+    sheet.fact(
+        "who",
+        format!(
+            "{} ({kind}) {}",
+            row.requester,
+            detail.requester_groups.join(" ")
+        ),
+    );
+    sheet.fact(
+        "past",
+        format!(
+            "{} requests in {} days: {} issued, {} denied, {} lapsed; {} in the hour before; the same {} times",
+            history.asked,
+            history.days,
+            history.issued,
+            history.denied,
+            history.lapsed,
+            history.last_hour,
+            history.same_before,
+        ),
+    );
+    if !detail.reason.is_empty() {
+        sheet.section("Their words, unchecked");
+        sheet.quote(&detail.reason);
+    }
+    if !detail.rules.is_empty() {
+        sheet.section(&format!("Policy {}", detail.policy));
+        for rule in &detail.rules {
+            sheet.line(&format!(
+                "  {:<5} {}: {}",
+                rule.effect, rule.id, rule.reason
+            ));
+        }
+    }
+    decision(&mut sheet, detail, style);
+    trail(&mut sheet, &detail.trail);
+    sheet.finish()
+}
+
+fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
+    sheet.section("Decision");
+    sheet.fact(
+        "approvals",
+        format!("{} of {}", detail.row.approvals, detail.row.needed),
+    );
+    for approval in &detail.approvals {
+        let words = match approval.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        sheet.fact(
+            "by",
+            format!("{}, {}{words}", approval.by, style.full(approval.at)),
+        );
+    }
+    let verdict = &detail.may_decide;
+    let you = if verdict.allowed {
+        "may decide it".to_owned()
+    } else {
+        format!("may not decide it ({}): {}", verdict.rule, verdict.detail)
+    };
+    sheet.fact("you", you);
+    sheet.fact("could decide", detail.deciders.join(" "));
+    if let Some(by) = &detail.ended_by {
+        sheet.fact("ended by", by);
+    }
+    sheet.fact("why", detail.end_reason.as_deref().unwrap_or_default());
+    sheet.fact("failure", detail.failure.as_deref().unwrap_or_default());
+    if let Some(id) = detail.credential_id {
+        sheet.fact("credential", id.to_string());
+    }
+}
+
+/// A credential with its versions, revocations and latest events.
+pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
+    let mut sheet = Sheet::default();
+    let row = &detail.row;
+    sheet.line(&format!(
+        "{} is {} in {}",
+        row.name, row.state, row.environment
+    ));
+    sheet.fact("id", row.id.to_string());
+    sheet.fact("kind", format!("{} by {}", row.kind, detail.issuer));
+    sheet.fact("role", &detail.role);
+    sheet.fact("tier", row.tier.as_str());
+    sheet.fact("owner", &row.owner);
+    sheet.fact("client", format!("{} ({})", row.client, detail.client_id));
+    sheet.fact("audience", &detail.audience);
+    sheet.fact("scopes", detail.scopes.join(" "));
+    sheet.fact("tags", detail.tags.join(" "));
+    sheet.fact("issued", style.full(row.issued_at));
+    match row.expires_at {
+        Some(at) => sheet.fact("ends", style.full(at)),
+        None => sheet.fact("ends", "never"),
+    }
+    if let Some(at) = row.rotate_by {
+        sheet.fact("rotate by", style.full(at));
+    }
+    if let Some(at) = detail.quarantined_at {
+        sheet.fact("quarantined", style.full(at));
+    }
+    let used = match row.last_used_at {
+        Some(at) => format!("{} times, last {}", detail.used, style.full(at)),
+        None => "not known to be used".to_owned(),
+    };
+    sheet.fact("used", format!("{used}; refused {} times", detail.refused));
+    sheet.fact("dependents", detail.dependents.join(", then "));
+    sheet.fact("sequence", row.sequence.to_string());
+
+    sheet.section("Versions");
+    let titles = [
+        ("NUMBER", Align::Right),
+        ("STATE", Align::Left),
+        ("ACCEPTED", Align::Left),
+        ("MADE", Align::Right),
+        ("ENDS", Align::Right),
+        ("LOCATOR", Align::Left),
+    ];
+    let mut table = Table::new(&titles, false);
+    for version in &detail.versions {
+        let locator = version.locator.iter();
+        let locator: Vec<String> = locator
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        table.row([
+            version.number.to_string(),
+            version.state.to_string(),
+            if version.accepted { "yes" } else { "no" }.to_owned(),
+            style.moment(version.created_at),
+            style.moment_or(version.retires_at.or(version.expires_at), "never"),
+            locator.join(" "),
+        ]);
+    }
+    sheet.table(&table);
+    if !detail.revocations.is_empty() {
+        sheet.section("Revocations");
+        for row in &detail.revocations {
+            sheet.line(&format!(
+                "  {} by {}, {}: {}",
+                row.id,
+                row.by,
+                enforcement(&row.enforcement, style),
+                row.reason
+            ));
+        }
+    }
+    trail(&mut sheet, &detail.trail);
+    sheet.finish()
+}
+
+/// A revocation.
+pub fn revocation(row: &RevocationRow, style: &Style) -> String {
+    let mut sheet = Sheet::default();
+    let what = if row.whole {
+        "the whole credential, for good".to_owned()
+    } else {
+        format!("versions {:?}", row.versions)
+    };
+    sheet.line(&format!(
+        "{} was revoked by {}: {what}",
+        row.credential_name, row.by
+    ));
+    sheet.fact("id", row.id.to_string());
+    sheet.fact("credential", row.credential.to_string());
+    sheet.fact("effective", style.full(row.effective_at));
+    sheet.fact("at the issuer", enforcement(&row.enforcement, style));
+    sheet.fact("sequence", row.sequence.to_string());
+    sheet.section("Reason");
+    sheet.quote(&row.reason);
+    sheet.finish()
+}
+
+fn trail(sheet: &mut Sheet, trail: &[EventRecord]) {
+    if trail.is_empty() {
+        return;
+    }
+    sheet.section("Trail, newest first");
+    for event in trail {
+        sheet.line(&format!(
+            "  {:>8}  {}  {} by {}",
+            event.sequence,
+            crate::display::time::record(event.at),
+            event.kind,
+            event.actor.name
+        ));
+    }
+}

@@ -1,0 +1,330 @@
+//! From an approved request to the claimed secret. Everything that was true when it was approved is looked at again
+//! before a secret is made, and once more before it counts.
+
+use super::{
+    fresh, holder, operator,
+    requests::{find, same_purpose, seconds, served_client, standing},
+    system,
+};
+use crate::domain::{
+    Command, Context, Credential, CredentialId, Event, MintedVersion, Refusal, Request, RequestId,
+    RequestState, Role, State, Tier, Version, VersionState, check, request::Outcome,
+};
+use chrono::Duration;
+use std::sync::Arc;
+
+/// How long an issued secret waits for its claim.
+pub const CLAIM_WINDOW: Duration = Duration::hours(1);
+/// How long an older version is accepted beside the one that replaced it.
+pub const OVERLAP: Duration = Duration::hours(1);
+/// How many of an issuer's remarks are kept.
+const WARNINGS_MAX: usize = 8;
+
+pub(super) fn decide(
+    state: &State,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Retry { request } => {
+            let held = find(state, *request)?;
+            fresh(context, request, held.sequence, &held.trail)?;
+            holder(
+                state,
+                context,
+                held.plan.environment,
+                &[Role::Operator, Role::Admin],
+            )?;
+            match held.state {
+                RequestState::Failed => {
+                    may_issue(state, held)?;
+                    approvals_last(held, context)?;
+                    Ok(vec![Event::RequestRetried { request: *request }])
+                }
+                RequestState::Approved | RequestState::Issuing => Ok(Vec::new()),
+                other => Err(Refusal::Conflict {
+                    detail: format!("the request is {other}: only a failed one is tried again"),
+                }),
+            }
+        }
+        Command::Claim { request } => claim(state, context, *request),
+        Command::StartIssuance {
+            request,
+            attempt,
+            locator,
+        } => {
+            system(context)?;
+            let held = find(state, *request)?;
+            // Only from here: while an attempt is under way its secret may exist, and a second would orphan it.
+            let expected = held.attempts + 1;
+            match held.state {
+                RequestState::Approved if *attempt == expected => {
+                    may_issue(state, held)?;
+                    Ok(vec![Event::IssuanceStarted {
+                        request: *request,
+                        attempt: *attempt,
+                        locator: locator.clone(),
+                    }])
+                }
+                other => Err(Refusal::Conflict {
+                    detail: format!(
+                        "attempt {attempt} cannot begin: the request is {other} and attempt {expected} is next"
+                    ),
+                }),
+            }
+        }
+        Command::RecordMinted {
+            request,
+            attempt,
+            credential,
+            minted,
+        } => {
+            system(context)?;
+            let held = in_attempt(state, *request, *attempt)?;
+            may_issue(state, held)?;
+            Ok(vec![record_minted(
+                state,
+                context,
+                held,
+                *credential,
+                minted,
+            )])
+        }
+        Command::RecordIssuanceFailed {
+            request,
+            attempt,
+            reason,
+            last,
+        } => {
+            system(context)?;
+            in_attempt(state, *request, *attempt)?;
+            Ok(vec![Event::IssuanceFailed {
+                request: *request,
+                attempt: *attempt,
+                reason: check::clip(reason, check::TEXT_MAX),
+                last: *last,
+            }])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Looks again, at the time of issuing, whether enough entitled people stand behind the request.
+fn quorum_stands(state: &State, request: &Request) -> Result<(), Refusal> {
+    let Some(evaluation) = &request.evaluation else {
+        return Err(Refusal::Conflict {
+            detail: "policy has not spoken".into(),
+        });
+    };
+    match evaluation.outcome {
+        Outcome::Allow => Ok(()),
+        Outcome::Deny => Err(Refusal::Conflict {
+            detail: "policy says no".into(),
+        }),
+        Outcome::Needs => {
+            let (have, need) = (
+                standing(state, request).len(),
+                request.quorum().map_or(u8::MAX, |quorum| quorum.count),
+            );
+            if have >= usize::from(need) {
+                Ok(())
+            } else {
+                Err(Refusal::Separation {
+                    rule: "quorum",
+                    detail: format!(
+                        "{have} of {need} approvals still count: somebody's role or group has changed"
+                    ),
+                })
+            }
+        }
+    }
+}
+
+/// Looks again, at the time of issuing: who stands behind the request, its client, and the name that it is for.
+fn may_issue(state: &State, request: &Request) -> Result<(), Refusal> {
+    quorum_stands(state, request)?;
+    served_client(state, &request.plan).map_err(|detail| Refusal::Conflict { detail })?;
+    state
+        .credential_named(request.plan.environment, &request.plan.credential)
+        .map_or(Ok(()), |held| same_purpose(held, &request.plan))
+}
+
+/// Refuses to try again on approvals that were given longer ago than policy lets a decision take.
+fn approvals_last(request: &Request, context: &Context) -> Result<(), Refusal> {
+    let life = request
+        .evaluation
+        .as_ref()
+        .map_or(Duration::zero(), |evaluation| {
+            seconds(evaluation.approval_ttl_s)
+        });
+    let oldest = request.approvals.iter().map(|approval| approval.at).min();
+    if oldest.is_some_and(|at| at + life <= context.now) {
+        return Err(Refusal::Conflict {
+            detail: "its approvals are too old to count; take it back and ask again".into(),
+        });
+    }
+    Ok(())
+}
+
+fn in_attempt(state: &State, id: RequestId, attempt: u32) -> Result<&Arc<Request>, Refusal> {
+    let held = find(state, id)?;
+    if held.state == RequestState::Issuing && held.attempts == attempt {
+        Ok(held)
+    } else {
+        Err(Refusal::Conflict {
+            detail: format!(
+                "attempt {attempt} is not under way: the request is {}",
+                held.state
+            ),
+        })
+    }
+}
+
+fn record_minted(
+    state: &State,
+    context: &Context,
+    request: &Arc<Request>,
+    fresh_id: CredentialId,
+    minted: &MintedVersion,
+) -> Event {
+    let plan = &request.plan;
+    let granted_until = context.now + seconds(request.granted_ttl_s());
+    let existing = state.credential_named(plan.environment, &plan.credential);
+    let version = Version {
+        number: existing.map_or(1, |held| held.next_number()),
+        state: VersionState::Warm,
+        digest: minted.digest,
+        locator: minted.locator.clone(),
+        request: Some(request.id),
+        created_at: context.now,
+        expires_at: Some(
+            minted
+                .expires_at
+                .map_or(granted_until, |end| end.min(granted_until)),
+        ),
+        retires_at: None,
+    };
+    let first = existing.is_none().then(|| {
+        Box::new(Credential {
+            id: fresh_id,
+            name: plan.credential.clone(),
+            environment: plan.environment,
+            kind: plan.kind,
+            issuer: plan.issuer.clone(),
+            role: plan.role.clone(),
+            client: plan.client,
+            owner: request.owner.clone(),
+            audience: plan.audience.clone(),
+            scopes: plan.scopes.clone(),
+            tier: request
+                .evaluation
+                .as_ref()
+                .map_or(Tier::Critical, |evaluation| evaluation.risk.tier),
+            tags: request.tags.clone(),
+            created_at: context.now,
+            cadence_s: Some(request.granted_ttl_s()),
+            versions: vec![version.clone()],
+            quarantined_at: None,
+            revoked: None,
+            sequence: 0,
+            trail: Vec::new(),
+        })
+    });
+    let claim_until = version
+        .expires_at
+        .map_or(context.now + CLAIM_WINDOW, |end| {
+            end.min(context.now + CLAIM_WINDOW)
+        });
+    Event::VersionMinted {
+        request: request.id,
+        credential: existing.map_or(fresh_id, |held| held.id),
+        version: Box::new(version),
+        first,
+        claim_until,
+        warnings: minted
+            .warnings
+            .iter()
+            .take(WARNINGS_MAX)
+            .map(|warning| check::clip(warning, check::TEXT_MAX))
+            .collect(),
+    }
+}
+
+fn claim(state: &State, context: &Context, id: RequestId) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    let asker = operator(state, context)?;
+    if held.requester != asker.id {
+        return Err(Refusal::Separation {
+            rule: "own-request",
+            detail: format!("only {} can claim this secret", held.requester_name),
+        });
+    }
+    holder(
+        state,
+        context,
+        held.plan.environment,
+        &[Role::Requester, Role::Operator, Role::Admin],
+    )?;
+    fresh(context, id, held.sequence, &held.trail)?;
+    match held.state {
+        RequestState::Issued => {}
+        RequestState::Claimed => {
+            return Err(Refusal::AlreadyClaimed {
+                request: id.to_string(),
+            });
+        }
+        other => {
+            return Err(Refusal::Conflict {
+                detail: format!("the request is {other}: there is no secret to claim"),
+            });
+        }
+    }
+    let made = held
+        .issued
+        .and_then(|(credential, number)| Some((state.credentials.get(&credential)?, number)));
+    let Some((credential, number)) = made else {
+        return Err(Refusal::Conflict {
+            detail: "there is no secret to claim".into(),
+        });
+    };
+    if credential.quarantined_at.is_some() {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "{} is quarantined: nothing of it is handed out until an admin releases it",
+                credential.name
+            ),
+        });
+    }
+    let alive = credential
+        .version(number)
+        .is_some_and(|version| version.accepted(context.now));
+    if !alive
+        || held
+            .deadline
+            .is_some_and(|deadline| deadline <= context.now)
+    {
+        return Err(Refusal::Conflict {
+            detail: "the secret is no longer valid".into(),
+        });
+    }
+    let mut events = vec![Event::RequestClaimed {
+        request: id,
+        by: asker.id,
+    }];
+    for older in credential
+        .versions
+        .iter()
+        .filter(|version| version.state == VersionState::Active)
+    {
+        events.push(Event::VersionRetiring {
+            credential: credential.id,
+            version: older.number,
+            until: context.now + OVERLAP,
+        });
+    }
+    events.push(Event::VersionPromoted {
+        credential: credential.id,
+        version: number,
+    });
+    Ok(events)
+}

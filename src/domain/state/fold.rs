@@ -1,0 +1,474 @@
+//! How each event changes the state, and the indices with it.
+
+use super::{Answered, Due, IDEMPOTENCY_WINDOW, State};
+use crate::domain::{
+    Credential, CredentialId, Event, Recorded, Request, RequestId, RequestState, Version,
+    VersionState,
+    credential::remember,
+    event::{Subject, UsageEntry},
+    operator::Authenticator,
+    revocation::Enforcement,
+};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+impl State {
+    /// Folds one event. Total: an event once written always applies; what refers to nothing changes nothing.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        self.sequence = recorded.sequence();
+        self.time = recorded.ts;
+        let at = recorded.ts;
+        match &recorded.event {
+            Event::ClientOnboarded { .. } | Event::ClientOffboarded { .. } => {
+                self.apply_client(&recorded.event, at);
+            }
+            Event::OperatorEnrolled { .. }
+            | Event::TokenIssued { .. }
+            | Event::TokenRevoked { .. }
+            | Event::OperatorGranted { .. }
+            | Event::OperatorOffboarded { .. } => self.apply_operator(&recorded.event, at),
+            Event::VersionMinted { .. } => self.apply_minted(&recorded.event),
+            Event::UsageRolledUp { entries, .. } => self.apply_usage(entries),
+            Event::LeftoverRemoved { .. } => {}
+            Event::CredentialAdopted { .. }
+            | Event::VersionPromoted { .. }
+            | Event::VersionRetiring { .. }
+            | Event::VersionRetired { .. }
+            | Event::VersionExpired { .. }
+            | Event::OwnerChanged { .. }
+            | Event::CredentialQuarantined { .. }
+            | Event::CredentialReleased { .. } => self.apply_credential(&recorded.event, at),
+            Event::RevocationEffective { .. }
+            | Event::RevocationEnforced { .. }
+            | Event::RevocationFailed { .. } => {
+                self.apply_revocation(&recorded.event, at);
+            }
+            _ => self.apply_request(&recorded.event),
+        }
+        self.remember_answer(recorded);
+    }
+
+    fn remember_answer(&mut self, recorded: &Recorded) {
+        while self
+            .answered_order
+            .front()
+            .is_some_and(|(at, ..)| *at + IDEMPOTENCY_WINDOW < recorded.ts)
+        {
+            if let Some((_, operator, key)) = self.answered_order.pop_front() {
+                self.answered.remove(&(operator, key));
+            }
+        }
+        let (Some(operator), Some(key), Some(body)) = (
+            recorded.actor.id,
+            &recorded.request.key,
+            recorded.request.body,
+        ) else {
+            return;
+        };
+        let place = (operator, key.clone());
+        // A later event of the same command: the answer stays about the subject of its first.
+        let first = self.answered.get(&place).map(|answered| answered.subject);
+        if first.is_none() {
+            self.answered_order
+                .push_back((recorded.ts, operator, key.clone()));
+        }
+        let subject = first.unwrap_or_else(|| recorded.event.subject());
+        let state = self.word(subject);
+        self.answered.insert(
+            place,
+            Answered {
+                body,
+                subject,
+                sequence: self.sequence,
+                state,
+            },
+        );
+    }
+
+    fn apply_client(&mut self, event: &Event, at: DateTime<Utc>) {
+        match event {
+            Event::ClientOnboarded { client } => {
+                let mut client = client.as_ref().clone();
+                client.sequence = self.sequence;
+                self.client_names.insert(client.name.clone(), client.id);
+                self.clients.insert(client.id, Arc::new(client));
+            }
+            Event::ClientOffboarded { client, .. } => {
+                if let Some(client) = self.clients.get_mut(client) {
+                    let client = Arc::make_mut(client);
+                    client.offboarded_at = Some(at);
+                    client.sequence = self.sequence;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_operator(&mut self, event: &Event, at: DateTime<Utc>) {
+        if let Event::OperatorEnrolled { operator } = event {
+            let mut operator = operator.as_ref().clone();
+            operator.sequence = self.sequence;
+            for token in operator.tokens() {
+                self.token_digests.insert(token.digest, operator.id);
+            }
+            self.operator_names
+                .insert(operator.name.clone(), operator.id);
+            self.operators.insert(operator.id, Arc::new(operator));
+            return;
+        }
+        let Subject::Operator(id) = event.subject() else {
+            return;
+        };
+        let Some(operator) = self.operators.get_mut(&id) else {
+            return;
+        };
+        let operator = Arc::make_mut(operator);
+        operator.sequence = self.sequence;
+        match event {
+            Event::TokenIssued { token, .. } => {
+                self.token_digests.insert(token.digest, id);
+                operator
+                    .authenticators
+                    .push(Authenticator::Token(token.clone()));
+            }
+            Event::TokenRevoked { token, .. } => {
+                operator
+                    .authenticators
+                    .retain(|authenticator| match authenticator {
+                        Authenticator::Token(held) if held.id == *token => {
+                            self.token_digests.remove(&held.digest);
+                            false
+                        }
+                        _ => true,
+                    });
+            }
+            Event::OperatorGranted { roles, groups, .. } => {
+                operator.roles.clone_from(roles);
+                operator.groups.clone_from(groups);
+            }
+            Event::OperatorOffboarded { .. } => {
+                operator.offboarded_at = Some(at);
+                for token in operator.tokens() {
+                    self.token_digests.remove(&token.digest);
+                }
+                operator.authenticators.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_request(&mut self, event: &Event) {
+        if let Event::RequestSubmitted { request } = event {
+            let mut request = request.as_ref().clone();
+            request.sequence = self.sequence;
+            remember(&mut request.trail, self.sequence);
+            self.index_request(None, &request);
+            self.requests.insert(request.id, Arc::new(request));
+            return;
+        }
+        let Subject::Request(id) = event.subject() else {
+            return;
+        };
+        self.change_request(id, |request| match event {
+            Event::RequestIdentified { .. } => request.state = RequestState::Identified,
+            Event::RequestEvaluated { evaluation, .. } => {
+                request.state = RequestState::Evaluated;
+                request.evaluation = Some(evaluation.as_ref().clone());
+            }
+            Event::RequestAwaitingApproval { deadline, .. } => {
+                request.state = RequestState::AwaitingApproval;
+                request.deadline = Some(*deadline);
+            }
+            Event::ApprovalGiven { approval, .. } => {
+                request.approvals.push(approval.as_ref().clone());
+            }
+            Event::RequestApproved { .. } | Event::RequestRetried { .. } => {
+                request.state = RequestState::Approved;
+                request.deadline = None;
+                request.failure = None;
+            }
+            Event::RequestDenied { ending, .. } => {
+                request.state = RequestState::Denied;
+                request.ended_by = Some(ending.clone());
+            }
+            Event::RequestExpired { .. } => request.state = RequestState::Expired,
+            Event::RequestWithdrawn { ending, .. } => {
+                request.state = RequestState::Withdrawn;
+                request.ended_by = Some(ending.clone());
+            }
+            Event::IssuanceStarted {
+                attempt, locator, ..
+            } => {
+                request.state = RequestState::Issuing;
+                request.attempts = *attempt;
+                request.attempt_locator.clone_from(locator);
+            }
+            Event::IssuanceFailed { reason, last, .. } => {
+                request.state = if *last {
+                    RequestState::Failed
+                } else {
+                    RequestState::Approved
+                };
+                request.failure = Some(reason.clone());
+                request.attempt_locator.clear();
+            }
+            Event::RequestClaimed { .. } => request.state = RequestState::Claimed,
+            Event::RequestLapsed { .. } => request.state = RequestState::Lapsed,
+            _ => {}
+        });
+    }
+
+    fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
+        let Some(held) = self.requests.get(&id) else {
+            return;
+        };
+        let deadline_before = held.deadline;
+        let sequence = self.sequence;
+        let Some(held) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let request = Arc::make_mut(held);
+        change(request);
+        request.sequence = sequence;
+        remember(&mut request.trail, sequence);
+        let after = request.clone();
+        self.index_request(deadline_before, &after);
+    }
+
+    fn index_request(&mut self, deadline_before: Option<DateTime<Utc>>, request: &Request) {
+        if let Some(deadline) = deadline_before {
+            self.due.remove(&(deadline, Due::Request(request.id)));
+        }
+        let waits_for_people = matches!(
+            request.state,
+            RequestState::AwaitingApproval | RequestState::Held
+        );
+        if (waits_for_people || request.state == RequestState::Issued)
+            && let Some(deadline) = request.deadline
+        {
+            self.due.insert((deadline, Due::Request(request.id)));
+        }
+        let name = (request.plan.environment, request.plan.credential.clone());
+        if !request.state.ended() {
+            self.open_by_name.insert(name, request.id);
+        } else if self.open_by_name.get(&name) == Some(&request.id) {
+            self.open_by_name.remove(&name);
+        }
+        if waits_for_people {
+            self.awaiting.insert(request.id);
+        } else {
+            self.awaiting.remove(&request.id);
+        }
+        if matches!(
+            request.state,
+            RequestState::Approved | RequestState::Issuing
+        ) {
+            self.to_issue.insert(request.id);
+        } else {
+            self.to_issue.remove(&request.id);
+        }
+    }
+
+    fn apply_minted(&mut self, event: &Event) {
+        let Event::VersionMinted {
+            request,
+            credential,
+            version,
+            first,
+            claim_until,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if let Some(first) = first {
+            self.insert_credential(first.as_ref().clone());
+        } else {
+            self.change_credential(*credential, |credential| {
+                credential.versions.push(version.as_ref().clone());
+            });
+        }
+        self.change_request(*request, |request| {
+            request.state = RequestState::Issued;
+            request.deadline = Some(*claim_until);
+            request.issued = Some((*credential, version.number));
+            request.failure = None;
+            request.attempt_locator.clear();
+        });
+    }
+
+    fn insert_credential(&mut self, mut credential: Credential) {
+        credential.sequence = self.sequence;
+        remember(&mut credential.trail, self.sequence);
+        self.by_name.insert(
+            (credential.environment, credential.name.clone()),
+            credential.id,
+        );
+        for version in &credential.versions {
+            self.index_version(credential.id, version);
+        }
+        self.credentials.insert(credential.id, Arc::new(credential));
+    }
+
+    fn index_version(&mut self, credential: CredentialId, version: &Version) {
+        if let Some(digest) = version.digest {
+            self.by_digest.insert(digest, (credential, version.number));
+        }
+        if version.state.accepted()
+            && let Some(end) = version.ends_at()
+        {
+            self.due
+                .insert((end, Due::Version(credential, version.number)));
+        }
+    }
+
+    fn change_credential(&mut self, id: CredentialId, change: impl FnOnce(&mut Credential)) {
+        let Some(held) = self.credentials.get(&id) else {
+            return;
+        };
+        let before = held.clone();
+        let mut credential = held.as_ref().clone();
+        change(&mut credential);
+        credential.sequence = self.sequence;
+        remember(&mut credential.trail, self.sequence);
+        for version in &before.versions {
+            if let Some(end) = version.ends_at() {
+                self.due.remove(&(end, Due::Version(id, version.number)));
+            }
+        }
+        for version in &credential.versions {
+            self.index_version(id, version);
+        }
+        self.credentials.insert(id, Arc::new(credential));
+    }
+
+    fn set_version(&mut self, id: CredentialId, number: u32, state: VersionState) {
+        self.change_credential(id, |credential| {
+            // What is over stays over, whatever the order in which it is told.
+            if let Some(version) = credential
+                .versions
+                .iter_mut()
+                .find(|version| version.number == number && version.state.accepted())
+            {
+                version.state = state;
+            }
+        });
+    }
+
+    fn apply_credential(&mut self, event: &Event, at: DateTime<Utc>) {
+        match event {
+            Event::CredentialAdopted { credential } => {
+                self.insert_credential(credential.as_ref().clone());
+            }
+            Event::VersionPromoted {
+                credential,
+                version,
+            } => {
+                self.set_version(*credential, *version, VersionState::Active);
+            }
+            Event::VersionRetiring {
+                credential,
+                version,
+                until,
+            } => self.change_credential(*credential, |credential| {
+                if let Some(held) = credential
+                    .versions
+                    .iter_mut()
+                    .find(|held| held.number == *version && held.state.accepted())
+                {
+                    held.state = VersionState::Retiring;
+                    held.retires_at = Some(*until);
+                }
+            }),
+            Event::VersionRetired {
+                credential,
+                version,
+            } => {
+                self.set_version(*credential, *version, VersionState::Retired);
+            }
+            Event::VersionExpired {
+                credential,
+                version,
+            } => {
+                self.set_version(*credential, *version, VersionState::Expired);
+            }
+            Event::OwnerChanged {
+                credential, owner, ..
+            } => {
+                self.change_credential(*credential, |credential| {
+                    credential.owner.clone_from(owner);
+                });
+            }
+            Event::CredentialQuarantined { credential, .. } => {
+                self.change_credential(*credential, |credential| {
+                    credential.quarantined_at = Some(at);
+                });
+            }
+            Event::CredentialReleased { credential, .. } => {
+                self.change_credential(*credential, |credential| credential.quarantined_at = None);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_revocation(&mut self, event: &Event, at: DateTime<Utc>) {
+        if let Event::RevocationEffective { revocation } = event {
+            let mut revocation = revocation.as_ref().clone();
+            revocation.sequence = self.sequence;
+            self.change_credential(revocation.credential, |credential| {
+                for version in &mut credential.versions {
+                    // A version that was retired or expired stays what it is: only the issuer is told.
+                    if revocation.versions.contains(&version.number) && version.state.accepted() {
+                        version.state = VersionState::Revoked;
+                    }
+                }
+                if revocation.whole {
+                    credential.revoked = Some(revocation.id);
+                }
+            });
+            if matches!(revocation.enforcement, Enforcement::Pending { .. }) {
+                self.to_enforce.insert(revocation.id);
+            }
+            self.revocations.insert(revocation.id, Arc::new(revocation));
+            return;
+        }
+        let Subject::Revocation(id) = event.subject() else {
+            return;
+        };
+        let Some(revocation) = self.revocations.get_mut(&id) else {
+            return;
+        };
+        let revocation = Arc::make_mut(revocation);
+        revocation.sequence = self.sequence;
+        match event {
+            Event::RevocationEnforced { proven, .. } => {
+                revocation.enforcement = Enforcement::Enforced {
+                    at,
+                    proven: *proven,
+                };
+                self.to_enforce.remove(&id);
+            }
+            Event::RevocationFailed {
+                attempt, reason, ..
+            } => {
+                revocation.enforcement = Enforcement::Pending {
+                    attempts: *attempt,
+                    last_error: Some(reason.clone()),
+                };
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_usage(&mut self, entries: &[UsageEntry]) {
+        for entry in entries {
+            if !self.credentials.contains_key(&entry.credential) {
+                continue;
+            }
+            let usage = self.usage.entry(entry.credential).or_default();
+            usage.accepted += entry.accepted;
+            usage.refused += entry.refused;
+            usage.last_used_at = usage.last_used_at.max(entry.last_used_at);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The rules, seen from outside: tables of given events, a command and what must follow, and random histories after
+//! each step of which nothing may be so that must never be.
+
+#[path = "rules/world.rs"]
+mod world;
+
+#[path = "rules/invariants.rs"]
+mod invariants;
+
+#[path = "rules/requests.rs"]
+mod requests;
+
+#[path = "rules/issuance.rs"]
+mod issuance;
+
+#[path = "rules/credentials.rs"]
+mod credentials;
+
+#[path = "rules/people.rs"]
+mod people;
+
+#[path = "rules/steps.rs"]
+mod steps;
+
+#[path = "rules/histories.rs"]
+mod histories;
+
+#[path = "rules/leaves.rs"]
+mod leaves;

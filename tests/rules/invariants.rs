@@ -1,0 +1,287 @@
+//! What must never be so, whatever was asked for in whatever order. Written against the public face of the state
+//! alone, and without the rules' own helpers.
+
+use countersign::domain::{
+    CredentialId, Enforcement, Event, Recorded, Request, RequestId, RequestState, Role, State,
+    VersionState, request::Outcome, state::Due,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was so before and may not change.
+#[derive(Default)]
+pub struct Watch {
+    over: BTreeMap<(CredentialId, u32), VersionState>,
+    ended: BTreeMap<RequestId, RequestState>,
+    claims: BTreeSet<RequestId>,
+    mints: BTreeSet<RequestId>,
+}
+
+impl Watch {
+    /// Before an event is folded: whether it may happen at all.
+    pub fn before(&mut self, state: &State, event: &Event) {
+        match event {
+            Event::IssuanceStarted { request, .. } => {
+                people_stand_behind(state, &state.requests[request])
+            }
+            Event::VersionMinted { request, .. } => {
+                people_stand_behind(state, &state.requests[request]);
+                assert!(self.mints.insert(*request), "{request} was minted twice");
+            }
+            Event::RequestClaimed { request, by } => {
+                assert!(self.claims.insert(*request), "{request} was claimed twice");
+                assert_eq!(state.requests[request].requester, *by, "claimed by another");
+            }
+            _ => {}
+        }
+        no_secret(&serde_json::to_value(event).unwrap());
+    }
+
+    /// After a command: everything that must always be so.
+    pub fn check(&mut self, state: &State) {
+        for credential in state.credentials.values() {
+            let count = |wanted| {
+                credential
+                    .versions
+                    .iter()
+                    .filter(|held| held.state == wanted)
+                    .count()
+            };
+            assert!(
+                count(VersionState::Active) <= 1,
+                "two active versions of {}",
+                credential.name
+            );
+            assert!(
+                count(VersionState::Warm) <= 1,
+                "two warm versions of {}",
+                credential.name
+            );
+            assert!(
+                credential
+                    .versions
+                    .windows(2)
+                    .all(|pair| pair[0].number + 1 == pair[1].number),
+                "numbers do not ascend"
+            );
+            for version in &credential.versions {
+                let place = (credential.id, version.number);
+                if version.state == VersionState::Retiring {
+                    assert!(
+                        version.retires_at.is_some(),
+                        "{place:?} retires without an end"
+                    );
+                }
+                if credential.revoked.is_some() {
+                    assert!(
+                        !version.state.accepted(),
+                        "{place:?} of a revoked credential is accepted"
+                    );
+                }
+                if let Some(was) = self.over.get(&place) {
+                    assert_eq!(*was, version.state, "{place:?} was over");
+                } else if !version.state.accepted() {
+                    self.over.insert(place, version.state);
+                }
+            }
+        }
+        for request in state.requests.values() {
+            if let Some(was) = self.ended.get(&request.id) {
+                assert_eq!(*was, request.state, "{} had ended", request.id);
+            } else if request.state.ended() {
+                self.ended.insert(request.id, request.state);
+            }
+            let people: BTreeSet<_> = request
+                .approvals
+                .iter()
+                .map(|approval| approval.by)
+                .collect();
+            assert_eq!(
+                people.len(),
+                request.approvals.len(),
+                "somebody counts twice"
+            );
+        }
+        indices(state);
+    }
+}
+
+fn people_stand_behind(state: &State, request: &Request) {
+    let evaluation = request.evaluation.as_ref().expect("evaluated");
+    let quorum = match evaluation.outcome {
+        Outcome::Allow => return,
+        Outcome::Deny => panic!("{} was denied by policy and is issued", request.id),
+        Outcome::Needs => evaluation.quorum.as_ref().expect("needs a quorum"),
+    };
+    let people: BTreeSet<_> = request
+        .approvals
+        .iter()
+        .filter(|approval| approval.digest == request.digest && approval.by != request.requester)
+        .filter_map(|approval| state.operators.get(&approval.by))
+        .filter(|person| {
+            !person.robot
+                && person.offboarded_at.is_none()
+                && person.client != Some(request.plan.client)
+                && person
+                    .roles
+                    .get(&request.plan.environment)
+                    .is_some_and(|roles| roles.contains(&Role::Approver))
+                && quorum
+                    .groups
+                    .iter()
+                    .any(|group| person.groups.contains(group))
+        })
+        .map(|person| person.id)
+        .collect();
+    assert!(
+        quorum.count >= 1 && people.len() >= usize::from(quorum.count),
+        "{} is issued with {} of {} people behind it",
+        request.id,
+        people.len(),
+        quorum.count
+    );
+}
+
+/// Every index says what the objects say, no more and no less.
+pub fn indices(state: &State) {
+    let mut due = BTreeSet::new();
+    let mut open = BTreeMap::new();
+    for request in state.requests.values() {
+        let waits = matches!(
+            request.state,
+            RequestState::AwaitingApproval | RequestState::Held
+        );
+        assert_eq!(state.awaiting.contains(&request.id), waits);
+        let to_issue = matches!(
+            request.state,
+            RequestState::Approved | RequestState::Issuing
+        );
+        assert_eq!(state.to_issue.contains(&request.id), to_issue);
+        if waits || request.state == RequestState::Issued {
+            due.insert((
+                request.deadline.expect("a deadline"),
+                Due::Request(request.id),
+            ));
+        }
+        let name = (request.plan.environment, request.plan.credential.as_str());
+        let slot = open.entry(name).or_insert(None);
+        if !request.state.ended() {
+            assert_eq!(*slot, None, "two open requests for {name:?}");
+            *slot = Some(request.id);
+        }
+    }
+    for ((environment, name), id) in open {
+        assert_eq!(state.open_request_for(environment, name), id);
+    }
+    for credential in state.credentials.values() {
+        let named = state.credential_named(credential.environment, &credential.name);
+        assert_eq!(named.map(|found| found.id), Some(credential.id));
+        for version in &credential.versions {
+            if let Some(digest) = &version.digest {
+                let (found, number) = state.credential_of(digest).expect("known by its digest");
+                assert_eq!((found.id, number), (credential.id, version.number));
+            }
+            if let (true, Some(end)) = (version.state.accepted(), version.ends_at()) {
+                due.insert((end, Due::Version(credential.id, version.number)));
+            }
+        }
+    }
+    assert_eq!(state.due.iter().copied().collect::<BTreeSet<_>>(), due);
+    for revocation in state.revocations.values() {
+        let pending = matches!(revocation.enforcement, Enforcement::Pending { .. });
+        assert_eq!(state.to_enforce.contains(&revocation.id), pending);
+    }
+    for client in state.clients.values() {
+        assert_eq!(
+            state.client_named(&client.name).map(|found| found.id),
+            Some(client.id)
+        );
+    }
+    for operator in state.operators.values() {
+        assert_eq!(
+            state.operator_named(&operator.name).map(|found| found.id),
+            Some(operator.id)
+        );
+        assert!(operator.offboarded_at.is_none() || operator.authenticators.is_empty());
+        for token in operator.tokens() {
+            assert_eq!(
+                state.operator_of_token(&token.digest).map(|found| found.id),
+                Some(operator.id)
+            );
+        }
+    }
+    assert!(
+        state
+            .awaiting
+            .iter()
+            .chain(&state.to_issue)
+            .all(|id| state.requests.contains_key(id))
+    );
+    assert!(
+        state
+            .to_enforce
+            .iter()
+            .all(|id| state.revocations.contains_key(id))
+    );
+}
+
+/// Names that a secret would go by. A token's own record is its identifier, digest and times.
+fn no_secret(value: &serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, inner) in fields {
+                for word in ["secret", "password", "private", "plaintext", "bearer"] {
+                    assert!(!name.contains(word), "a field named {name}");
+                }
+                if name == "token" {
+                    assert!(
+                        inner.is_object()
+                            || inner.as_str().is_some_and(|text| text.starts_with("tok_")),
+                        "a token itself"
+                    );
+                }
+                no_secret(inner);
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(no_secret),
+        _ => {}
+    }
+}
+
+/// Everything public of a state, comparable.
+pub fn dump(state: &State) -> serde_json::Value {
+    let usage: BTreeMap<String, _> = state
+        .usage
+        .iter()
+        .map(|(id, usage)| (id.to_string(), usage))
+        .collect();
+    fn list<'a, T: serde::Serialize + 'a>(
+        values: impl Iterator<Item = &'a std::sync::Arc<T>>,
+    ) -> serde_json::Value {
+        values
+            .map(|value| serde_json::to_value(value.as_ref()).unwrap())
+            .collect()
+    }
+    serde_json::json!({
+        "sequence": state.sequence,
+        "time": state.time,
+        "clients": list(state.clients.values()),
+        "operators": list(state.operators.values()),
+        "requests": list(state.requests.values()),
+        "credentials": list(state.credentials.values()),
+        "revocations": list(state.revocations.values()),
+        "usage": usage,
+        "awaiting": format!("{:?}", state.awaiting),
+        "to_issue": format!("{:?}", state.to_issue),
+        "to_enforce": format!("{:?}", state.to_enforce),
+        "due": format!("{:?}", state.due),
+    })
+}
+
+/// The state that a log comes to, read as the broker reads it at its start.
+pub fn fold(log: &[Vec<u8>]) -> State {
+    let mut state = State::default();
+    for leaf in log {
+        state.apply(&serde_json::from_slice::<Recorded>(leaf).unwrap());
+    }
+    state
+}

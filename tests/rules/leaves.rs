@@ -1,0 +1,249 @@
+//! The largest that can be asked for still fits one leaf of the log; the world's recorder measures each.
+
+use crate::world::*;
+use countersign::domain::{
+    Actor, Command, Context, Digest, Evaluation, OperatorId, Proof, RiskFactor, Role, RuleResult,
+    check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
+    event::UsageEntry,
+    operator::Authenticator,
+    request::Outcome,
+};
+
+/// Free text at its worst: each byte becomes six in JSON.
+fn text() -> String {
+    "\u{1}".repeat(TEXT_MAX)
+}
+
+/// One line at its worst: each byte becomes two.
+fn line(max: usize) -> String {
+    "\"".repeat(max)
+}
+
+fn name(number: usize) -> String {
+    format!("{number:0>NAME_MAX$}")
+}
+
+fn list() -> Vec<String> {
+    (0..LIST_MAX)
+        .map(|number| format!("{number:0>SCOPE_MAX$}"))
+        .collect()
+}
+
+fn endless(outcome: Outcome) -> Evaluation {
+    let rule = |effect: &str| RuleResult {
+        id: line(900),
+        effect: effect.into(),
+        reason: line(9_000),
+    };
+    let factor = RiskFactor {
+        id: line(900),
+        points: i32::MIN,
+        reason: line(9_000),
+    };
+    let mut evaluation = evaluation(outcome, 1);
+    evaluation.rules = vec![rule("deny"); 500];
+    evaluation.risk.factors = vec![factor; 500];
+    evaluation.policy_version = line(9_000);
+    if let Some(quorum) = &mut evaluation.quorum {
+        quorum.groups.extend((0..500).map(name));
+    }
+    evaluation
+}
+
+/// As from a caller who fills every header.
+fn full(world: &World, actor: Actor) -> Context {
+    Context {
+        from: Some("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".into()),
+        request_id: line(128),
+        trace: Some("f".repeat(32)),
+        idempotency: Some((line(255), Digest([255; 32]))),
+        ..world.context(actor)
+    }
+}
+
+fn runs(world: &mut World, actor: Actor, command: &Command) {
+    let context = full(world, actor);
+    let outcome = world.try_with(&context, command);
+    assert!(
+        outcome.is_ok_and(|kinds| !kinds.is_empty()),
+        "{} was not accepted",
+        command.name()
+    );
+}
+
+#[test]
+fn the_largest_request_and_its_approval_fit() {
+    let mut world = World::new();
+    for outcome in [Outcome::Deny, Outcome::Needs] {
+        let mut largest = plan(&name(1));
+        largest.issuer = name(2);
+        largest.audience = name(3);
+        largest.scopes = list();
+        let (request, command) = world.submission(largest, endless(outcome));
+        let Command::SubmitRequest {
+            id,
+            plan,
+            digest,
+            evaluation,
+            ..
+        } = command
+        else {
+            unreachable!()
+        };
+        let command = Command::SubmitRequest {
+            id,
+            plan,
+            digest,
+            evaluation,
+            reason: text(),
+            owner: name(4),
+            tags: list(),
+        };
+        runs(&mut world, by(OPAL), &command);
+        if outcome == Outcome::Needs {
+            let approve = world.approve(request);
+            let Command::Approve {
+                approval, digest, ..
+            } = approve
+            else {
+                unreachable!()
+            };
+            let proof = Proof::SshSignature {
+                fingerprint: line(NAME_MAX),
+                payload: "\n".repeat(PAYLOAD_MAX),
+                signature: "\n".repeat(SIGNATURE_MAX),
+            };
+            let command = Command::Approve {
+                request,
+                approval,
+                digest,
+                reason: text(),
+            };
+            runs(&mut world, Actor::Operator { id: ANA, proof }, &command);
+            let start = world.start(request);
+            runs(&mut world, BROKER, &start);
+            let mut minted = world.minted(request, &[]);
+            if let Command::RecordMinted { minted, .. } = &mut minted {
+                minted.warnings = vec![text(); 100];
+                minted.locator = (0..8).map(|number| (name(number), line(512))).collect();
+            }
+            runs(&mut world, BROKER, &minted);
+        }
+    }
+}
+
+#[test]
+fn the_largest_accounts_clients_and_adoptions_fit() {
+    let mut world = World::new();
+    let mut someone = operator(
+        person(70),
+        &name(1),
+        countersign::domain::Environment::ALL,
+        Role::ALL,
+        &[],
+    );
+    someone.client = Some(CHECKOUT);
+    someone.groups = (0..LIST_MAX).map(name).collect();
+    someone.display_name = line(256);
+    someone.authenticators = vec![
+        Authenticator::SshKey {
+            fingerprint: line(NAME_MAX),
+            public_key: line(TEXT_MAX),
+            enrolled_at: world.now,
+        };
+        8
+    ];
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::EnrolOperator(Box::new(someone)),
+    );
+    let mut largest = client(countersign::domain::ClientId::from_bits(70), &name(1), PROD);
+    largest.owner = name(2);
+    largest.contact = text();
+    largest.dependents = list();
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::OnboardClient(Box::new(largest)),
+    );
+    let mut held = adopted(&mut world, &name(9));
+    held.issuer = name(1);
+    held.role = name(1);
+    held.owner = name(1);
+    held.audience = name(1);
+    held.scopes = list();
+    held.tags = list();
+    held.versions[0].locator = (0..8).map(|number| (name(number), line(512))).collect();
+    let credential = held.id;
+    runs(&mut world, by(ROOT), &Command::Adopt(Box::new(held)));
+    let mut revoke = world.revoke(credential, None);
+    if let Command::Revoke { reason, .. } = &mut revoke {
+        *reason = text();
+    }
+    let Command::Revoke { id: revocation, .. } = revoke else {
+        unreachable!()
+    };
+    runs(&mut world, by(ROOT), &revoke);
+    let reason = "\"".repeat(1_000_000);
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RecordEnforcementFailed {
+            revocation,
+            reason: reason.clone(),
+        },
+    );
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RecordLeftover {
+            issuer: reason.clone(),
+            what: reason,
+        },
+    );
+    let closed: OperatorId = ANA;
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::OffboardOperator {
+            operator: closed,
+            reason: text(),
+        },
+    );
+}
+
+#[test]
+fn an_hours_use_fits_and_more_is_refused() {
+    let mut world = World::new();
+    let entry = UsageEntry {
+        credential: countersign::domain::CredentialId::from_bits(u128::MAX),
+        accepted: 1 << 53,
+        refused: 1 << 53,
+        last_used_at: Some(world.now + chrono::Duration::milliseconds(1)),
+    };
+    let mut entries = vec![entry; Command::USAGE_LIMIT];
+    let hour = world.now;
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RollUpUsage {
+            hour,
+            entries: entries.clone(),
+        },
+    );
+    entries.push(entries[0].clone());
+    let command = Command::RollUpUsage { hour, entries };
+    assert!(
+        world
+            .when(BROKER, command)
+            .starts_with("refused limit-reached")
+    );
+}
+
+#[test]
+fn words_from_outside_are_cut_at_a_character() {
+    assert_eq!(clip("sealed", 6), "sealed");
+    assert_eq!(clip("sealed\r\nagain", 100), "sealed  again");
+    assert_eq!(clip("ääää", 7), "ää…");
+}

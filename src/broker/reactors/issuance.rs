@@ -150,6 +150,7 @@ async fn resume(
         attempt,
         &request.attempt_locator,
         "the broker stopped in mid-attempt",
+        attempt >= ATTEMPTS,
     )
     .await
 }
@@ -162,6 +163,7 @@ async fn abandon(
     attempt: u32,
     locator: &std::collections::BTreeMap<String, String>,
     reason: &str,
+    last: bool,
 ) -> Result<Turn, EngineError> {
     if !locator.is_empty() {
         match issuer.issuer.revoke(locator).await {
@@ -178,14 +180,7 @@ async fn abandon(
             }
         }
     }
-    failed(
-        engine,
-        request.id,
-        attempt,
-        reason.to_owned(),
-        attempt >= ATTEMPTS,
-    )
-    .await?;
+    failed(engine, request.id, attempt, reason.to_owned(), last).await?;
     Ok(Turn::Again(clock::now() + backoff(attempt, jitter())))
 }
 
@@ -253,6 +248,7 @@ async fn begin(
                 attempt,
                 &locator,
                 &error.to_string(),
+                attempt >= ATTEMPTS,
             )
             .await?;
             Ok(until.map_or(turn, Turn::Again))
@@ -322,20 +318,13 @@ async fn record(
         Err(EngineError::Refused(refusal)) => {
             // The credential was revoked while its version was made: the version must not live on at its issuer.
             let state = engine.state();
-            if let Some(request) = state.requests.get(&id) {
-                if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
-                    engine.sealed().keep(Sealed::forget(id)).await?;
-                    let _turn = abandon(
-                        engine,
-                        issuer,
-                        request,
-                        attempt,
-                        &locator,
-                        &refusal.to_string(),
-                    )
-                    .await?;
-                    failed(engine, id, attempt, refusal.to_string(), true).await?;
-                }
+            if let Some(request) = state.requests.get(&id)
+                && let Some(issuer) = engine.issuers().get(&request.plan.issuer)
+            {
+                engine.sealed().keep(Sealed::forget(id)).await?;
+                // What the rules refuse now they refuse again: a person has to look before another attempt.
+                let reason = refusal.to_string();
+                return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
             }
             Ok(Turn::Done)
         }

@@ -414,6 +414,3 @@ pub async fn follow<S: LogSource>(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

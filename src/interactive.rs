@@ -3,7 +3,7 @@
 use color_eyre::eyre::{Report, WrapErr as _, eyre};
 use countersign::{
     cli::{self, Cli, DemoArgs, Global, Io},
-    config::{Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, Variables, variables},
+    config::{Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, variables},
     console::{
         keymap::Keymap,
         model::Context,
@@ -72,7 +72,7 @@ async fn serve_only(demo: &Demo) -> Result<ExitCode, Report> {
 fn world(demo: Option<&Demo>) -> Io {
     let mut io = Io::process();
     if let Some(demo) = demo {
-        io.variables = Variables::of([(variables::TOKEN.name, demo.token.expose())]);
+        io.variables = io.variables.with(variables::TOKEN, demo.token.expose());
     }
     io
 }
@@ -123,7 +123,8 @@ fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
             Some(EnvironmentWord::Production) => Some(Environment::Production),
             Some(EnvironmentWord::Staging) => Some(Environment::Staging),
             Some(EnvironmentWord::Development) => Some(Environment::Development),
-            None => None,
+            // The demo's company has production; the word keeps its keys as careful as a real one's.
+            None => demo.map(|_| Environment::Production),
         },
         others: config.contexts.keys().filter(|name| **name != target.name).cloned().collect(),
         read_only: target.context.read_only,

@@ -251,7 +251,7 @@ pub async fn entries(
             }
         }
     });
-    // A body may be asked again after its end.
+    // The server asks once more after the end.
     let mut response = Response::new(Body::from_stream(pieces.fuse()));
     let headers = response.headers_mut();
     headers.insert(

@@ -14,8 +14,8 @@ use countersign::{
     clock,
     config::BrokerConfig,
     domain::{
-        Actor, Client, ClientId, Command, Context, Credential, CredentialId, Environment, Kind, OperatorId, Proof, Tier,
-        TokenId, Version, VersionState,
+        Actor, Client, ClientId, Command, Context, Credential, CredentialId, Environment, Kind,
+        OperatorId, Proof, Tier, TokenId, Version, VersionState,
     },
     secret::digest_of_bytes,
 };
@@ -23,8 +23,14 @@ use futures_util::StreamExt as _;
 use std::{collections::BTreeMap, fs, path::Path, process, time::Instant};
 
 fn main() {
-    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     match arguments.as_slice() {
         [open, data] if open == "open" => runtime.block_on(open_once(Path::new(data))),
         [count] => runtime.block_on(run(count.parse().unwrap())),
@@ -35,15 +41,25 @@ fn main() {
 async fn run(count: u64) {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty");
-    Broker::open_quiet(&options(&empty)).await.unwrap().stop().await;
+    Broker::open_quiet(&options(&empty))
+        .await
+        .unwrap()
+        .stop()
+        .await;
     let data = folder.path().join("data");
     let start = Instant::now();
     let broker = Broker::open_quiet(&options(&data)).await.unwrap();
     adopt(&broker.engine, count).await;
-    println!("{count} adopted, one command each              {:>8.1} s", start.elapsed().as_secs_f64());
+    println!(
+        "{count} adopted, one command each              {:>8.1} s",
+        start.elapsed().as_secs_f64()
+    );
     let start = Instant::now();
     broker.stop().await;
-    println!("stop                                     {:>8.2} s", start.elapsed().as_secs_f64());
+    println!(
+        "stop                                     {:>8.2} s",
+        start.elapsed().as_secs_f64()
+    );
     let snapshot = data.join("snapshot");
     println!(
         "log / snapshot                           {:>8.0} / {:.0} B a credential",
@@ -54,7 +70,9 @@ async fn run(count: u64) {
     for how in ["with", "without"] {
         let (seconds, resident) = child(&data);
         let each = (resident - base) / count as f64;
-        println!("start {how:<8} a snapshot                {seconds:>8.2} s   {each:.0} B resident a credential");
+        println!(
+            "start {how:<8} a snapshot                {seconds:>8.2} s   {each:.0} B resident a credential"
+        );
         if how == "with" {
             fs::remove_file(&snapshot).unwrap();
         }
@@ -63,9 +81,16 @@ async fn run(count: u64) {
 
 /// Opens the folder in another process. Seconds, and resident bytes once it is open.
 fn child(data: &Path) -> (f64, f64) {
-    let said = process::Command::new(std::env::current_exe().unwrap()).arg("open").arg(data).output().unwrap();
+    let said = process::Command::new(std::env::current_exe().unwrap())
+        .arg("open")
+        .arg(data)
+        .output()
+        .unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
-    let figures: Vec<f64> = said.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    let figures: Vec<f64> = said
+        .split_whitespace()
+        .map(|figure| figure.parse().unwrap())
+        .collect();
     (figures[0], figures[1])
 }
 
@@ -74,7 +99,10 @@ async fn open_once(data: &Path) {
     let broker = Broker::open_quiet(&options(data)).await.unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let resident = fs::read_to_string("/proc/self/status").unwrap();
-    let resident = resident.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident = resident
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     let kilobytes: f64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
     println!("{seconds} {}", kilobytes * 1024.0);
     // As a crash would: a stop would write the snapshot that the next measurement must do without.
@@ -98,9 +126,18 @@ async fn adopt(engine: &Engine, count: u64) {
     }));
     engine.submit(onboard, context(admin)).await.unwrap();
     let adoptions = (0..count).map(|number| async move {
-        engine.submit(Command::Adopt(Box::new(credential(number, client))), context(admin)).await.unwrap();
+        engine
+            .submit(
+                Command::Adopt(Box::new(credential(number, client))),
+                context(admin),
+            )
+            .await
+            .unwrap();
     });
-    futures_util::stream::iter(adoptions).buffer_unordered(2048).for_each(|()| async {}).await;
+    futures_util::stream::iter(adoptions)
+        .buffer_unordered(2048)
+        .for_each(|()| async {})
+        .await;
 }
 
 fn credential(number: u64, client: ClientId) -> Credential {
@@ -139,7 +176,13 @@ fn credential(number: u64, client: ClientId) -> Credential {
 
 fn context(by: OperatorId) -> Context {
     let token = TokenId::from_bits(1);
-    Context { actor: Actor::Operator { id: by, proof: Proof::Token { token } }, ..system_context("bench", clock::now()) }
+    Context {
+        actor: Actor::Operator {
+            id: by,
+            proof: Proof::Token { token },
+        },
+        ..system_context("bench", clock::now())
+    }
 }
 
 fn options(data: &Path) -> Options {

@@ -419,7 +419,10 @@ fn operator(id: OperatorId, name: &str, roles: &[Role], group: &str) -> Operator
         name: name.into(),
         display_name: name.to_uppercase(),
         robot: false,
-        groups: (!group.is_empty()).then(|| group.to_owned()).into_iter().collect(),
+        groups: (!group.is_empty())
+            .then(|| group.to_owned())
+            .into_iter()
+            .collect(),
         roles: BTreeMap::from([(PROD, roles)]),
         client: None,
         authenticators: vec![Authenticator::Token(token(id.bits()))],

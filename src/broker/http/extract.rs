@@ -462,6 +462,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // Whoever is not signed in learns that first, and nothing about what an address must look like.
+        signed_in(app, &parts.headers)?;
         let text = Path::<String>::from_request_parts(parts, app).await;
         let Path(text) =
             text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
@@ -481,6 +483,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        signed_in(app, &parts.headers)?;
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
         let Path((one, other)) =
             text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;

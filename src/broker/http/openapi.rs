@@ -221,7 +221,7 @@ fn idempotency_key(required: bool) -> Parameter {
         "Idempotency-Key",
         required,
         about,
-        r#"^"[A-Za-z0-9._:/+-]{1,128}"$"#,
+        r#"^("[!#-\[\]-~]{1,128}"|[!#-\[\]-~]{1,128})$"#,
     )
 }
 

@@ -3,10 +3,7 @@
 use color_eyre::eyre::{Report, WrapErr as _, eyre};
 use countersign::{
     cli::{self, Cli, DemoArgs, Global, Io},
-    config::{
-        Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, Variables,
-        variables,
-    },
+    config::{Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, variables},
     console::{
         keymap::Keymap,
         model::Context,
@@ -50,19 +47,13 @@ pub fn demo(runtime: &Runtime, args: &DemoArgs, cli: &Cli) -> Result<ExitCode, R
         listen: args.listen,
     };
     let demo = runtime.block_on(demo::start(options))?;
-    let global = Global {
-        url: Some(demo.url.clone()),
-        ..cli.global.clone()
-    };
+    let global = Global { url: Some(demo.url.clone()), ..cli.global.clone() };
     let code = if args.no_console {
         runtime.block_on(serve_only(&demo))
     } else if has_terminal() {
         open(runtime, global, Some(&demo))
     } else {
-        let overview = Cli {
-            global,
-            command: None,
-        };
+        let overview = Cli { global, command: None };
         Ok(runtime.block_on(cli::run(overview, world(Some(&demo)))))
     };
     runtime.block_on(demo.stop());
@@ -73,9 +64,7 @@ pub fn demo(runtime: &Runtime, args: &DemoArgs, cli: &Cli) -> Result<ExitCode, R
 async fn serve_only(demo: &Demo) -> Result<ExitCode, Report> {
     let line = serde_json::json!({ "address": demo.url, "token": demo.token.expose() });
     writeln!(io::stdout(), "{line}").wrap_err("printing the address")?;
-    tokio::signal::ctrl_c()
-        .await
-        .wrap_err("waiting for Ctrl-C")?;
+    tokio::signal::ctrl_c().await.wrap_err("waiting for Ctrl-C")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,7 +72,7 @@ async fn serve_only(demo: &Demo) -> Result<ExitCode, Report> {
 fn world(demo: Option<&Demo>) -> Io {
     let mut io = Io::process();
     if let Some(demo) = demo {
-        io.variables = Variables::of([(variables::TOKEN.name, demo.token.expose())]);
+        io.variables = io.variables.with(variables::TOKEN, demo.token.expose());
     }
     io
 }
@@ -98,13 +87,8 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             client,
             context: context(&config, &target, demo),
             keymap: Keymap::with(&config.keys)?,
-            theme: Theme::from_settings(
-                theme_word(config.ui.theme),
-                &BTreeMap::new(),
-                config.ui.ascii,
-                no_color,
-            )
-            .map_err(|error| eyre!("ui.theme: {error}"))?,
+            theme: Theme::from_settings(theme_word(config.ui.theme), &BTreeMap::new(), config.ui.ascii, no_color)
+                .map_err(|error| eyre!("ui.theme: {error}"))?,
             time: match config.ui.time {
                 TimeWord::Ago => TimeFormat::Ago,
                 TimeWord::Utc => TimeFormat::Utc,
@@ -120,18 +104,10 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             ExitReason::Quit | ExitReason::Hangup => return Ok(ExitCode::SUCCESS),
             // As a shell reports a death by signal.
             ExitReason::Terminated(signal) => {
-                return Ok(ExitCode::from(
-                    u8::try_from(128 + signal).unwrap_or(u8::MAX),
-                ));
+                return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
             }
             ExitReason::Switch(name) => {
-                global = Global {
-                    context: Some(name),
-                    url: None,
-                    ca_file: None,
-                    token_file: None,
-                    ..global
-                };
+                global = Global { context: Some(name), url: None, ca_file: None, token_file: None, ..global };
             }
         }
     }
@@ -139,24 +115,16 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
 
 fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
     Context {
-        name: if demo.is_some() {
-            "demo".into()
-        } else {
-            target.name.clone()
-        },
+        name: if demo.is_some() { "demo".into() } else { target.name.clone() },
         url: target.context.url.clone(),
         environment: match target.context.environment {
             Some(EnvironmentWord::Production) => Some(Environment::Production),
             Some(EnvironmentWord::Staging) => Some(Environment::Staging),
             Some(EnvironmentWord::Development) => Some(Environment::Development),
-            None => None,
+            // The demo's company has production; the word keeps its keys as careful as a real one's.
+            None => demo.map(|_| Environment::Production),
         },
-        others: config
-            .contexts
-            .keys()
-            .filter(|name| **name != target.name)
-            .cloned()
-            .collect(),
+        others: config.contexts.keys().filter(|name| **name != target.name).cloned().collect(),
         read_only: target.context.read_only,
     }
 }
@@ -172,12 +140,7 @@ fn theme_word(theme: ThemeWord) -> &'static str {
 
 /// `$XDG_CACHE_HOME/countersign`, else `~/.cache/countersign`: the last known list, never a secret.
 fn cache() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let base =
-        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("countersign"))
 }

@@ -314,7 +314,8 @@ async fn record(
         credential,
         minted: Box::new(minted),
     };
-    match engine.submit(command, system_context(PART, now)).await {
+    match engine.submit(command, system_context(PART, now)).await
+    {
         Ok(_) => Ok(Turn::Done),
         Err(EngineError::Refused(refusal)) => {
             // Revoked, or no longer approved by enough people, while the version was made: it must not live on at
@@ -324,8 +325,7 @@ async fn record(
                 if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
                     engine.sealed().keep(Sealed::forget(id)).await?;
                     let reason = refusal.to_string();
-                    return abandon(engine, issuer, request, attempt, &locator, &reason, true)
-                        .await;
+                    return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
                 }
             }
             Ok(Turn::Done)

@@ -66,11 +66,17 @@ impl Recorder {
     /// Takes an event down, before it changes the model. The rows of long lists are left out of windows
     /// that begin without them.
     pub fn take(&mut self, model: &mut Model, event: &Event) {
-        if self.current.as_ref().is_none_or(|current| current.events.len() >= WINDOW) {
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.events.len() >= WINDOW)
+        {
             self.before = self.current.take();
             self.current = Some(Recording::begin(model));
         }
-        let Some(current) = &mut self.current else { return };
+        let Some(current) = &mut self.current else {
+            return;
+        };
         let loaded = model.shared.fleet.len();
         match event {
             Event::Rows(_) if current.left_out > 0 || loaded > FLEET_MAX => {
@@ -87,7 +93,12 @@ impl Recorder {
             Some(before) if before.left_out == 0 => Recording {
                 start: before.start.clone(),
                 left_out: current.left_out,
-                events: before.events.iter().chain(&current.events).cloned().collect(),
+                events: before
+                    .events
+                    .iter()
+                    .chain(&current.events)
+                    .cloned()
+                    .collect(),
             },
             _ => current.clone(),
         })

@@ -70,19 +70,30 @@ struct Outside {
 
 /// Opens a new file for this user alone; a file that is there already is not touched.
 fn write_new(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text)
 }
 
 impl World for Outside {
     fn carry_out(&mut self, effect: Effect) {
-        let Some(other) = self.broker.carry_out(effect) else { return };
+        let Some(other) = self.broker.carry_out(effect) else {
+            return;
+        };
         if let Effect::Export { stem, ending, text } = other {
             let at = crate::clock::now().format("%Y%m%dT%H%M%S%3fZ");
-            let path = self.exports.join(format!("countersign-{stem}-{at}.{ending}"));
+            let path = self
+                .exports
+                .join(format!("countersign-{stem}-{at}.{ending}"));
             let (level, told) = match write_new(&path, text.as_bytes()) {
                 Ok(()) => (Level::Good, format!("written to {}", path.display())),
-                Err(error) => (Level::Bad, format!("cannot write {}: {error}", path.display())),
+                Err(error) => (
+                    Level::Bad,
+                    format!("cannot write {}: {error}", path.display()),
+                ),
             };
             note(&self.sender, level, told);
         }
@@ -105,7 +116,13 @@ impl World for Outside {
 
 /// A file name that a context's name cannot lead elsewhere with.
 fn file_name(context: &Context) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = context.name.chars().map(safe).take(64).collect();
     let url = crate::secret::digest_of(&context.url).short();
     format!("{name}-{url}.columns")
@@ -117,7 +134,10 @@ fn file_name(context: &Context) -> String {
 /// Only the terminal's: the broker being away does not end the console.
 pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let (sender, incoming) = sync_channel(QUEUE);
-    let cache = options.cache.as_ref().map(|cache| cache.join(file_name(&options.context)));
+    let cache = options
+        .cache
+        .as_ref()
+        .map(|cache| cache.join(file_name(&options.context)));
     if let Some(path) = cache.clone() {
         let sender = sender.clone();
         std::thread::spawn(move || send_cached(&path, &sender));
@@ -125,7 +145,13 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let terminal = Arc::new(Terminal::enter().map_err(ConsoleError::Terminal)?);
     let (width, height) = terminal.size();
     let writer = terminal.writer().map_err(ConsoleError::Terminal)?;
-    let screen = Screen::new(writer, width, height, Output::for_term(&options.term), Pace::default());
+    let screen = Screen::new(
+        writer,
+        width,
+        height,
+        Output::for_term(&options.term),
+        Pace::default(),
+    );
     terminal.expect_answers(screen.open_questions());
 
     let seed = uuid::Uuid::now_v7().as_u128();
@@ -143,7 +169,12 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         terminal.last_resort(),
     )
     .map_err(ConsoleError::Reader)?;
-    let broker = Broker::start(options.client, options.runtime, Sender(sender.clone()), cache);
+    let broker = Broker::start(
+        options.client,
+        options.runtime,
+        Sender(sender.clone()),
+        cache,
+    );
     let outside = Outside {
         broker,
         terminal: Arc::clone(&terminal),
@@ -163,4 +194,3 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         exit => exit.map_err(ConsoleError::Write),
     }
 }
-

@@ -101,6 +101,11 @@ impl Credentials {
         shared.fleet.get(self.cursor?)
     }
 
+    /// The name of what the cursor is on; empty if on nothing.
+    pub fn subject_name(&self, shared: &Shared) -> String {
+        self.row(shared).map(|row| row.name).unwrap_or_default()
+    }
+
     /// What is known in full of the credential under the cursor, if it is.
     fn detail_of(&self, id: CredentialId) -> Option<&CredentialDetail> {
         self.detail.as_deref().filter(|detail| detail.row.id == id)

@@ -19,6 +19,9 @@ mod credentials;
 #[path = "rules/people.rs"]
 mod people;
 
+#[path = "rules/steps.rs"]
+mod steps;
+
 #[path = "rules/histories.rs"]
 mod histories;
 

@@ -3,8 +3,10 @@
 use super::{
     evaluate,
     feed::{Feed, Subscription, TooOld},
+    folding,
     issuers::Issuers,
     sealed::Sealed,
+    snapshot::Snapshots,
     usage::Usage,
     writer::{self, Job},
 };
@@ -25,7 +27,11 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -61,10 +67,17 @@ pub enum EngineError {
 impl EngineError {
     /// The store did not answer.
     pub fn store(error: &StoreError) -> Self {
-        let reason = match std::error::Error::source(error) {
-            Some(source) => format!("the store is not available: {error}: {source}"),
-            None => format!("the store is not available: {error}"),
-        };
+        Self::away("the store is not available", error)
+    }
+
+    /// `what` is so because of `error` and what caused that, all of which the reason tells.
+    pub fn away(what: &str, error: &dyn std::error::Error) -> Self {
+        let mut reason = format!("{what}: {error}");
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            reason.push_str(&format!(": {source}"));
+            cause = source.source();
+        }
         Self::Unavailable {
             reason,
             retry_after_s: 5,
@@ -118,6 +131,10 @@ pub(super) struct Inner {
     verifier_key: String,
     /// What the store said when it last failed, and since when.
     pub(super) trouble: RwLock<Option<(String, DateTime<Utc>)>>,
+    /// Whether the state may be behind the log: a batch's fate was not known, and the log was not read since.
+    pub(super) unsettled: AtomicBool,
+    pub(super) snapshots: Arc<Snapshots>,
+    from_snapshot: Option<u64>,
     winding_down: CancellationToken,
     pub(super) stopping: CancellationToken,
 }
@@ -138,7 +155,8 @@ impl std::fmt::Debug for Engine {
 pub type Writer = tokio::task::JoinHandle<()>;
 
 impl Engine {
-    /// Opens the log at `path`, verifying and folding every leaf, and starts the writer.
+    /// Opens the log at `path`, verifying every leaf and folding what no snapshot beside it covers, and starts the
+    /// writer.
     ///
     /// # Errors
     /// [`StartError`]: nothing is repaired, nothing is served.
@@ -160,24 +178,13 @@ impl Engine {
                 source,
             })?;
         let store = Arc::new(store);
-        let mut state = State::default();
-        let mut unreadable = None;
-        let log = Log::open(Arc::clone(&store), key, |index, leaf| {
-            if unreadable.is_none() {
-                match serde_json::from_slice::<Recorded>(leaf) {
-                    Ok(recorded) => state.apply(&recorded),
-                    Err(source) => unreadable = Some((index, source)),
-                }
-            }
-        })
-        .await
-        .map_err(|source| StartError::Log {
-            path: shown,
-            source,
-        })?;
-        if let Some((index, source)) = unreadable {
-            return Err(StartError::Leaf { index, source });
-        }
+        let snapshots = Snapshots::new(path.with_file_name("snapshot"), &seal_key, &origin);
+        let snapshots = Arc::new(snapshots);
+        let folding::Folded {
+            log,
+            state,
+            from_snapshot,
+        } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
         let (jobs, queue) = mpsc::channel(waiting);
         let inner = Arc::new(Inner {
             feed: Arc::new(Feed::new(state.sequence)),
@@ -191,6 +198,9 @@ impl Engine {
             origin,
             verifier_key,
             trouble: RwLock::new(None),
+            unsettled: AtomicBool::new(false),
+            snapshots,
+            from_snapshot,
             winding_down: CancellationToken::new(),
             stopping: CancellationToken::new(),
         });
@@ -337,7 +347,10 @@ impl Engine {
     /// Whether everything that is needed is there.
     pub fn health(&self) -> Readiness {
         let issuers: Vec<_> = self.0.issuers.all().map(|issuer| issuer.health()).collect();
-        let store = self.trouble().map(|(said, _)| said).unwrap_or_default();
+        let mut store = self.trouble().map(|(said, _)| said).unwrap_or_default();
+        if self.0.jobs.is_closed() {
+            "the writer has ended; nothing is written any more".clone_into(&mut store);
+        }
         let status = match (store.is_empty(), issuers.iter().all(|issuer| issuer.ready)) {
             (false, _) => "down",
             (true, false) => "degraded",
@@ -371,6 +384,16 @@ impl Engine {
         self.0.trouble.read().clone()
     }
 
+    /// How many commands wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.jobs.max_capacity() - self.0.jobs.capacity()
+    }
+
+    /// The sequence of the snapshot that this start went by, if there was one that held.
+    pub fn started_from_snapshot(&self) -> Option<u64> {
+        self.0.from_snapshot
+    }
+
     /// Cancelled when the reactors are to take up nothing new; what they have begun may still be recorded.
     pub fn winding_down(&self) -> &CancellationToken {
         &self.0.winding_down
@@ -386,10 +409,10 @@ impl Engine {
         &self.0.stopping
     }
 
-    /// Takes no more commands. What was accepted is written before the writer ends.
+    /// Takes no more commands. What was accepted is written before the writer ends, and then every stream ends.
     pub fn stop(&self) {
+        self.0.winding_down.cancel();
         self.0.stopping.cancel();
-        self.0.feed.close();
     }
 }
 

@@ -13,13 +13,9 @@ pub const KEPT: usize = 16_384;
 pub struct Feed {
     /// The latest events, and the sequence of the first of them.
     events: RwLock<(u64, VecDeque<Arc<Recorded>>)>,
-    head: watch::Sender<Head>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Head {
-    At(u64),
-    Closed,
+    /// Touched whenever something was published. Whether it is closed, and that once and for all: what is published
+    /// afterwards does not open it again.
+    closed: watch::Sender<bool>,
 }
 
 /// The events asked for are no longer kept.
@@ -35,7 +31,7 @@ impl Feed {
     pub fn new(sequence: u64) -> Self {
         Self {
             events: RwLock::new((sequence + 1, VecDeque::new())),
-            head: watch::Sender::new(Head::At(sequence)),
+            closed: watch::Sender::new(false),
         }
     }
 
@@ -48,14 +44,13 @@ impl Feed {
             kept.pop_front();
             *first += 1;
         }
-        let head = *first + kept.len() as u64 - 1;
         drop(events);
-        self.head.send_replace(Head::At(head));
+        self.closed.send_modify(|_| {});
     }
 
     /// Ends every subscription once it has delivered what is there.
     pub fn close(&self) {
-        self.head.send_replace(Head::Closed);
+        self.closed.send_replace(true);
     }
 
     /// Follows from the event after `after`.
@@ -70,7 +65,7 @@ impl Feed {
         Ok(Subscription {
             feed: Arc::clone(self),
             after,
-            head: self.head.subscribe(),
+            closed: self.closed.subscribe(),
         })
     }
 
@@ -89,7 +84,7 @@ impl Feed {
 pub struct Subscription {
     feed: Arc<Feed>,
     after: u64,
-    head: watch::Receiver<Head>,
+    closed: watch::Receiver<bool>,
 }
 
 impl Subscription {
@@ -97,7 +92,8 @@ impl Subscription {
     /// that events were lost to it: either way it has to come back and say where it was.
     pub async fn next(&mut self) -> Option<Arc<Recorded>> {
         loop {
-            let closed = *self.head.borrow_and_update() == Head::Closed;
+            // Seen before the events are looked at: whatever comes after that look wakes this follower.
+            let closed = *self.closed.borrow_and_update();
             match self.feed.get(self.after + 1) {
                 Ok(Some(recorded)) => {
                     self.after += 1;
@@ -105,7 +101,7 @@ impl Subscription {
                 }
                 Err(_) => return None,
                 Ok(None) if closed => return None,
-                Ok(None) => self.head.changed().await.ok()?,
+                Ok(None) => self.closed.changed().await.ok()?,
             }
         }
     }
@@ -113,5 +109,21 @@ impl Subscription {
     /// The sequence of the last event that was delivered.
     pub const fn after(&self) -> u64 {
         self.after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_close_holds_whatever_is_published_afterwards() {
+        let feed = Arc::new(Feed::new(7));
+        let mut before = feed.subscribe(7).unwrap();
+        feed.close();
+        feed.publish([]);
+        assert!(before.next().await.is_none());
+        assert!(feed.subscribe(7).unwrap().next().await.is_none());
+        assert_eq!(feed.subscribe(3).unwrap_err(), TooOld { oldest: 7 });
     }
 }

@@ -19,6 +19,8 @@ pub mod engine;
 pub mod evaluate;
 /// The stream of what became durable.
 pub mod feed;
+/// The state at the start.
+mod folding;
 /// The HTTP face.
 pub mod http;
 /// The configured issuers.
@@ -33,6 +35,8 @@ pub mod reactors;
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;
+/// The folded state at rest.
+pub mod snapshot;
 /// Use, counted beside the log.
 pub mod usage;
 /// What the API shows.

@@ -1,21 +1,29 @@
 //! The one writer. Commands queue up; what has queued while the last commit was in flight is decided together,
 //! appended in one durable transaction, and only then published to readers, streams and the commands' callers.
 
-use super::engine::{EngineError, Inner, Outcome};
+use super::{
+    engine::{EngineError, Inner, Outcome},
+    snapshot,
+};
 use crate::{
     domain::{
         Actor, Cause, Command, Context, Event, Recorded, Refusal, State,
         decide::{self, decide},
         event::Subject,
     },
-    event_log::store::{AppendError, SideWrite},
+    event_log::store::{AppendError, Head, SideWrite, Store as _},
     secret::digest_of_bytes,
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many commands are decided and appended together at most.
 const BATCH: usize = 256;
+/// How often a store that was away is tried, while nobody else does.
+const PROBE: Duration = Duration::from_secs(2);
 /// The longest leaf that the log takes, in bytes.
 const LEAF_MAX: usize = 65_535;
 
@@ -26,31 +34,54 @@ pub(super) struct Job {
     pub(super) context: Context,
     /// Written in the same transaction.
     pub(super) side: Vec<SideWrite>,
-    pub(super) answer: oneshot::Sender<Result<Outcome, EngineError>>,
+    pub(super) answer: Answer,
 }
 
 /// The writer's loop: it ends when it was told to stop and the queue is empty.
 pub(super) async fn write(inner: Arc<Inner>, mut queue: mpsc::Receiver<Job>) {
+    // However the writer ends, nobody waits for events that cannot come.
+    let _closing = Closing(Arc::clone(&inner));
     let mut jobs = Vec::with_capacity(BATCH);
     loop {
+        let away = inner.trouble.read().is_some();
         tokio::select! {
             // Work first: a stop only counts once nothing waits.
             biased;
             count = queue.recv_many(&mut jobs, BATCH) => {
                 if count == 0 {
-                    return;
+                    break;
                 }
                 commit(&inner, std::mem::take(&mut jobs)).await;
             }
             () = inner.stopping.cancelled() => {
                 queue.close();
-                if queue.is_empty() {
-                    return;
+                while queue.recv_many(&mut jobs, BATCH).await > 0 {
+                    commit(&inner, std::mem::take(&mut jobs)).await;
                 }
+                break;
             }
+            // Nobody sends commands to a broker that says it is down: it has to find out by itself that it is not.
+            () = tokio::time::sleep(PROBE), if away => probe(&inner).await,
         }
     }
+    let (state, head) = durable(&inner);
+    let _ended = snapshot::write_aside(&inner.snapshots, state, head).await;
 }
+
+struct Closing(Arc<Inner>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.feed.close();
+    }
+}
+
+/// The published state, and the log's head: they belong together whenever the writer is not at work.
+fn durable(inner: &Inner) -> (Arc<State>, Head) {
+    (Arc::clone(&inner.state.read()), inner.log.head())
+}
+
+type Answer = oneshot::Sender<Result<Outcome, EngineError>>;
 
 /// What was decided in one batch and waits to become durable.
 #[derive(Default)]
@@ -58,10 +89,27 @@ struct Decided {
     recorded: Vec<Arc<Recorded>>,
     leaves: Vec<Vec<u8>>,
     side: Vec<SideWrite>,
-    answers: Vec<(oneshot::Sender<Result<Outcome, EngineError>>, Outcome)>,
+    answers: Vec<(Answer, Result<Outcome, EngineError>)>,
+}
+
+/// How a batch became durable.
+enum Written {
+    /// As it was decided.
+    Now,
+    /// It was found in the log afterwards, and taken up from there.
+    Found,
 }
 
 async fn commit(inner: &Inner, jobs: Vec<Job>) {
+    if inner.unsettled.load(Ordering::Relaxed)
+        && let Err(error) = settle(inner).await
+    {
+        trouble(inner, &error);
+        for job in jobs {
+            let _gone = job.answer.send(Err(error.clone()));
+        }
+        return;
+    }
     let mut next = State::clone(&inner.state.read());
     let mut decided = Decided::default();
     for job in jobs {
@@ -71,14 +119,16 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
             side,
             answer,
         } = job;
-        match run(inner, &mut next, &mut decided, &commands, context) {
-            // A repetition or a refusal says nothing that the batch could still take back.
-            Ok(outcome) if outcome.replayed => drop(answer.send(Ok(outcome))),
-            Ok(outcome) => {
-                decided.side.extend(side);
-                decided.answers.push((answer, outcome));
-            }
-            Err(error) => drop(answer.send(Err(error))),
+        let outcome = run(inner, &mut next, &mut decided, &commands, context);
+        if outcome.as_ref().is_ok_and(|outcome| !outcome.replayed) {
+            decided.side.extend(side);
+        }
+        if decided.leaves.is_empty() && decided.side.is_empty() {
+            // Nothing in this batch can still take it back.
+            let _gone = answer.send(outcome);
+        } else {
+            // A repetition or a refusal too may rest on what is not durable yet.
+            decided.answers.push((answer, outcome));
         }
     }
     let Decided {
@@ -87,37 +137,87 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
         side,
         answers,
     } = decided;
+    if leaves.is_empty() && side.is_empty() {
+        return;
+    }
     let written = if leaves.is_empty() {
-        if side.is_empty() {
-            Ok(())
-        } else {
-            inner.sealed.keep_all(side).await
-        }
+        let kept = inner.sealed.keep_all(side).await;
+        kept.map(|()| Written::Now)
     } else {
         append(inner, leaves, side).await
     };
     metrics::histogram!("countersign_commit_events").record(recorded.len() as f64);
     match written {
-        Ok(()) => {
-            *inner.state.write() = Arc::new(next);
-            inner.feed.publish(recorded);
+        Ok(written) => {
+            if let Written::Now = written {
+                *inner.state.write() = Arc::new(next);
+                inner.feed.publish(recorded);
+            }
             *inner.trouble.write() = None;
             for (answer, outcome) in answers {
-                let _gone = answer.send(Ok(outcome));
+                let _gone = answer.send(outcome);
+            }
+            let (state, head) = durable(inner);
+            if inner.snapshots.due(state.sequence) {
+                // Not waited for: the writer has better things to do.
+                drop(snapshot::write_aside(&inner.snapshots, state, head));
             }
         }
         Err(error) => {
             tracing::error!(%error, "a batch could not be written");
-            let since = inner
-                .trouble
-                .read()
-                .as_ref()
-                .map_or_else(crate::clock::now, |(_, since)| *since);
-            *inner.trouble.write() = Some((error.to_string(), since));
+            trouble(inner, &error);
             for (answer, _) in answers {
                 let _gone = answer.send(Err(error.clone()));
             }
         }
+    }
+}
+
+/// Remembers what the store said, and since when it has been away.
+fn trouble(inner: &Inner, error: &EngineError) {
+    let mut trouble = inner.trouble.write();
+    let since = trouble
+        .as_ref()
+        .map_or_else(crate::clock::now, |(_, since)| *since);
+    *trouble = Some((error.to_string(), since));
+}
+
+/// Finds out whether a store that was away is back: by a small write, since that is what failed.
+async fn probe(inner: &Inner) {
+    match attempt(inner).await {
+        Ok(()) => {
+            tracing::info!("the store is back");
+            *inner.trouble.write() = None;
+        }
+        Err(error) => trouble(inner, &error),
+    }
+}
+
+async fn attempt(inner: &Inner) -> Result<(), EngineError> {
+    if inner.unsettled.load(Ordering::Relaxed) {
+        settle(inner).await?;
+    }
+    let store = inner.log.store();
+    let away = |error| EngineError::store(&error);
+    store
+        .put_side("broker", b"probe", b"")
+        .await
+        .map_err(away)?;
+    let stored = store.head().await.map_err(away)?.head;
+    if stored == inner.log.head() {
+        Ok(())
+    } else {
+        Err(not_alone(stored))
+    }
+}
+
+fn not_alone(actual: Head) -> EngineError {
+    EngineError::Unavailable {
+        reason: format!(
+            "another process has written to this log (it has {} leaves now); only one broker may use it",
+            actual.size
+        ),
+        retry_after_s: 5,
     }
 }
 
@@ -132,23 +232,24 @@ fn run(
     // The log's time never runs backwards, whatever the clocks of those who ask do.
     context.now = context.now.max(next.time);
     if let (Some((key, body)), Actor::Operator { id, .. }) = (&context.idempotency, &context.actor)
+        && let Some(answered) = next.answered(*id, key)
     {
-        if let Some(answered) = next.answered(*id, key) {
-            if answered.body != *body {
-                return Err(Refusal::KeyReused.into());
-            }
-            return Ok(Outcome {
-                subject: answered.subject,
-                sequence: answered.sequence,
-                state: answered.state.clone(),
-                replayed: true,
-            });
+        if answered.body != *body {
+            return Err(Refusal::KeyReused.into());
         }
+        return Ok(Outcome {
+            subject: answered.subject,
+            sequence: answered.sequence,
+            state: answered.state.clone(),
+            replayed: true,
+        });
     }
     let length = decided.leaves.len();
     let mut subject = Subject::Broker;
     for command in commands {
+        // What the answer is about is read off the events, as the fold does for a repetition: the two cannot differ.
         subject = command.subject();
+        let before = decided.recorded.len();
         let attempt = decide(next, command, &context)
             .map_err(EngineError::from)
             .and_then(|events| record(inner, next, decided, command, &context, events));
@@ -165,6 +266,9 @@ fn run(
                     .for_each(|recorded| next.apply(recorded));
             }
             return Err(error);
+        }
+        if let Some(first) = decided.recorded.get(before) {
+            subject = first.event.subject();
         }
     }
     Ok(Outcome {
@@ -227,55 +331,55 @@ async fn append(
     inner: &Inner,
     leaves: Vec<Vec<u8>>,
     side: Vec<SideWrite>,
-) -> Result<(), EngineError> {
-    let unavailable = |reason: String| EngineError::Unavailable {
-        reason,
-        retry_after_s: 5,
-    };
+) -> Result<Written, EngineError> {
+    let away =
+        |error: &dyn std::error::Error| EngineError::away("the store is not available", error);
     match inner.log.append(leaves, side).await {
-        Ok(_) => Ok(()),
-        Err(AppendError::Unknown(source)) => {
-            tracing::warn!(%source, "whether a batch was written is not known; reading the log again");
-            match inner.log.reload(|_, _| {}).await {
-                Ok(reloaded) if reloaded.landed == Some(true) => Ok(()),
-                Ok(_) => Err(unavailable(format!("the store is not available: {source}"))),
-                Err(error) => Err(unavailable(format!("the store is not available: {error}"))),
+        Ok(_) => Ok(Written::Now),
+        Err(error @ AppendError::Unknown(_)) => {
+            tracing::warn!(%error, "reading the log again to know");
+            inner.unsettled.store(true, Ordering::Relaxed);
+            if settle(inner).await? == Some(true) {
+                Ok(Written::Found)
+            } else {
+                Err(away(&error))
             }
         }
-        Err(AppendError::ReloadFirst) => {
-            catch_up(inner).await?;
-            Err(unavailable("the store was away; try again".into()))
+        Err(error @ AppendError::ReloadFirst) => {
+            inner.unsettled.store(true, Ordering::Relaxed);
+            Err(away(&error))
         }
-        Err(AppendError::Conflict { actual }) => Err(unavailable(format!(
-            "another process has written to this log (it has {} leaves now); only one broker may use it",
-            actual.size
-        ))),
-        Err(error) => Err(unavailable(format!("the store is not available: {error}"))),
+        Err(AppendError::Conflict { actual }) => Err(not_alone(actual)),
+        Err(error) => Err(away(&error)),
     }
 }
 
-/// Takes up an earlier batch that landed after all, though its callers could only be told that it was not known.
-async fn catch_up(inner: &Inner) -> Result<(), EngineError> {
-    let mut landed = Vec::new();
-    let read = inner
+/// Brings the state to where the log is, which may be further than was acknowledged: a batch can land although its
+/// callers could only be told that this was not known. Returns whether the one in doubt did, if there was one.
+async fn settle(inner: &Inner) -> Result<Option<bool>, EngineError> {
+    let away = |error: &dyn std::error::Error| EngineError::away("the log cannot be read", error);
+    let reloaded = inner
         .log
-        .reload(|_, leaf| landed.push(serde_json::from_slice::<Recorded>(leaf)))
-        .await;
-    read.map_err(|error| EngineError::Unavailable {
-        reason: format!("the store is not available: {error}"),
-        retry_after_s: 5,
-    })?;
-    let mut state = State::clone(&inner.state.read());
-    let mut recorded = Vec::with_capacity(landed.len());
-    for leaf in landed {
-        let leaf = Arc::new(leaf.map_err(|error| EngineError::Unavailable {
-            reason: format!("the log cannot be read: {error}"),
-            retry_after_s: 60,
-        })?);
-        state.apply(&leaf);
-        recorded.push(leaf);
+        .reload(|_, _| {})
+        .await
+        .map_err(|error| away(&error))?;
+    loop {
+        let mut state = State::clone(&inner.state.read());
+        let leaves = inner.log.leaves(state.sequence, BATCH as u32).await;
+        let leaves = leaves.map_err(|error| away(&error))?;
+        if leaves.is_empty() {
+            break;
+        }
+        let mut recorded = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let event = serde_json::from_slice(&leaf.bytes).map_err(|error| away(&error))?;
+            let event: Arc<Recorded> = Arc::new(event);
+            state.apply(&event);
+            recorded.push(event);
+        }
+        *inner.state.write() = Arc::new(state);
+        inner.feed.publish(recorded);
     }
-    *inner.state.write() = Arc::new(state);
-    inner.feed.publish(recorded);
-    Ok(())
+    inner.unsettled.store(false, Ordering::Relaxed);
+    Ok(reloaded.landed)
 }

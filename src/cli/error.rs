@@ -225,7 +225,7 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::NotSignedIn { .. } => {
             Some("`countersign login`, or set COUNTERSIGN_TOKEN".to_owned())
         }
-        CliError::AwaitsApproval(request) => Some(format!(
+        CliError::AwaitsApproval(request) if request.starts_with("req_") => Some(format!(
             "`countersign request show {request}` says who can decide it"
         )),
         CliError::NotFound { what, .. } => {

@@ -196,7 +196,7 @@ pub struct Sheet {
 impl Sheet {
     /// A line of its own.
     pub fn line(&mut self, text: &str) {
-        self.text.push_str(&safe(text));
+        self.text.push_str(safe(text).trim_end());
         self.text.push('\n');
     }
 

@@ -205,7 +205,12 @@ async fn ask(app: &mut App<'_>, new: &New) -> Result<(), CliError> {
 async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     let client = app.connect_to_change().await?;
     let detail = find(&client, &decide.which.request).await?;
-    let digest = seen(app, decide, &detail, "Approving lets this be issued")?;
+    let digest = seen(
+        app,
+        decide,
+        &detail,
+        "Approving lets this be issued (to decide on what you saw before, pass --digest)",
+    )?;
     let once = bound(&decide.change, &detail);
     let id = detail.row.id;
     let body = Approve {

@@ -66,7 +66,7 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     sheet.fact(
         "who",
         format!(
-            "{} ({kind}), of {}",
+            "{} ({kind}) {}",
             row.requester,
             detail.requester_groups.join(" ")
         ),

@@ -7,6 +7,8 @@
 
 /// The output path: from ratatui's buffer to few bytes, at the pace of the line.
 pub mod backend;
+/// How the console's own check of the log stands, in words.
+pub mod chain;
 /// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
 pub mod command;
 /// A line of text being edited.

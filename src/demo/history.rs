@@ -590,7 +590,7 @@ impl Author<'_> {
             if waiting == 7 {
                 return;
             }
-            let minutes = [4, 11, 17, 23, 38, 55, 90][waiting];
+            let minutes = [4, 11, 23, 55, 130, 222, 229][waiting];
             let asked = self.now - TimeDelta::minutes(minutes);
             let (place, plan) = self.plan(serial);
             let digest = plan_digest(&plan);

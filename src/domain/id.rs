@@ -5,6 +5,17 @@ use std::{fmt, str::FromStr};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 26;
+const NO_DIGIT: u8 = u8::MAX;
+/// The value of every byte as a digit: a start reads millions of identifiers.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        values[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// Why a text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +55,15 @@ fn decode(text: &str, prefix: &'static str) -> Result<u128, ParseIdError> {
         .ok_or_else(|| refused.clone())?;
     let mut value: u128 = 0;
     for (place, byte) in digits.bytes().enumerate() {
-        let digit = ALPHABET
-            .iter()
-            .position(|&known| known == byte)
-            .ok_or_else(|| refused.clone())?;
+        let digit = VALUES[usize::from(byte)];
+        if digit == NO_DIGIT {
+            return Err(refused);
+        }
         // 26 digits hold 130 bits: the first may only use the lowest three.
         if place == 0 && digit > 7 {
             return Err(refused);
         }
-        value = value << 5 | digit as u128;
+        value = value << 5 | u128::from(digit);
     }
     Ok(value)
 }
@@ -99,12 +110,18 @@ macro_rules! ids {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if !serializer.is_human_readable() {
+                    return self.0.to_be_bytes().serialize(serializer);
+                }
                 serializer.serialize_str(&encode(self.0, $prefix))
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return <[u8; 16]>::deserialize(deserializer).map(|bytes| Self(u128::from_be_bytes(bytes)));
+                }
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }

@@ -14,6 +14,9 @@ use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// A state at rest.
+pub mod snapshot;
+
 /// For how long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::hours(24);
 
@@ -42,7 +45,7 @@ pub struct Usage {
 }
 
 /// Something that will be due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Due {
     /// A request's deadline.
     Request(RequestId),
@@ -51,7 +54,7 @@ pub enum Due {
 }
 
 /// Everything that is so after the events so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// How many events were folded: the sequence of the last one.
     pub sequence: u64,

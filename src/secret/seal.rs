@@ -3,6 +3,7 @@
 
 use super::SecretMaterial;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,8 +14,8 @@ const KEY_LEN: usize = 32;
 /// First byte of every sealed secret, so that a later scheme can be told from this one.
 const SCHEME: u8 = 1;
 
-/// The key under which secrets are sealed.
-pub struct SealKey(LessSafeKey);
+/// The key under which secrets are sealed, and from which keys for other purposes are derived.
+pub struct SealKey(LessSafeKey, hmac::Key);
 
 /// Why a key file cannot be used, or a sealed secret not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,16 @@ impl SealKey {
             });
         }
         let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("an AES-256 key has 32 bytes");
-        Ok(Self(LessSafeKey::new(key)))
+        let root = hmac::Key::new(HMAC_SHA256, &*bytes);
+        Ok(Self(LessSafeKey::new(key), root))
+    }
+
+    /// The key that authenticates what the broker itself has left on disk for `purpose`. Each purpose has its own.
+    pub fn authenticator(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(
+            HMAC_SHA256,
+            hmac::sign(&self.1, purpose.as_bytes()).as_ref(),
+        )
     }
 
     /// Seals `secret` for the purpose that `context` names (such as the version's id): opening it needs the same

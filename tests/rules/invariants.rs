@@ -20,7 +20,9 @@ impl Watch {
     /// Before an event is folded: whether it may happen at all.
     pub fn before(&mut self, state: &State, event: &Event) {
         match event {
-            Event::IssuanceStarted { request, .. } => people_stand_behind(state, &state.requests[request]),
+            Event::IssuanceStarted { request, .. } => {
+                people_stand_behind(state, &state.requests[request])
+            }
             Event::VersionMinted { request, .. } => {
                 people_stand_behind(state, &state.requests[request]);
                 assert!(self.mints.insert(*request), "{request} was minted twice");
@@ -37,20 +39,43 @@ impl Watch {
     /// After a command: everything that must always be so.
     pub fn check(&mut self, state: &State) {
         for credential in state.credentials.values() {
-            let count = |wanted| credential.versions.iter().filter(|held| held.state == wanted).count();
-            assert!(count(VersionState::Active) <= 1, "two active versions of {}", credential.name);
-            assert!(count(VersionState::Warm) <= 1, "two warm versions of {}", credential.name);
+            let count = |wanted| {
+                credential
+                    .versions
+                    .iter()
+                    .filter(|held| held.state == wanted)
+                    .count()
+            };
             assert!(
-                credential.versions.windows(2).all(|pair| pair[0].number + 1 == pair[1].number),
+                count(VersionState::Active) <= 1,
+                "two active versions of {}",
+                credential.name
+            );
+            assert!(
+                count(VersionState::Warm) <= 1,
+                "two warm versions of {}",
+                credential.name
+            );
+            assert!(
+                credential
+                    .versions
+                    .windows(2)
+                    .all(|pair| pair[0].number + 1 == pair[1].number),
                 "numbers do not ascend"
             );
             for version in &credential.versions {
                 let place = (credential.id, version.number);
                 if version.state == VersionState::Retiring {
-                    assert!(version.retires_at.is_some(), "{place:?} retires without an end");
+                    assert!(
+                        version.retires_at.is_some(),
+                        "{place:?} retires without an end"
+                    );
                 }
                 if credential.revoked.is_some() {
-                    assert!(!version.state.accepted(), "{place:?} of a revoked credential is accepted");
+                    assert!(
+                        !version.state.accepted(),
+                        "{place:?} of a revoked credential is accepted"
+                    );
                 }
                 if let Some(was) = self.over.get(&place) {
                     assert_eq!(*was, version.state, "{place:?} was over");
@@ -65,8 +90,16 @@ impl Watch {
             } else if request.state.ended() {
                 self.ended.insert(request.id, request.state);
             }
-            let people: BTreeSet<_> = request.approvals.iter().map(|approval| approval.by).collect();
-            assert_eq!(people.len(), request.approvals.len(), "somebody counts twice");
+            let people: BTreeSet<_> = request
+                .approvals
+                .iter()
+                .map(|approval| approval.by)
+                .collect();
+            assert_eq!(
+                people.len(),
+                request.approvals.len(),
+                "somebody counts twice"
+            );
         }
         indices(state);
     }
@@ -88,8 +121,14 @@ fn people_stand_behind(state: &State, request: &Request) {
             !person.robot
                 && person.offboarded_at.is_none()
                 && person.client != Some(request.plan.client)
-                && person.roles.get(&request.plan.environment).is_some_and(|roles| roles.contains(&Role::Approver))
-                && quorum.groups.iter().any(|group| person.groups.contains(group))
+                && person
+                    .roles
+                    .get(&request.plan.environment)
+                    .is_some_and(|roles| roles.contains(&Role::Approver))
+                && quorum
+                    .groups
+                    .iter()
+                    .any(|group| person.groups.contains(group))
         })
         .map(|person| person.id)
         .collect();
@@ -107,12 +146,21 @@ pub fn indices(state: &State) {
     let mut due = BTreeSet::new();
     let mut open = BTreeMap::new();
     for request in state.requests.values() {
-        let waits = matches!(request.state, RequestState::AwaitingApproval | RequestState::Held);
+        let waits = matches!(
+            request.state,
+            RequestState::AwaitingApproval | RequestState::Held
+        );
         assert_eq!(state.awaiting.contains(&request.id), waits);
-        let to_issue = matches!(request.state, RequestState::Approved | RequestState::Issuing);
+        let to_issue = matches!(
+            request.state,
+            RequestState::Approved | RequestState::Issuing
+        );
         assert_eq!(state.to_issue.contains(&request.id), to_issue);
         if waits || request.state == RequestState::Issued {
-            due.insert((request.deadline.expect("a deadline"), Due::Request(request.id)));
+            due.insert((
+                request.deadline.expect("a deadline"),
+                Due::Request(request.id),
+            ));
         }
         let name = (request.plan.environment, request.plan.credential.as_str());
         let slot = open.entry(name).or_insert(None);
@@ -143,17 +191,37 @@ pub fn indices(state: &State) {
         assert_eq!(state.to_enforce.contains(&revocation.id), pending);
     }
     for client in state.clients.values() {
-        assert_eq!(state.client_named(&client.name).map(|found| found.id), Some(client.id));
+        assert_eq!(
+            state.client_named(&client.name).map(|found| found.id),
+            Some(client.id)
+        );
     }
     for operator in state.operators.values() {
-        assert_eq!(state.operator_named(&operator.name).map(|found| found.id), Some(operator.id));
+        assert_eq!(
+            state.operator_named(&operator.name).map(|found| found.id),
+            Some(operator.id)
+        );
         assert!(operator.offboarded_at.is_none() || operator.authenticators.is_empty());
         for token in operator.tokens() {
-            assert_eq!(state.operator_of_token(&token.digest).map(|found| found.id), Some(operator.id));
+            assert_eq!(
+                state.operator_of_token(&token.digest).map(|found| found.id),
+                Some(operator.id)
+            );
         }
     }
-    assert!(state.awaiting.iter().chain(&state.to_issue).all(|id| state.requests.contains_key(id)));
-    assert!(state.to_enforce.iter().all(|id| state.revocations.contains_key(id)));
+    assert!(
+        state
+            .awaiting
+            .iter()
+            .chain(&state.to_issue)
+            .all(|id| state.requests.contains_key(id))
+    );
+    assert!(
+        state
+            .to_enforce
+            .iter()
+            .all(|id| state.revocations.contains_key(id))
+    );
 }
 
 /// Names that a secret would go by. A token's own record is its identifier, digest and times.
@@ -166,7 +234,8 @@ fn no_secret(value: &serde_json::Value) {
                 }
                 if name == "token" {
                     assert!(
-                        inner.is_object() || inner.as_str().is_some_and(|text| text.starts_with("tok_")),
+                        inner.is_object()
+                            || inner.as_str().is_some_and(|text| text.starts_with("tok_")),
                         "a token itself"
                     );
                 }
@@ -180,9 +249,17 @@ fn no_secret(value: &serde_json::Value) {
 
 /// Everything public of a state, comparable.
 pub fn dump(state: &State) -> serde_json::Value {
-    let usage: BTreeMap<String, _> = state.usage.iter().map(|(id, usage)| (id.to_string(), usage)).collect();
-    fn list<'a, T: serde::Serialize + 'a>(values: impl Iterator<Item = &'a std::sync::Arc<T>>) -> serde_json::Value {
-        values.map(|value| serde_json::to_value(value.as_ref()).unwrap()).collect()
+    let usage: BTreeMap<String, _> = state
+        .usage
+        .iter()
+        .map(|(id, usage)| (id.to_string(), usage))
+        .collect();
+    fn list<'a, T: serde::Serialize + 'a>(
+        values: impl Iterator<Item = &'a std::sync::Arc<T>>,
+    ) -> serde_json::Value {
+        values
+            .map(|value| serde_json::to_value(value.as_ref()).unwrap())
+            .collect()
     }
     serde_json::json!({
         "sequence": state.sequence,

@@ -34,11 +34,26 @@ fn issuing(world: &mut World) -> RequestId {
 }
 
 fn start(request: RequestId, attempt: u32) -> (Actor, Command) {
-    (BROKER, Command::StartIssuance { request, attempt, locator: BTreeMap::new() })
+    (
+        BROKER,
+        Command::StartIssuance {
+            request,
+            attempt,
+            locator: BTreeMap::new(),
+        },
+    )
 }
 
 fn fail(request: RequestId, attempt: u32, last: bool) -> (Actor, Command) {
-    (BROKER, Command::RecordIssuanceFailed { request, attempt, reason: "away".into(), last })
+    (
+        BROKER,
+        Command::RecordIssuanceFailed {
+            request,
+            attempt,
+            reason: "away".into(),
+            last,
+        },
+    )
 }
 
 fn failed(world: &mut World) -> RequestId {
@@ -51,89 +66,228 @@ fn failed(world: &mut World) -> RequestId {
 #[test]
 fn making() {
     table(&[
-        ("the first attempt", |w| start(approved(w), 1), "issuance.started"),
-        ("not the second first", |w| start(approved(w), 2), "refused conflict attempt 2 cannot begin"),
-        ("only the broker begins", |w| (by(ROOT), start(approved(w), 1).1), "refused separation-of-duties broker-only"),
-        ("not before it is approved", |w| start(w.submit(OPAL, "payments/api", Outcome::Needs), 1), "refused conflict attempt 1 cannot begin"),
-        ("not a second beside the first", |w| start(issuing(w), 2), "refused conflict attempt 2 cannot begin"),
-        ("not if an approver has lost the role", |w| {
-            let request = approved(w);
-            w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
-            start(request, 1)
-        }, "refused separation-of-duties quorum"),
-        ("nor if an approver has left", |w| {
-            let request = approved(w);
-            w.given(by(ROOT), Command::OffboardOperator { operator: BEN, reason: "left".into() });
-            start(request, 1)
-        }, "refused separation-of-duties quorum"),
-        ("again, if the role is back", |w| {
-            let request = approved(w);
-            w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
-            w.given(by(ROOT), roles(BEN, &[Role::Approver]));
-            start(request, 1)
-        }, "issuance.started"),
-        ("it is made", |w| {
-            let request = issuing(w);
-            (BROKER, w.minted(request, &[]))
-        }, "version.minted"),
-        ("not if an approver lost the role meanwhile", |w| {
-            let request = issuing(w);
-            w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
-            (BROKER, w.minted(request, &[]))
-        }, "refused separation-of-duties quorum"),
-        ("not if its client left meanwhile", |w| {
-            let request = issuing(w);
-            w.given(by(ROOT), Command::OffboardClient { client: CHECKOUT, reason: "gone".into(), revocations: Vec::new() });
-            (BROKER, w.minted(request, &[]))
-        }, "refused conflict checkout was taken out of service"),
-        ("not if its name was revoked meanwhile", |w| {
-            let credential = w.claimed(OPAL, "payments/api", &[]);
-            let request = issuing(w);
-            let revoke = w.revoke(credential, None);
-            w.given(by(OPAL), revoke);
-            (BROKER, w.minted(request, &[]))
-        }, "refused conflict payments/api is revoked for good"),
-        ("only once", |w| {
-            let request = issuing(w);
-            let minted = w.minted(request, &[]);
-            w.given(BROKER, minted);
-            (BROKER, w.minted(request, &[]))
-        }, "refused conflict attempt 1 is not under way: the request is issued"),
-        ("only by the broker", |w| {
-            let request = issuing(w);
-            (by(ROOT), w.minted(request, &[]))
-        }, "refused separation-of-duties broker-only"),
-        ("an attempt that is over makes nothing", |w| {
-            let request = issuing(w);
-            let late = w.minted(request, &[]);
-            let (actor, command) = fail(request, 1, false);
-            w.given(actor, command);
-            w.given(BROKER, start(request, 2).1);
-            (BROKER, late)
-        }, "refused conflict attempt 1 is not under way"),
-        ("an attempt fails", |w| fail(issuing(w), 1, false), "issuance.failed"),
-        ("the wrong attempt fails", |w| fail(issuing(w), 2, false), "refused conflict attempt 2 is not under way"),
-        ("the next has the next number", |w| {
-            let request = issuing(w);
-            w.given(BROKER, fail(request, 1, false).1);
-            start(request, 2)
-        }, "issuance.started"),
-        ("after the last nothing begins by itself", |w| start(failed(w), 2), "refused conflict attempt 2 cannot begin"),
-        ("a person has it tried again", |w| (by(OPAL), Command::Retry { request: failed(w) }), "request.retried"),
-        ("who is on call, that is", |w| (by(ANA), Command::Retry { request: failed(w) }), "refused role-required"),
-        ("and only what has failed", |w| (by(OPAL), Command::Retry { request: w.issued(OPAL, "payments/api", &[]) }), "refused conflict the request is issued"),
-        ("what is tried already is not tried more", |w| (by(OPAL), Command::Retry { request: issuing(w) }), "nothing"),
-        ("not on approvals that are too old", |w| {
-            let request = failed(w);
-            w.pass(Duration::seconds(14_400));
-            (by(OPAL), Command::Retry { request })
-        }, "refused conflict its approvals are too old"),
-        ("not without the people behind it", |w| {
-            let request = failed(w);
-            w.given(by(ROOT), roles(ANA, &[Role::Viewer]));
-            (by(OPAL), Command::Retry { request })
-        }, "refused separation-of-duties quorum"),
-        ("what has failed can be taken back", |w| (by(OPAL), Command::Withdraw { request: failed(w), reason: String::new() }), "request.withdrawn"),
+        (
+            "the first attempt",
+            |w| start(approved(w), 1),
+            "issuance.started",
+        ),
+        (
+            "not the second first",
+            |w| start(approved(w), 2),
+            "refused conflict attempt 2 cannot begin",
+        ),
+        (
+            "only the broker begins",
+            |w| (by(ROOT), start(approved(w), 1).1),
+            "refused separation-of-duties broker-only",
+        ),
+        (
+            "not before it is approved",
+            |w| start(w.submit(OPAL, "payments/api", Outcome::Needs), 1),
+            "refused conflict attempt 1 cannot begin",
+        ),
+        (
+            "not a second beside the first",
+            |w| start(issuing(w), 2),
+            "refused conflict attempt 2 cannot begin",
+        ),
+        (
+            "not if an approver has lost the role",
+            |w| {
+                let request = approved(w);
+                w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
+                start(request, 1)
+            },
+            "refused separation-of-duties quorum",
+        ),
+        (
+            "nor if an approver has left",
+            |w| {
+                let request = approved(w);
+                w.given(
+                    by(ROOT),
+                    Command::OffboardOperator {
+                        operator: BEN,
+                        reason: "left".into(),
+                    },
+                );
+                start(request, 1)
+            },
+            "refused separation-of-duties quorum",
+        ),
+        (
+            "again, if the role is back",
+            |w| {
+                let request = approved(w);
+                w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
+                w.given(by(ROOT), roles(BEN, &[Role::Approver]));
+                start(request, 1)
+            },
+            "issuance.started",
+        ),
+        (
+            "it is made",
+            |w| {
+                let request = issuing(w);
+                (BROKER, w.minted(request, &[]))
+            },
+            "version.minted",
+        ),
+        (
+            "not if an approver lost the role meanwhile",
+            |w| {
+                let request = issuing(w);
+                w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
+                (BROKER, w.minted(request, &[]))
+            },
+            "refused separation-of-duties quorum",
+        ),
+        (
+            "not if its client left meanwhile",
+            |w| {
+                let request = issuing(w);
+                w.given(
+                    by(ROOT),
+                    Command::OffboardClient {
+                        client: CHECKOUT,
+                        reason: "gone".into(),
+                        revocations: Vec::new(),
+                    },
+                );
+                (BROKER, w.minted(request, &[]))
+            },
+            "refused conflict checkout was taken out of service",
+        ),
+        (
+            "not if its name was revoked meanwhile",
+            |w| {
+                let credential = w.claimed(OPAL, "payments/api", &[]);
+                let request = issuing(w);
+                let revoke = w.revoke(credential, None);
+                w.given(by(OPAL), revoke);
+                (BROKER, w.minted(request, &[]))
+            },
+            "refused conflict payments/api is revoked for good",
+        ),
+        (
+            "only once",
+            |w| {
+                let request = issuing(w);
+                let minted = w.minted(request, &[]);
+                w.given(BROKER, minted);
+                (BROKER, w.minted(request, &[]))
+            },
+            "refused conflict attempt 1 is not under way: the request is issued",
+        ),
+        (
+            "only by the broker",
+            |w| {
+                let request = issuing(w);
+                (by(ROOT), w.minted(request, &[]))
+            },
+            "refused separation-of-duties broker-only",
+        ),
+        (
+            "an attempt that is over makes nothing",
+            |w| {
+                let request = issuing(w);
+                let late = w.minted(request, &[]);
+                let (actor, command) = fail(request, 1, false);
+                w.given(actor, command);
+                w.given(BROKER, start(request, 2).1);
+                (BROKER, late)
+            },
+            "refused conflict attempt 1 is not under way",
+        ),
+        (
+            "an attempt fails",
+            |w| fail(issuing(w), 1, false),
+            "issuance.failed",
+        ),
+        (
+            "the wrong attempt fails",
+            |w| fail(issuing(w), 2, false),
+            "refused conflict attempt 2 is not under way",
+        ),
+        (
+            "the next has the next number",
+            |w| {
+                let request = issuing(w);
+                w.given(BROKER, fail(request, 1, false).1);
+                start(request, 2)
+            },
+            "issuance.started",
+        ),
+        (
+            "after the last nothing begins by itself",
+            |w| start(failed(w), 2),
+            "refused conflict attempt 2 cannot begin",
+        ),
+        (
+            "a person has it tried again",
+            |w| (by(OPAL), Command::Retry { request: failed(w) }),
+            "request.retried",
+        ),
+        (
+            "who is on call, that is",
+            |w| (by(ANA), Command::Retry { request: failed(w) }),
+            "refused role-required",
+        ),
+        (
+            "and only what has failed",
+            |w| {
+                (
+                    by(OPAL),
+                    Command::Retry {
+                        request: w.issued(OPAL, "payments/api", &[]),
+                    },
+                )
+            },
+            "refused conflict the request is issued",
+        ),
+        (
+            "what is tried already is not tried more",
+            |w| {
+                (
+                    by(OPAL),
+                    Command::Retry {
+                        request: issuing(w),
+                    },
+                )
+            },
+            "nothing",
+        ),
+        (
+            "not on approvals that are too old",
+            |w| {
+                let request = failed(w);
+                w.pass(Duration::seconds(14_400));
+                (by(OPAL), Command::Retry { request })
+            },
+            "refused conflict its approvals are too old",
+        ),
+        (
+            "not without the people behind it",
+            |w| {
+                let request = failed(w);
+                w.given(by(ROOT), roles(ANA, &[Role::Viewer]));
+                (by(OPAL), Command::Retry { request })
+            },
+            "refused separation-of-duties quorum",
+        ),
+        (
+            "what has failed can be taken back",
+            |w| {
+                (
+                    by(OPAL),
+                    Command::Withdraw {
+                        request: failed(w),
+                        reason: String::new(),
+                    },
+                )
+            },
+            "request.withdrawn",
+        ),
     ]);
 }
 
@@ -143,52 +297,138 @@ fn retried_it_goes_on_counting_and_is_made() {
     let request = failed(&mut world);
     assert_eq!(world.request_state(request), RequestState::Failed);
     world.given(by(OPAL), Command::Retry { request });
-    assert!(world.when(BROKER, start(request, 1).1).starts_with("refused conflict"));
+    assert!(
+        world
+            .when(BROKER, start(request, 1).1)
+            .starts_with("refused conflict")
+    );
     world.given(BROKER, start(request, 2).1);
     let minted = world.minted(request, &[("lease", "l/2")]);
     assert_eq!(world.when(BROKER, minted), "version.minted");
-    assert_eq!(world.when(by(OPAL), Command::Claim { request }), "request.claimed version.promoted");
+    assert_eq!(
+        world.when(by(OPAL), Command::Claim { request }),
+        "request.claimed version.promoted"
+    );
 }
 
 #[test]
 fn claiming() {
     table(&[
-        ("the requester, once", |w| (by(OPAL), Command::Claim { request: w.issued(OPAL, "payments/api", &[]) }), "request.claimed version.promoted"),
-        ("never twice", |w| {
-            let request = w.issued(OPAL, "payments/api", &[]);
-            w.given(by(OPAL), Command::Claim { request });
-            (by(OPAL), Command::Claim { request })
-        }, "refused already-claimed"),
-        ("nobody else, not even an admin", |w| (by(ROOT), Command::Claim { request: w.issued(OPAL, "payments/api", &[]) }), "refused separation-of-duties own-request"),
-        ("not the broker", |w| (BROKER, Command::Claim { request: w.issued(OPAL, "payments/api", &[]) }), "refused separation-of-duties person-needed"),
-        ("not who may not ask any more", |w| {
-            let request = w.issued(OPAL, "payments/api", &[]);
-            w.given(by(ROOT), roles(OPAL, &[Role::Viewer]));
-            (by(OPAL), Command::Claim { request })
-        }, "refused role-required"),
-        ("not before it is made", |w| (by(OPAL), Command::Claim { request: w.submit(OPAL, "payments/api", Outcome::Allow) }), "refused conflict the request is approved"),
-        ("not when its hour is over", |w| {
-            let request = w.issued(OPAL, "payments/api", &[]);
-            w.pass(Duration::hours(1));
-            (by(OPAL), Command::Claim { request })
-        }, "refused conflict the secret is no longer valid"),
-        ("not once it was revoked", |w| {
-            let request = w.issued(OPAL, "payments/api", &[]);
-            let credential = w.state.requests[&request].issued.unwrap().0;
-            let revoke = w.revoke(credential, Some(1));
-            w.given(by(OPAL), revoke);
-            (by(OPAL), Command::Claim { request })
-        }, "refused conflict the secret is no longer valid"),
-        ("not out of a quarantine", |w| {
-            let request = w.issued(OPAL, "payments/api", &[]);
-            let credential = w.state.requests[&request].issued.unwrap().0;
-            w.given(by(OPAL), Command::Quarantine { credential, reason: "odd".into() });
-            (by(OPAL), Command::Claim { request })
-        }, "refused conflict payments/api is quarantined"),
-        ("the older version retires", |w| {
-            w.claimed(OPAL, "payments/api", &[]);
-            (by(OPAL), Command::Claim { request: w.issued(OPAL, "payments/api", &[]) })
-        }, "request.claimed version.retiring version.promoted"),
+        (
+            "the requester, once",
+            |w| {
+                (
+                    by(OPAL),
+                    Command::Claim {
+                        request: w.issued(OPAL, "payments/api", &[]),
+                    },
+                )
+            },
+            "request.claimed version.promoted",
+        ),
+        (
+            "never twice",
+            |w| {
+                let request = w.issued(OPAL, "payments/api", &[]);
+                w.given(by(OPAL), Command::Claim { request });
+                (by(OPAL), Command::Claim { request })
+            },
+            "refused already-claimed",
+        ),
+        (
+            "nobody else, not even an admin",
+            |w| {
+                (
+                    by(ROOT),
+                    Command::Claim {
+                        request: w.issued(OPAL, "payments/api", &[]),
+                    },
+                )
+            },
+            "refused separation-of-duties own-request",
+        ),
+        (
+            "not the broker",
+            |w| {
+                (
+                    BROKER,
+                    Command::Claim {
+                        request: w.issued(OPAL, "payments/api", &[]),
+                    },
+                )
+            },
+            "refused separation-of-duties person-needed",
+        ),
+        (
+            "not who may not ask any more",
+            |w| {
+                let request = w.issued(OPAL, "payments/api", &[]);
+                w.given(by(ROOT), roles(OPAL, &[Role::Viewer]));
+                (by(OPAL), Command::Claim { request })
+            },
+            "refused role-required",
+        ),
+        (
+            "not before it is made",
+            |w| {
+                (
+                    by(OPAL),
+                    Command::Claim {
+                        request: w.submit(OPAL, "payments/api", Outcome::Allow),
+                    },
+                )
+            },
+            "refused conflict the request is approved",
+        ),
+        (
+            "not when its hour is over",
+            |w| {
+                let request = w.issued(OPAL, "payments/api", &[]);
+                w.pass(Duration::hours(1));
+                (by(OPAL), Command::Claim { request })
+            },
+            "refused conflict the secret is no longer valid",
+        ),
+        (
+            "not once it was revoked",
+            |w| {
+                let request = w.issued(OPAL, "payments/api", &[]);
+                let credential = w.state.requests[&request].issued.unwrap().0;
+                let revoke = w.revoke(credential, Some(1));
+                w.given(by(OPAL), revoke);
+                (by(OPAL), Command::Claim { request })
+            },
+            "refused conflict the secret is no longer valid",
+        ),
+        (
+            "not out of a quarantine",
+            |w| {
+                let request = w.issued(OPAL, "payments/api", &[]);
+                let credential = w.state.requests[&request].issued.unwrap().0;
+                w.given(
+                    by(OPAL),
+                    Command::Quarantine {
+                        credential,
+                        reason: "odd".into(),
+                    },
+                );
+                (by(OPAL), Command::Claim { request })
+            },
+            "refused conflict payments/api is quarantined",
+        ),
+        (
+            "the older version retires",
+            |w| {
+                w.claimed(OPAL, "payments/api", &[]);
+                (
+                    by(OPAL),
+                    Command::Claim {
+                        request: w.issued(OPAL, "payments/api", &[]),
+                    },
+                )
+            },
+            "request.claimed version.retiring version.promoted",
+        ),
     ]);
 }
 
@@ -201,10 +441,17 @@ fn nobody_comes_for_it() {
     assert_eq!(world.sweep(), "request.lapsed revocation.effective");
     assert_eq!(world.version_states(credential), [VersionState::Revoked]);
     assert_eq!(world.state.to_enforce.len(), 1, "the issuer is told");
-    assert!(world.when(by(OPAL), Command::Claim { request }).starts_with("refused conflict the request is lapsed"));
+    assert!(
+        world
+            .when(by(OPAL), Command::Claim { request })
+            .starts_with("refused conflict the request is lapsed")
+    );
     // The name is free for the next.
     world.claimed(OPAL, "payments/api", &[]);
-    assert_eq!(world.version_states(credential), [VersionState::Revoked, VersionState::Active]);
+    assert_eq!(
+        world.version_states(credential),
+        [VersionState::Revoked, VersionState::Active]
+    );
 }
 
 #[test]
@@ -220,7 +467,10 @@ fn what_ends_within_its_claim_window_expires_and_is_not_revoked_as_well() {
     world.given(BROKER, minted);
     world.pass(Duration::seconds(60));
     assert_eq!(world.sweep(), "request.lapsed version.expired");
-    assert!(world.state.to_enforce.is_empty(), "the issuer ends it by itself");
+    assert!(
+        world.state.to_enforce.is_empty(),
+        "the issuer ends it by itself"
+    );
     assert!(world.state.due.is_empty());
 }
 
@@ -229,14 +479,27 @@ fn an_overlap_ends() {
     let mut world = World::new();
     let credential = world.claimed(OPAL, "payments/api", &[("lease", "l/1")]);
     world.claimed(OPAL, "payments/api", &[]);
-    assert_eq!(world.version_states(credential), [VersionState::Retiring, VersionState::Active]);
+    assert_eq!(
+        world.version_states(credential),
+        [VersionState::Retiring, VersionState::Active]
+    );
     world.pass(Duration::milliseconds(3_599_999));
     assert_eq!(world.sweep(), "nothing");
     world.pass(Duration::milliseconds(1));
-    assert!(!world.state.credentials[&credential].versions[0].accepted(world.now), "refused at its end, swept or not");
+    assert!(
+        !world.state.credentials[&credential].versions[0].accepted(world.now),
+        "refused at its end, swept or not"
+    );
     assert_eq!(world.sweep(), "version.retired revocation.effective");
-    assert_eq!(world.version_states(credential), [VersionState::Retired, VersionState::Active]);
-    assert_eq!(world.state.to_enforce.len(), 1, "the issuer is told to end it");
+    assert_eq!(
+        world.version_states(credential),
+        [VersionState::Retired, VersionState::Active]
+    );
+    assert_eq!(
+        world.state.to_enforce.len(),
+        1,
+        "the issuer is told to end it"
+    );
     world.pass(Duration::days(1));
     assert_eq!(world.sweep(), "version.expired");
 }
@@ -248,9 +511,23 @@ fn a_sweep_settles_what_it_can_and_leaves_the_rest_due() {
         world.issued(OPAL, &format!("many/{number}"), &[]);
     }
     world.pass(Duration::hours(1));
-    let revocations = (1..=2).map(countersign::domain::RevocationId::from_bits).collect();
+    let revocations = (1..=2)
+        .map(countersign::domain::RevocationId::from_bits)
+        .collect();
     let two = world.when(BROKER, Command::Sweep { revocations });
-    assert_eq!(two, "request.lapsed revocation.effective request.lapsed revocation.effective");
+    assert_eq!(
+        two,
+        "request.lapsed revocation.effective request.lapsed revocation.effective"
+    );
     assert_eq!(world.sweep(), "request.lapsed revocation.effective");
-    assert!(world.when(by(ROOT), Command::Sweep { revocations: Vec::new() }).starts_with("refused"));
+    assert!(
+        world
+            .when(
+                by(ROOT),
+                Command::Sweep {
+                    revocations: Vec::new()
+                }
+            )
+            .starts_with("refused")
+    );
 }

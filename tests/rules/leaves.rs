@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use countersign::domain::{
-    Actor, Command, Context, Digest, Evaluation, OperatorId, Proof, Role, RiskFactor, RuleResult,
+    Actor, Command, Context, Digest, Evaluation, OperatorId, Proof, RiskFactor, Role, RuleResult,
     check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
     event::UsageEntry,
     operator::Authenticator,
@@ -24,12 +24,22 @@ fn name(number: usize) -> String {
 }
 
 fn list() -> Vec<String> {
-    (0..LIST_MAX).map(|number| format!("{number:0>SCOPE_MAX$}")).collect()
+    (0..LIST_MAX)
+        .map(|number| format!("{number:0>SCOPE_MAX$}"))
+        .collect()
 }
 
 fn endless(outcome: Outcome) -> Evaluation {
-    let rule = |effect: &str| RuleResult { id: line(900), effect: effect.into(), reason: line(9_000) };
-    let factor = RiskFactor { id: line(900), points: i32::MIN, reason: line(9_000) };
+    let rule = |effect: &str| RuleResult {
+        id: line(900),
+        effect: effect.into(),
+        reason: line(9_000),
+    };
+    let factor = RiskFactor {
+        id: line(900),
+        points: i32::MIN,
+        reason: line(9_000),
+    };
     let mut evaluation = evaluation(outcome, 1);
     evaluation.rules = vec![rule("deny"); 500];
     evaluation.risk.factors = vec![factor; 500];
@@ -54,7 +64,11 @@ fn full(world: &World, actor: Actor) -> Context {
 fn runs(world: &mut World, actor: Actor, command: &Command) {
     let context = full(world, actor);
     let outcome = world.try_with(&context, command);
-    assert!(outcome.is_ok_and(|kinds| !kinds.is_empty()), "{} was not accepted", command.name());
+    assert!(
+        outcome.is_ok_and(|kinds| !kinds.is_empty()),
+        "{} was not accepted",
+        command.name()
+    );
 }
 
 #[test]
@@ -66,7 +80,16 @@ fn the_largest_request_and_its_approval_fit() {
         largest.audience = name(3);
         largest.scopes = list();
         let (request, command) = world.submission(largest, endless(outcome));
-        let Command::SubmitRequest { id, plan, digest, evaluation, .. } = command else { unreachable!() };
+        let Command::SubmitRequest {
+            id,
+            plan,
+            digest,
+            evaluation,
+            ..
+        } = command
+        else {
+            unreachable!()
+        };
         let command = Command::SubmitRequest {
             id,
             plan,
@@ -79,13 +102,23 @@ fn the_largest_request_and_its_approval_fit() {
         runs(&mut world, by(OPAL), &command);
         if outcome == Outcome::Needs {
             let approve = world.approve(request);
-            let Command::Approve { approval, digest, .. } = approve else { unreachable!() };
+            let Command::Approve {
+                approval, digest, ..
+            } = approve
+            else {
+                unreachable!()
+            };
             let proof = Proof::SshSignature {
                 fingerprint: line(NAME_MAX),
                 payload: "\n".repeat(PAYLOAD_MAX),
                 signature: "\n".repeat(SIGNATURE_MAX),
             };
-            let command = Command::Approve { request, approval, digest, reason: text() };
+            let command = Command::Approve {
+                request,
+                approval,
+                digest,
+                reason: text(),
+            };
             runs(&mut world, Actor::Operator { id: ANA, proof }, &command);
             let start = world.start(request);
             runs(&mut world, BROKER, &start);
@@ -102,7 +135,13 @@ fn the_largest_request_and_its_approval_fit() {
 #[test]
 fn the_largest_accounts_clients_and_adoptions_fit() {
     let mut world = World::new();
-    let mut someone = operator(person(70), &name(1), countersign::domain::Environment::ALL, Role::ALL, &[]);
+    let mut someone = operator(
+        person(70),
+        &name(1),
+        countersign::domain::Environment::ALL,
+        Role::ALL,
+        &[],
+    );
     someone.client = Some(CHECKOUT);
     someone.groups = (0..LIST_MAX).map(name).collect();
     someone.display_name = line(256);
@@ -114,12 +153,20 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         };
         8
     ];
-    runs(&mut world, by(ROOT), &Command::EnrolOperator(Box::new(someone)));
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::EnrolOperator(Box::new(someone)),
+    );
     let mut largest = client(countersign::domain::ClientId::from_bits(70), &name(1), PROD);
     largest.owner = name(2);
     largest.contact = text();
     largest.dependents = list();
-    runs(&mut world, by(ROOT), &Command::OnboardClient(Box::new(largest)));
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::OnboardClient(Box::new(largest)),
+    );
     let mut held = adopted(&mut world, &name(9));
     held.issuer = name(1);
     held.role = name(1);
@@ -134,13 +181,36 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
     if let Command::Revoke { reason, .. } = &mut revoke {
         *reason = text();
     }
-    let Command::Revoke { id: revocation, .. } = revoke else { unreachable!() };
+    let Command::Revoke { id: revocation, .. } = revoke else {
+        unreachable!()
+    };
     runs(&mut world, by(ROOT), &revoke);
     let reason = "\"".repeat(1_000_000);
-    runs(&mut world, BROKER, &Command::RecordEnforcementFailed { revocation, reason: reason.clone() });
-    runs(&mut world, BROKER, &Command::RecordLeftover { issuer: reason.clone(), what: reason });
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RecordEnforcementFailed {
+            revocation,
+            reason: reason.clone(),
+        },
+    );
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RecordLeftover {
+            issuer: reason.clone(),
+            what: reason,
+        },
+    );
     let closed: OperatorId = ANA;
-    runs(&mut world, by(ROOT), &Command::OffboardOperator { operator: closed, reason: text() });
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::OffboardOperator {
+            operator: closed,
+            reason: text(),
+        },
+    );
 }
 
 #[test]
@@ -154,10 +224,21 @@ fn an_hours_use_fits_and_more_is_refused() {
     };
     let mut entries = vec![entry; Command::USAGE_LIMIT];
     let hour = world.now;
-    runs(&mut world, BROKER, &Command::RollUpUsage { hour, entries: entries.clone() });
+    runs(
+        &mut world,
+        BROKER,
+        &Command::RollUpUsage {
+            hour,
+            entries: entries.clone(),
+        },
+    );
     entries.push(entries[0].clone());
     let command = Command::RollUpUsage { hour, entries };
-    assert!(world.when(BROKER, command).starts_with("refused limit-reached"));
+    assert!(
+        world
+            .when(BROKER, command)
+            .starts_with("refused limit-reached")
+    );
 }
 
 #[test]

@@ -87,7 +87,13 @@ impl World {
     /// The company described by the constants above.
     pub fn new() -> Self {
         let mut world = Self::empty();
-        let admin = operator(ROOT, "root", &Environment::ALL.to_vec(), &[Role::Admin], &[]);
+        let admin = operator(
+            ROOT,
+            "root",
+            &Environment::ALL.to_vec(),
+            &[Role::Admin],
+            &[],
+        );
         world.given(BROKER, Command::EnrolOperator(Box::new(admin)));
         for (id, name, environment) in [
             (CHECKOUT, "checkout", PROD),
@@ -108,7 +114,13 @@ impl World {
             operator(DAN, "dan", &production, &[Role::Viewer], security),
             Operator {
                 robot: true,
-                ..operator(ROBO, "robo", &production, &[Role::Approver, Role::Operator], security)
+                ..operator(
+                    ROBO,
+                    "robo",
+                    &production,
+                    &[Role::Approver, Role::Operator],
+                    security,
+                )
             },
             Operator {
                 robot: true,
@@ -117,7 +129,13 @@ impl World {
             },
             Operator {
                 client: Some(CHECKOUT),
-                ..operator(BENEFICIARY, "benny", &production, &[Role::Approver], security)
+                ..operator(
+                    BENEFICIARY,
+                    "benny",
+                    &production,
+                    &[Role::Approver],
+                    security,
+                )
             },
             operator(ADA, "ada", &development, &[Role::Admin], &[]),
             operator(DEV, "dev", &development, &[Role::Approver], security),
@@ -185,7 +203,11 @@ impl World {
         self.log.push(leaf);
     }
 
-    pub fn attempt(&mut self, actor: Actor, command: Command) -> Result<Vec<&'static str>, Refusal> {
+    pub fn attempt(
+        &mut self,
+        actor: Actor,
+        command: Command,
+    ) -> Result<Vec<&'static str>, Refusal> {
         let context = self.context(actor);
         self.try_with(&context, &command)
     }
@@ -280,7 +302,12 @@ impl World {
     }
 
     /// As [`World::issued`], and claimed.
-    pub fn claimed(&mut self, who: OperatorId, name: &str, locator: &[(&str, &str)]) -> CredentialId {
+    pub fn claimed(
+        &mut self,
+        who: OperatorId,
+        name: &str,
+        locator: &[(&str, &str)],
+    ) -> CredentialId {
         let request = self.issued(who, name, locator);
         self.given(by(who), Command::Claim { request });
         self.state.requests[&request].issued.unwrap().0
@@ -308,10 +335,19 @@ impl World {
 /// The leaf that the log would keep, having checked that nothing is lost in it and that it fits.
 pub fn leaf(recorded: &Recorded) -> Vec<u8> {
     let leaf = serde_json_canonicalizer::to_vec(recorded).unwrap();
-    assert!(leaf.len() <= LEAF_MAX, "{} has {} bytes", recorded.event.kind(), leaf.len());
+    assert!(
+        leaf.len() <= LEAF_MAX,
+        "{} has {} bytes",
+        recorded.event.kind(),
+        leaf.len()
+    );
     let read: Recorded = serde_json::from_slice(&leaf).unwrap();
     assert_eq!(&read, recorded, "an event must survive its leaf");
-    assert_eq!(serde_json_canonicalizer::to_vec(&read).unwrap(), leaf, "and its bytes must be stable");
+    assert_eq!(
+        serde_json_canonicalizer::to_vec(&read).unwrap(),
+        leaf,
+        "and its bytes must be stable"
+    );
     leaf
 }
 
@@ -348,7 +384,10 @@ pub fn table(rows: &[Row]) {
         let before = world.log.len();
         let followed = world.when(actor, command);
         if then.starts_with("refused") {
-            assert!(followed.starts_with(then), "{what}: expected {then}, got {followed}");
+            assert!(
+                followed.starts_with(then),
+                "{what}: expected {then}, got {followed}"
+            );
             assert_eq!(world.log.len(), before, "{what}: a refusal changes nothing");
         } else {
             assert_eq!(followed, *then, "{what}");
@@ -370,7 +409,10 @@ pub fn operator(
         display_name: name.to_uppercase(),
         robot: false,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        roles: environments.iter().map(|&environment| (environment, roles.clone())).collect(),
+        roles: environments
+            .iter()
+            .map(|&environment| (environment, roles.clone()))
+            .collect(),
         client: None,
         authenticators: vec![Authenticator::Token(token(id.bits()))],
         offboarded_at: None,
@@ -475,5 +517,7 @@ pub fn adopted(world: &mut World, name: &str) -> Credential {
 }
 
 pub fn pairs(list: &[(&str, &str)]) -> BTreeMap<String, String> {
-    list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    list.iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }

@@ -1,16 +1,17 @@
 //! A server process that does not outlive the test, even when the test process is killed.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The shell holds the server on one side and a pipe from the test on the other: when the pipe closes, for whatever
-/// reason, the server gets the signal. `$0` is the signal.
+/// reason, the server gets the signal `$0`, or the one that was written to the pipe last.
 const SUPERVISE: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
-{ read -r _ <&3; kill -"$0" "$server"; } 2>/dev/null &
+{ read -r signal <&3; kill -"${signal:-$0}" "$server"; } 2>/dev/null &
 watch=$!
 exec 3<&-
 wait "$server"
@@ -75,12 +76,31 @@ impl Server {
             shell.wait().expect("sh can be waited for");
         }
     }
+
+    /// Ends it by another signal (`TERM`, …) and waits until it is gone; its exit code, or 128 and the signal.
+    pub fn stop_with(&mut self, signal: &str) -> i32 {
+        let mut shell = self.shell.take().expect("it was not stopped before");
+        let mut pipe = shell.stdin.take().expect("the pipe is ours");
+        writeln!(pipe, "{signal}").expect("the shell reads from the pipe");
+        drop(pipe);
+        code(shell.wait().expect("sh can be waited for"))
+    }
+
+    /// Its exit code, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.shell.as_mut()?.try_wait();
+        status.expect("sh can be asked").map(code)
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().expect("sh itself is not killed")
 }
 
 /// Runs to the end; panics with its output when it fails.

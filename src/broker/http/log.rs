@@ -22,6 +22,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 
 /// How many events are looked through for one page with a filter.
@@ -250,7 +251,8 @@ pub async fn entries(
             }
         }
     });
-    let mut response = Response::new(Body::from_stream(pieces));
+    // The server asks once more after the end.
+    let mut response = Response::new(Body::from_stream(pieces.fuse()));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -26,8 +26,10 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
     loop {
         let state = engine.state();
         waits.keep_only(|id| state.to_enforce.contains(id));
+        let mut full = false;
         for &id in &state.to_enforce {
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                full = true;
                 break;
             };
             let Some(failures) = waits.take(id, clock::now()) else {
@@ -35,20 +37,24 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
             };
             let (engine, waits) = (engine.clone(), waits.clone());
             tasks.spawn(async move {
-                match turn(&engine, id, failures).await {
-                    Ok(None) => waits.done(id),
+                let turn = turn(&engine, id, failures).await;
+                // Room is made before the bell is rung, or whoever hears it finds none.
+                drop(permit);
+                match turn {
+                    Ok(None) if !engine.state().to_enforce.contains(&id) => waits.done(id),
                     Ok(Some(at)) => waits.wait(id, at, failures + 1),
-                    Err(_) => waits.wait(
+                    // Done, and still on the list: taking it up at once again would never end.
+                    Ok(None) | Err(_) => waits.wait(
                         id,
                         clock::now() + backoff(failures + 1, jitter()),
                         failures + 1,
                     ),
                 }
-                drop(permit);
             });
         }
         let go_on = tokio::select! {
-            go_on = moved(&engine, state.sequence, waits.next()) => go_on,
+            // While there is no room it is the bell that counts, not what has become due meanwhile.
+            go_on = moved(&engine, state.sequence, waits.next().filter(|_| !full)) => go_on,
             () = waits.rung() => true,
         };
         if !go_on {

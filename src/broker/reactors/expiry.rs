@@ -21,7 +21,8 @@ pub async fn run(engine: Engine) {
         let now = clock::now();
         let due = state.due.get_min().map(|(at, _)| *at);
         if due.is_some_and(|at| at <= now) {
-            if sweep(&engine, now).await {
+            // A sweep that settled nothing is a failure too: repeated at once it would never end.
+            if sweep(&engine, now).await && engine.state().sequence > state.sequence {
                 failures = 0;
                 continue;
             }

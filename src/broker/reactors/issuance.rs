@@ -15,7 +15,7 @@ use crate::{
     },
     clock,
     domain::{Command, CredentialId, MintedVersion, Request, RequestId, RequestState},
-    issuers::{IssueError, MintOrder, Minted, Prepared, RevokeOutcome},
+    issuers::{IssueError, Locator, MintOrder, Minted, Prepared, RevokeOutcome},
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -43,8 +43,10 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
     loop {
         let state = engine.state();
         waits.keep_only(|id| state.to_issue.contains(id));
+        let mut full = false;
         for &id in &state.to_issue {
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                full = true;
                 break;
             };
             let Some(failures) = waits.take(id, clock::now()) else {
@@ -52,15 +54,24 @@ pub async fn run(engine: Engine, tasks: TaskTracker) {
             };
             let (engine, waits) = (engine.clone(), waits.clone());
             tasks.spawn(async move {
-                match turn(&engine, id, failures).await {
+                let turn = turn(&engine, id, failures).await;
+                // Room is made before the bell is rung, or whoever hears it finds none.
+                drop(permit);
+                match turn {
+                    // Done, and still on the list: taking it up at once again would never end.
+                    Turn::Done if engine.state().to_issue.contains(&id) => waits.wait(
+                        id,
+                        clock::now() + backoff(failures + 1, jitter()),
+                        failures + 1,
+                    ),
                     Turn::Done => waits.done(id),
                     Turn::Again(at) => waits.wait(id, at, failures + 1),
                 }
-                drop(permit);
             });
         }
         let go_on = tokio::select! {
-            go_on = moved(&engine, state.sequence, waits.next()) => go_on,
+            // While there is no room it is the bell that counts, not what has become due meanwhile.
+            go_on = moved(&engine, state.sequence, waits.next().filter(|_| !full)) => go_on,
             () = waits.rung() => true,
         };
         if !go_on {
@@ -130,7 +141,7 @@ async fn resume(
 ) -> Result<Turn, EngineError> {
     let attempt = request.attempts;
     if let Some(minted) = engine.sealed().made(request.id, attempt).await? {
-        return record(engine, request.id, attempt, minted, Vec::new()).await;
+        return record(engine, request.id, attempt, minted).await;
     }
     abandon(
         engine,
@@ -139,6 +150,7 @@ async fn resume(
         attempt,
         &request.attempt_locator,
         "the broker stopped in mid-attempt",
+        false,
     )
     .await
 }
@@ -149,8 +161,9 @@ async fn abandon(
     issuer: &Configured,
     request: &Request,
     attempt: u32,
-    locator: &std::collections::BTreeMap<String, String>,
+    locator: &Locator,
     reason: &str,
+    last: bool,
 ) -> Result<Turn, EngineError> {
     if !locator.is_empty() {
         match issuer.issuer.revoke(locator).await {
@@ -167,15 +180,13 @@ async fn abandon(
             }
         }
     }
-    failed(
-        engine,
-        request.id,
-        attempt,
-        reason.to_owned(),
-        attempt >= ATTEMPTS,
-    )
-    .await?;
-    Ok(Turn::Again(clock::now() + backoff(attempt, jitter())))
+    let last = last || attempt >= ATTEMPTS;
+    failed(engine, request.id, attempt, reason.to_owned(), last).await?;
+    Ok(if last {
+        Turn::Done
+    } else {
+        Turn::Again(clock::now() + backoff(attempt, jitter()))
+    })
 }
 
 async fn begin(
@@ -224,7 +235,7 @@ async fn begin(
                 .sealed()
                 .keep(engine.sealed().put(request.id, attempt, &minted, &secret))
                 .await?;
-            record(engine, request.id, attempt, minted, Vec::new()).await
+            record(engine, request.id, attempt, minted).await
         }
         Err(error) => {
             let last = matches!(error, IssueError::Refused { .. });
@@ -242,6 +253,7 @@ async fn begin(
                 attempt,
                 &locator,
                 &error.to_string(),
+                false,
             )
             .await?;
             Ok(until.map_or(turn, Turn::Again))
@@ -292,7 +304,6 @@ async fn record(
     id: RequestId,
     attempt: u32,
     minted: MintedVersion,
-    side: Vec<crate::event_log::store::SideWrite>,
 ) -> Result<Turn, EngineError> {
     let now = clock::now();
     let credential = CredentialId::from_bits(fresh_bits(now));
@@ -303,27 +314,18 @@ async fn record(
         credential,
         minted: Box::new(minted),
     };
-    match engine
-        .submit_all(vec![command], system_context(PART, now), side)
-        .await
+    match engine.submit(command, system_context(PART, now)).await
     {
         Ok(_) => Ok(Turn::Done),
         Err(EngineError::Refused(refusal)) => {
-            // The credential was revoked while its version was made: the version must not live on at its issuer.
+            // Revoked, or no longer approved by enough people, while the version was made: it must not live on at
+            // its issuer.
             let state = engine.state();
             if let Some(request) = state.requests.get(&id) {
                 if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
                     engine.sealed().keep(Sealed::forget(id)).await?;
-                    let _turn = abandon(
-                        engine,
-                        issuer,
-                        request,
-                        attempt,
-                        &locator,
-                        &refusal.to_string(),
-                    )
-                    .await?;
-                    failed(engine, id, attempt, refusal.to_string(), true).await?;
+                    let reason = refusal.to_string();
+                    return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
                 }
             }
             Ok(Turn::Done)

@@ -42,7 +42,13 @@ async fn moved(engine: &Engine, sequence: u64, due: Option<DateTime<Utc>>) -> bo
     tokio::select! {
         biased;
         () = engine.winding_down().cancelled() => false,
-        event = feed.next() => event.is_some() || !engine.winding_down().is_cancelled(),
+        event = feed.next() => {
+            if event.is_none() {
+                // Far behind, or the writer is gone and no event will come: to look again at once would never end.
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            !engine.winding_down().is_cancelled()
+        }
         () = async {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -82,7 +82,13 @@ pub(super) fn decide(
             system(context)?;
             let held = in_attempt(state, *request, *attempt)?;
             may_issue(state, held)?;
-            Ok(vec![record_minted(state, context, held, *credential, minted)])
+            Ok(vec![record_minted(
+                state,
+                context,
+                held,
+                *credential,
+                minted,
+            )])
         }
         Command::RecordIssuanceFailed {
             request,

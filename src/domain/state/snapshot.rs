@@ -1,0 +1,482 @@
+//! A state taken apart into plain parts and put together again, for a cache of the fold at rest.
+//!
+//! The types of the log are written for people: words, tags, fields left out. The parts here are the same things
+//! with every field in its place, so that a format that does not name fields can hold them. Each mirror lists the
+//! fields of its type once; one that is forgotten does not compile.
+
+use super::{Answered, Due, State, Usage};
+use crate::domain::{
+    Approval, ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment,
+    Evaluation, Kind, Operator, OperatorId, Plan, Proof, Request, RequestId, RequestState,
+    Revocation, RevocationId, Role, Tier, Token, TokenId, Version, VersionState, event::Subject,
+    operator::Authenticator, request::Ending, revocation::Enforcement,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// One part of a state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Part {
+    /// How far the fold had come: sequence and time of the last event. Comes first.
+    Head(u64, #[serde(with = "time")] DateTime<Utc>),
+    /// A client.
+    Client(#[serde(with = "client")] Arc<Client>),
+    /// A client's name, and whose it is now.
+    ClientName(String, ClientId),
+    /// An operator.
+    Operator(#[serde(with = "operator")] Arc<Operator>),
+    /// An operator's handle, and whose it is now.
+    OperatorName(String, OperatorId),
+    /// Whose sign-in token has this digest.
+    TokenDigest(Digest, OperatorId),
+    /// A request.
+    Request(#[serde(with = "request")] Arc<Request>),
+    /// The request of a credential's name that has not ended.
+    OpenName(Environment, String, RequestId),
+    /// A credential.
+    Credential(#[serde(with = "credential")] Arc<Credential>),
+    /// A revocation.
+    Revocation(#[serde(with = "revocation")] Arc<Revocation>),
+    /// Rolled-up use.
+    Usage {
+        /// Of which credential.
+        credential: CredentialId,
+        /// How often it was accepted.
+        accepted: u64,
+        /// How often it was refused.
+        refused: u64,
+        /// When it was last accepted.
+        #[serde(with = "time_or_none")]
+        last_used_at: Option<DateTime<Utc>>,
+    },
+    /// A request that people must decide.
+    Awaiting(RequestId),
+    /// A request that is approved or being issued.
+    ToIssue(RequestId),
+    /// A revocation that an issuer has yet to confirm.
+    ToEnforce(RevocationId),
+    /// Something that will be due.
+    Due(#[serde(with = "time")] DateTime<Utc>, Due),
+    /// A remembered idempotency key, in the order in which they are forgotten.
+    Answered {
+        /// Since when.
+        #[serde(with = "time")]
+        since: DateTime<Utc>,
+        /// Whose.
+        operator: OperatorId,
+        /// The key.
+        key: String,
+        /// Digest of the call.
+        body: Digest,
+        /// What the command was about.
+        subject: Subject,
+        /// The sequence of its last event.
+        sequence: u64,
+        /// The state that the subject was in then.
+        state: String,
+    },
+}
+
+impl State {
+    /// Every part of it. [`State::take`] puts them together again.
+    pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let head = std::iter::once(Part::Head(self.sequence, self.time));
+        let people = (self.clients.values().cloned().map(Part::Client))
+            .chain(
+                self.client_names
+                    .iter()
+                    .map(|(name, id)| Part::ClientName(name.clone(), *id)),
+            )
+            .chain(self.operators.values().cloned().map(Part::Operator))
+            .chain(
+                self.operator_names
+                    .iter()
+                    .map(|(name, id)| Part::OperatorName(name.clone(), *id)),
+            )
+            .chain(
+                self.token_digests
+                    .iter()
+                    .map(|(digest, id)| Part::TokenDigest(*digest, *id)),
+            );
+        let requests = (self.requests.values().cloned().map(Part::Request)).chain(
+            self.open_by_name
+                .iter()
+                .map(|((environment, name), id)| Part::OpenName(*environment, name.clone(), *id)),
+        );
+        let credentials = (self.credentials.values().cloned().map(Part::Credential))
+            .chain(self.revocations.values().cloned().map(Part::Revocation))
+            .chain(self.usage.iter().map(|(credential, usage)| Part::Usage {
+                credential: *credential,
+                accepted: usage.accepted,
+                refused: usage.refused,
+                last_used_at: usage.last_used_at,
+            }));
+        let lists = (self.awaiting.iter().copied().map(Part::Awaiting))
+            .chain(self.to_issue.iter().copied().map(Part::ToIssue))
+            .chain(self.to_enforce.iter().copied().map(Part::ToEnforce))
+            .chain(self.due.iter().map(|(at, due)| Part::Due(*at, *due)));
+        let answers = self
+            .answered_order
+            .iter()
+            .filter_map(|(since, operator, key)| {
+                let place = (*operator, key.clone());
+                let answered = self.answered.get(&place)?.clone();
+                Some(Part::Answered {
+                    since: *since,
+                    operator: *operator,
+                    key: place.1,
+                    body: answered.body,
+                    subject: answered.subject,
+                    sequence: answered.sequence,
+                    state: answered.state,
+                })
+            });
+        head.chain(people)
+            .chain(requests)
+            .chain(credentials)
+            .chain(lists)
+            .chain(answers)
+    }
+
+    /// Adds a part that [`State::parts`] gave. A state is whole once all were added, in any order but for
+    /// [`Part::Answered`], which keep theirs.
+    pub fn take(&mut self, part: Part) {
+        match part {
+            Part::Head(sequence, time) => (self.sequence, self.time) = (sequence, time),
+            Part::Client(client) => drop(self.clients.insert(client.id, client)),
+            Part::ClientName(name, id) => drop(self.client_names.insert(name, id)),
+            Part::Operator(operator) => drop(self.operators.insert(operator.id, operator)),
+            Part::OperatorName(name, id) => drop(self.operator_names.insert(name, id)),
+            Part::TokenDigest(digest, id) => drop(self.token_digests.insert(digest, id)),
+            Part::Request(request) => drop(self.requests.insert(request.id, request)),
+            Part::OpenName(environment, name, id) => {
+                self.open_by_name.insert((environment, name), id);
+            }
+            Part::Credential(credential) => {
+                let id = credential.id;
+                self.by_name
+                    .insert((credential.environment, credential.name.clone()), id);
+                for version in &credential.versions {
+                    if let Some(digest) = version.digest {
+                        self.by_digest.insert(digest, (id, version.number));
+                    }
+                }
+                self.credentials.insert(id, credential);
+            }
+            Part::Revocation(revocation) => {
+                drop(self.revocations.insert(revocation.id, revocation))
+            }
+            Part::Usage {
+                credential,
+                accepted,
+                refused,
+                last_used_at,
+            } => {
+                let usage = Usage {
+                    accepted,
+                    refused,
+                    last_used_at,
+                };
+                self.usage.insert(credential, usage);
+            }
+            Part::Awaiting(id) => drop(self.awaiting.insert(id)),
+            Part::ToIssue(id) => drop(self.to_issue.insert(id)),
+            Part::ToEnforce(id) => drop(self.to_enforce.insert(id)),
+            Part::Due(at, due) => drop(self.due.insert((at, due))),
+            Part::Answered {
+                since,
+                operator,
+                key,
+                body,
+                subject,
+                sequence,
+                state,
+            } => {
+                self.answered_order
+                    .push_back((since, operator, key.clone()));
+                let answered = Answered {
+                    body,
+                    subject,
+                    sequence,
+                    state,
+                };
+                self.answered.insert((operator, key), answered);
+            }
+        }
+    }
+}
+
+/// Times as seconds and nanoseconds: a text takes three times the room and ten times the time.
+mod time {
+    use super::{DateTime, Deserialize, Serialize, Utc};
+    use serde::{Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &DateTime<Utc>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (time.timestamp(), time.timestamp_subsec_nanos()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<DateTime<Utc>, D::Error> {
+        let (seconds, nanos) = <(i64, u32)>::deserialize(deserializer)?;
+        DateTime::from_timestamp(seconds, nanos).ok_or_else(|| D::Error::custom("not a time"))
+    }
+}
+
+mod time_or_none {
+    use super::{DateTime, Deserialize, Serialize, Utc};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Held(#[serde(with = "super::time")] DateTime<Utc>);
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<DateTime<Utc>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Held).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<DateTime<Utc>>, D::Error> {
+        Ok(Option::<Held>::deserialize(deserializer)?.map(|held| held.0))
+    }
+}
+
+/// A module for fields of type `Arc<$type>`, and one for fields of type `Vec<$type>`, by way of the mirror.
+macro_rules! by_mirror {
+    ($(shared $module:ident: $type:ident as $mirror:ident;)* $(list $list:ident: $item:ident as $item_mirror:ident as $text:literal;)*) => {
+        $(mod $module {
+            use super::{$mirror, $type, Arc};
+            use serde::{Deserializer, Serializer};
+
+            pub(super) fn serialize<S: Serializer>(held: &Arc<$type>, serializer: S) -> Result<S::Ok, S::Error> {
+                $mirror::serialize(held, serializer)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<$type>, D::Error> {
+                $mirror::deserialize(deserializer).map(Arc::new)
+            }
+        })*
+        $(mod $list {
+            use super::{$item, $item_mirror, Deserialize, Serialize};
+            use serde::{Deserializer, Serializer};
+
+            struct Lent<'a>(&'a $item);
+
+            impl Serialize for Lent<'_> {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    $item_mirror::serialize(self.0, serializer)
+                }
+            }
+
+            #[derive(Deserialize)]
+            struct Held(#[serde(with = $text)] $item);
+
+            pub(super) fn serialize<S: Serializer>(list: &[$item], serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(list.iter().map(Lent))
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<$item>, D::Error> {
+                let mut list: Vec<$item> = Vec::<Held>::deserialize(deserializer)?.into_iter().map(|held| held.0).collect();
+                list.shrink_to_fit();
+                Ok(list)
+            }
+        })*
+    };
+}
+
+by_mirror! {
+    shared client: Client as PlainClient;
+    shared operator: Operator as PlainOperator;
+    shared request: Request as PlainRequest;
+    shared credential: Credential as PlainCredential;
+    shared revocation: Revocation as PlainRevocation;
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Client")]
+struct PlainClient {
+    id: ClientId,
+    name: String,
+    owner: String,
+    contact: String,
+    environment: Environment,
+    tier: Tier,
+    dependents: Vec<String>,
+    #[serde(with = "time_or_none")]
+    offboarded_at: Option<DateTime<Utc>>,
+    sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Operator")]
+struct PlainOperator {
+    id: OperatorId,
+    name: String,
+    display_name: String,
+    robot: bool,
+    groups: BTreeSet<String>,
+    roles: BTreeMap<Environment, BTreeSet<Role>>,
+    client: Option<ClientId>,
+    #[serde(with = "authenticators")]
+    authenticators: Vec<Authenticator>,
+    #[serde(with = "time_or_none")]
+    offboarded_at: Option<DateTime<Utc>>,
+    sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Authenticator")]
+enum PlainAuthenticator {
+    Token(Token),
+    SshKey {
+        fingerprint: String,
+        public_key: String,
+        enrolled_at: DateTime<Utc>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Request")]
+struct PlainRequest {
+    id: RequestId,
+    requester: OperatorId,
+    requester_name: String,
+    plan: Plan,
+    digest: Digest,
+    reason: String,
+    owner: String,
+    tags: Vec<String>,
+    state: RequestState,
+    #[serde(with = "time")]
+    submitted_at: DateTime<Utc>,
+    evaluation: Option<Evaluation>,
+    #[serde(with = "time_or_none")]
+    deadline: Option<DateTime<Utc>>,
+    #[serde(with = "approvals")]
+    approvals: Vec<Approval>,
+    ended_by: Option<Ending>,
+    attempts: u32,
+    attempt_locator: BTreeMap<String, String>,
+    failure: Option<String>,
+    issued: Option<(CredentialId, u32)>,
+    sequence: u64,
+    trail: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Approval")]
+struct PlainApproval {
+    id: ApprovalId,
+    by: OperatorId,
+    by_name: String,
+    #[serde(with = "time")]
+    at: DateTime<Utc>,
+    digest: Digest,
+    reason: String,
+    #[serde(with = "PlainProof")]
+    proof: Proof,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Proof")]
+enum PlainProof {
+    Token {
+        token: TokenId,
+    },
+    SshSignature {
+        fingerprint: String,
+        payload: String,
+        signature: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Credential")]
+struct PlainCredential {
+    id: CredentialId,
+    name: String,
+    environment: Environment,
+    kind: Kind,
+    issuer: String,
+    role: String,
+    client: ClientId,
+    owner: String,
+    audience: String,
+    scopes: Vec<String>,
+    tier: Tier,
+    tags: Vec<String>,
+    #[serde(with = "time")]
+    created_at: DateTime<Utc>,
+    cadence_s: Option<u64>,
+    #[serde(with = "versions")]
+    versions: Vec<Version>,
+    #[serde(with = "time_or_none")]
+    quarantined_at: Option<DateTime<Utc>>,
+    revoked: Option<RevocationId>,
+    sequence: u64,
+    trail: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Version")]
+struct PlainVersion {
+    number: u32,
+    state: VersionState,
+    digest: Option<Digest>,
+    locator: BTreeMap<String, String>,
+    request: Option<RequestId>,
+    #[serde(with = "time")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    expires_at: Option<DateTime<Utc>>,
+    #[serde(with = "time_or_none")]
+    retires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Revocation")]
+struct PlainRevocation {
+    id: RevocationId,
+    credential: CredentialId,
+    versions: Vec<u32>,
+    whole: bool,
+    reason: String,
+    by: String,
+    #[serde(with = "time")]
+    effective_at: DateTime<Utc>,
+    #[serde(with = "PlainEnforcement")]
+    enforcement: Enforcement,
+    sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Enforcement")]
+enum PlainEnforcement {
+    NotNeeded,
+    Pending {
+        attempts: u32,
+        last_error: Option<String>,
+    },
+    Enforced {
+        #[serde(with = "time")]
+        at: DateTime<Utc>,
+        proven: bool,
+    },
+}
+
+by_mirror! {
+    list authenticators: Authenticator as PlainAuthenticator as "PlainAuthenticator";
+    list approvals: Approval as PlainApproval as "PlainApproval";
+    list versions: Version as PlainVersion as "PlainVersion";
+}

@@ -1,0 +1,256 @@
+//! A broker that listens, people who are signed in, and answers that say what they were when a test fails.
+
+use countersign::{
+    broker::{
+        listen::{Listening, listen},
+        serve::{Broker, Options},
+    },
+    config::{BrokerConfig, Limits},
+    domain::RequestState,
+};
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use tempfile::TempDir;
+
+pub struct Api {
+    pub url: String,
+    pub http: reqwest::Client,
+    pub broker: Broker,
+    pub admin: String,
+    listening: Listening,
+    folder: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("a body"),
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    /// The problem's slug, after checking that it is one, whole and consistent.
+    #[track_caller]
+    pub fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let body = self.json();
+        assert_eq!(body["status"], self.status.as_u16(), "{self:?}");
+        assert_eq!(body["instance"], self.header("x-request-id"), "{self:?}");
+        let fault = if self.status.is_server_error() {
+            "system"
+        } else {
+            "caller"
+        };
+        assert_eq!(body["fault"], fault);
+        assert!(!body["detail"].as_str().expect("a detail").is_empty());
+        let kind = body["type"].as_str().expect("a type");
+        kind.strip_prefix("/problems/").expect("a slug").to_owned()
+    }
+
+    #[track_caller]
+    pub fn refused(self, status: u16, slug: &str) -> Self {
+        let answer = self.is(status);
+        assert_eq!(answer.problem(), slug, "{answer:?}");
+        answer
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.header("countersign-sequence")
+            .parse()
+            .expect("a sequence on every answer")
+    }
+
+    #[track_caller]
+    pub fn subject(&self) -> String {
+        self.json()["subject"]
+            .as_str()
+            .expect("a subject")
+            .to_owned()
+    }
+}
+
+/// A key that no call used before.
+pub fn fresh_key() -> String {
+    format!("\"{}\"", uuid::Uuid::now_v7())
+}
+
+impl Api {
+    pub async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::open(folder, limits).await
+    }
+
+    async fn open(folder: TempDir, limits: Limits) -> Self {
+        let file = folder.path().join("admin");
+        let options = Options {
+            now: countersign::clock::now(),
+            data: folder.path().join("data"),
+            origin: Some("test.example/log".into()),
+            admin_token_file: Some(file.clone()),
+            config: BrokerConfig {
+                limits: limits.clone(),
+                ..BrokerConfig::default()
+            },
+        };
+        let broker = Broker::open(&options).await.expect("a broker");
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let listening = listen(broker.engine.clone(), &limits, address, None)
+            .await
+            .expect("a listener");
+        Self {
+            url: listening.url.clone(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            broker,
+            admin: std::fs::read_to_string(file)
+                .expect("a token")
+                .trim()
+                .to_owned(),
+            listening,
+            folder,
+        }
+    }
+
+    /// Stops, and starts again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self {
+            listening,
+            broker,
+            folder,
+            ..
+        } = self;
+        broker.stop().await;
+        listening.stop().await;
+        Self::open(folder, Limits::default()).await
+    }
+
+    pub async fn stop(self) {
+        self.broker.stop().await;
+        self.listening.stop().await;
+    }
+
+    pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        if token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(token)
+        }
+    }
+
+    pub async fn get(&self, token: &str, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, token, path)).await
+    }
+
+    pub fn posting(&self, token: &str, path: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, token, path)
+            .header("idempotency-key", fresh_key())
+            .json(body)
+    }
+
+    pub async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+        Answer::of(self.posting(token, path, &body)).await
+    }
+
+    /// Opens an account with these roles in every environment; gives its identifier and token.
+    pub async fn enrol(&self, name: &str, roles: &[&str], more: Value) -> (String, String) {
+        let held: BTreeMap<_, _> = ["development", "staging", "production"]
+            .map(|environment| (environment, roles))
+            .into();
+        let mut body = json!({"name": name, "roles": held, "token_ttl_s": 3600});
+        let fields = body.as_object_mut().expect("an object");
+        fields.extend(more.as_object().cloned().unwrap_or_default());
+        let minted = self
+            .post(&self.admin, "/v1/operators", body)
+            .await
+            .is(201)
+            .json();
+        let text = |name: &str| minted[name].as_str().expect("text").to_owned();
+        (text("operator"), text("token"))
+    }
+
+    pub async fn client(&self, name: &str, environment: &str) -> String {
+        let body = json!({"name": name, "owner": "payments", "environment": environment, "tier": "low",
+            "dependents": ["checkout", "billing"]});
+        self.post(&self.admin, "/v1/clients", body)
+            .await
+            .is(201)
+            .subject()
+    }
+
+    /// Brings a credential in whose secret has this digest; gives its identifier.
+    pub async fn adopt(&self, name: &str, client: &str, secret: &str) -> String {
+        let digest = countersign::secret::digest_of_bytes(secret.as_bytes());
+        let body = json!({"name": name, "environment": "development", "kind": "api_key", "issuer": "elsewhere",
+            "client": client, "owner": "payments", "audience": "https://orders.example", "scopes": ["orders:read"],
+            "tier": "low", "digest": digest, "issued_at": "2026-01-01T00:00:00Z"});
+        self.post(&self.admin, "/v1/credentials", body)
+            .await
+            .is(201)
+            .subject()
+    }
+
+    /// What a service asks for.
+    pub fn asking(name: &str, client: &str, environment: &str, scopes: &[&str]) -> Value {
+        json!({"credential": name, "environment": environment, "kind": "api_key", "client": client,
+            "audience": "https://orders.example", "scopes": scopes, "ttl_s": 3600, "reason": "CHG-1"})
+    }
+
+    /// Waits, on the engine's own feed, until the request is in this state.
+    pub async fn until(&self, request: &str, wanted: RequestState) {
+        let id: countersign::domain::RequestId = request.parse().expect("an identifier");
+        loop {
+            let state = self.broker.engine.state();
+            let held = state.requests[&id].state;
+            if held == wanted {
+                return;
+            }
+            let mut feed = self
+                .broker
+                .engine
+                .subscribe(state.sequence)
+                .expect("a feed");
+            tokio::time::timeout(Duration::from_secs(10), feed.next())
+                .await
+                .unwrap_or_else(|_| panic!("{request} stays {held}"));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP face on a real listener and a real store: what callers may rely on, and what bad input gets.
+
+mod authorization;
+mod harness;
+mod journey;
+mod lists;
+mod log;
+mod problems;
+mod stream;

@@ -1,0 +1,17 @@
+//! Whole lives of credentials, on the built program, a real OpenBao and a real PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic in a test's helper is its report"
+)]
+
+mod support;
+
+#[path = "journeys/high_risk.rs"]
+mod high_risk;
+#[path = "journeys/kill.rs"]
+mod kill;
+#[path = "journeys/outage.rs"]
+mod outage;
+#[path = "journeys/races.rs"]
+mod races;

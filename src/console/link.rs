@@ -357,10 +357,10 @@ impl Follower {
                         .await?;
                 }
                 Feed::Link(Link::Connecting) => {
-                    self.tell(Event::Link(LinkState::Connecting)).await?
+                    self.tell(Event::Link(LinkState::Connecting)).await?;
                 }
                 Feed::Link(Link::CatchingUp) => {
-                    self.tell(Event::Link(LinkState::CatchingUp)).await?
+                    self.tell(Event::Link(LinkState::CatchingUp)).await?;
                 }
                 Feed::Link(Link::Reconnecting { wait, reason, .. }) => {
                     let now = crate::clock::now();

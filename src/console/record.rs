@@ -2,7 +2,6 @@
 //! the model again, so that what somebody saw in the field becomes a test. No secret is ever in an event.
 
 use super::event::Event;
-use super::fleet::Fleet;
 use super::model::Model;
 use super::update::update;
 use serde::{Deserialize, Serialize};
@@ -30,7 +29,7 @@ impl Recording {
             _ => 0,
         };
         let kept = (left_out > 0).then(|| {
-            let fleet = std::mem::replace(&mut model.shared.fleet, Fleet::default());
+            let fleet = std::mem::take(&mut model.shared.fleet);
             (fleet, std::mem::take(&mut model.screens.credentials))
         });
         let start = Box::new(model.clone());

@@ -275,7 +275,7 @@ fn a_lost_link_says_what_is_not_known_and_settles_it_by_the_same_key() {
     press(&mut model, "<esc>");
     press(&mut model, "q");
     assert!(
-        text(&model).contains("quit all the same"),
+        text(&model).contains("sent and not answered"),
         "{}",
         text(&model)
     );

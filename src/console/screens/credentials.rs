@@ -154,7 +154,7 @@ impl Credentials {
     }
 
     /// A new list, begun by the person: from its top.
-    fn from_top(&mut self, shared: &Shared) {
+    fn rewind(&mut self, shared: &Shared) {
         self.offset = 0;
         self.select(0, shared);
     }
@@ -232,7 +232,7 @@ impl Credentials {
                 self.select(self.place.saturating_sub(half), ctx.shared);
             }
             Command::First if self.open => self.scroll = 0,
-            Command::First => self.from_top(ctx.shared),
+            Command::First => self.rewind(ctx.shared),
             Command::Last => self.select(last, ctx.shared),
             Command::Open | Command::Zoom => {
                 self.open = !self.open || command == Command::Open;
@@ -419,7 +419,7 @@ impl Screen for Credentials {
         text.clone_into(&mut self.filter);
         self.view
             .set_filter(&filter, &ctx.shared.fleet, ctx.shared.now);
-        self.from_top(ctx.shared);
+        self.rewind(ctx.shared);
         Ok(())
     }
 
@@ -443,6 +443,6 @@ impl Screen for Credentials {
     }
 
     fn tick_s(&self, shared: &Shared) -> Option<u32> {
-        draw::tick_s(self, shared)
+        Some(draw::tick_s(self, shared))
     }
 }

@@ -558,7 +558,6 @@ fn the_histories_reach_every_index() {
 
 fn options(folder: &TempDir, data: &str) -> Options {
     Options {
-        now: countersign::clock::now(),
         data: folder.path().join(data),
         origin: Some("test.example/log".into()),
         admin_token_file: Some(folder.path().join(format!("{data}.admin"))),

@@ -247,7 +247,9 @@ fn run(
     let length = decided.leaves.len();
     let mut subject = Subject::Broker;
     for command in commands {
+        // What the answer is about is read off the events, as the fold does for a repetition: the two cannot differ.
         subject = command.subject();
+        let before = decided.recorded.len();
         let attempt = decide(next, command, &context)
             .map_err(EngineError::from)
             .and_then(|events| record(inner, next, decided, command, &context, events));
@@ -264,6 +266,9 @@ fn run(
                     .for_each(|recorded| next.apply(recorded));
             }
             return Err(error);
+        }
+        if let Some(first) = decided.recorded.get(before) {
+            subject = first.event.subject();
         }
     }
     Ok(Outcome {

@@ -13,7 +13,7 @@ use super::output::{self, List};
 use super::wait::{self, End};
 use super::{prompt, review};
 use crate::client::{Client, ListQuery, OwnerChange};
-use crate::domain::Enforcement;
+use crate::wire::Enforcement;
 use crate::wire::revocation::Revoke;
 use crate::wire::{
     Adoption, CredentialDetail, CredentialId, Digest, Environment, Kind, Reason, Receipt, Tier,

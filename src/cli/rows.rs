@@ -3,7 +3,7 @@
 use super::args::Format;
 use super::output::{Row, Style};
 use crate::display::table::Align::{self, Left, Right};
-use crate::domain::Enforcement;
+use crate::wire::Enforcement;
 use crate::wire::{
     ClientRow, CredentialRow, EventRecord, OperatorRow, Receipt, RequestRow, RevocationRow, Role,
 };

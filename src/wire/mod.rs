@@ -45,7 +45,7 @@ pub use revocation::RevocationRow;
 pub use service::{Health, Introspection, IssuerHealth, Readiness};
 
 pub use crate::domain::{
-    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Environment, FieldError, Kind,
+    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment, FieldError, Kind,
     OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk, RiskFactor, Role,
     RuleResult, Tier, TokenId, VersionState, request::Outcome,
 };

@@ -238,6 +238,14 @@ fn check_life(life: &Life, revoked: bool, leaves: &[Value], from: u64) {
     assert_eq!(count("revocation.effective", &made), usize::from(revoked));
 }
 
+/// How often making this login was begun.
+fn begun(life: &Life, leaves: &[Value]) -> usize {
+    let id = life.request.to_string();
+    let begun =
+        |leaf: &&Value| leaf["type"] == "issuance.started" && leaf["data"]["request"] == *id;
+    leaves.iter().filter(begun).count()
+}
+
 /// Accessors of the living child tokens, by the request that they were made for.
 async fn child_tokens(servers: &Servers) -> BTreeMap<String, String> {
     let listed = servers
@@ -290,7 +298,7 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
     std::fs::write(&pinned, company.admin.checkpoint().await.unwrap()).unwrap();
 
     let mut living: Vec<Life> = Vec::new();
-    let mut delivered = 0;
+    let (mut delivered, mut interrupted) = (0, 0);
     for run in 0..runs {
         let revoked = run % KEPT != KEPT - 1;
         let moment = Moment::of(run);
@@ -311,6 +319,7 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
         let leaves = leaves(&company.admin, from).await;
         check_life(&life, revoked, &leaves, from);
         delivered += life.secrets;
+        interrupted += usize::from(begun(&life, &leaves) > 1);
         if !revoked {
             living.push(life);
         }
@@ -318,6 +327,11 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
     assert!(
         delivered * 10 >= runs as usize * 8,
         "{delivered} of {runs} secrets arrived: a kill loses one in transit at most now and then"
+    );
+
+    assert!(
+        interrupted * 20 >= runs as usize,
+        "only {interrupted} of {runs} kills came while a login was being made"
     );
 
     // Nothing more is younger than what reconciliation looks at; a start reconciles.

@@ -15,6 +15,7 @@ pub mod company;
 pub mod openbao;
 pub mod postgres;
 pub mod process;
+pub mod pty;
 
 pub use broker::{BrokerProcess, vault_config};
 pub use cli::cli;
@@ -87,8 +88,16 @@ pub struct Servers {
 impl Servers {
     /// A pair of its own, for a test that stops or breaks one.
     pub async fn start() -> Self {
+        Self::with(OpenBao::start().await).await
+    }
+
+    /// The same with an OpenBao that can be stopped and started again.
+    pub async fn start_durable() -> Self {
+        Self::with(OpenBao::start_durable().await).await
+    }
+
+    async fn with(bao: OpenBao) -> Self {
         let postgres = Postgres::start();
-        let bao = OpenBao::start().await;
         bao.set_up_database(&postgres).await;
         Self { bao, postgres }
     }

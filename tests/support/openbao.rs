@@ -13,6 +13,7 @@ pub struct OpenBao {
     folder: TempDir,
     port: u16,
     root_token: String,
+    unseal_key: String,
     http: reqwest::Client,
 }
 
@@ -29,29 +30,42 @@ const REVOKE: [&str; 4] = [
 ];
 
 impl OpenBao {
-    /// A fresh server, unsealed and active, with nothing mounted yet.
+    /// A fresh server, unsealed and active, with nothing mounted yet. Its storage is memory: it can be sealed and
+    /// unsealed, and is empty once stopped.
     pub async fn start() -> Self {
+        Self::start_on(|_| "storage \"inmem\" {}".to_owned()).await
+    }
+
+    /// The same on a disk, for a test that stops it and starts it again.
+    pub async fn start_durable() -> Self {
+        Self::start_on(|folder| {
+            let path = folder.join("raft");
+            std::fs::create_dir(&path).expect("the folder is writable");
+            format!(
+                "storage \"raft\" {{\n  path = \"{}\"\n  node_id = \"one\"\n}}",
+                path.display()
+            )
+        })
+        .await
+    }
+
+    async fn start_on(storage: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("cs-bao-")
             .tempdir()
             .expect("a temporary folder");
         let (port, cluster_port) = (free_port(), free_port());
         let config = format!(
-            "storage \"inmem\" {{}}\n\
+            "{}\napi_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"http://127.0.0.1:{cluster_port}\"\n\
              listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  cluster_address = \"127.0.0.1:{cluster_port}\"\n  \
              tls_disable = true\n}}\n\
              audit \"file\" \"file\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
+            storage(folder.path()),
             folder.path().join("audit.log").display()
         );
         let config_file = folder.path().join("config.hcl");
         std::fs::write(&config_file, config).expect("the folder is writable");
-        let command = [
-            find_bao(),
-            "server".into(),
-            "-config".into(),
-            config_file.display().to_string(),
-        ];
-        let server = Server::start("KILL", &command, &folder.path().join("log"));
+        let server = launch(folder.path());
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()
@@ -61,6 +75,7 @@ impl OpenBao {
             folder,
             port,
             root_token: String::new(),
+            unseal_key: String::new(),
             http,
         };
         bao.initialise().await;
@@ -89,14 +104,31 @@ impl OpenBao {
         std::fs::read_to_string(self.folder.path().join("audit.log")).unwrap_or_default()
     }
 
-    /// Kills it. Its storage was memory, so there is no starting it again.
+    /// Kills it.
     pub fn stop(&mut self) {
         self.server.stop();
+    }
+
+    /// Starts a durable one again, at the same port with what it held, unsealed and active.
+    pub async fn start_again(&mut self) {
+        self.server = launch(self.folder.path());
+        self.answers().await;
+        self.unseal().await;
     }
 
     /// Seals it: it answers, and does nothing.
     pub async fn seal(&self) {
         self.root("PUT", "sys/seal", json!({})).await;
+    }
+
+    /// Unseals it, and waits until it works again.
+    pub async fn unseal(&self) {
+        let body = json!({"key": self.unseal_key});
+        self.root("PUT", "sys/unseal", body).await;
+        wait_until(START, "OpenBao is active", async || {
+            self.call("", "GET", "sys/health", Value::Null).await.ok()
+        })
+        .await;
     }
 
     /// A call as root; the answer's JSON (`null` for no content). Panics on failure.
@@ -261,26 +293,33 @@ impl OpenBao {
     }
 
     async fn initialise(&mut self) {
-        wait_until(START, "OpenBao answers", async || {
-            self.server.assert_running("OpenBao");
-            self.call("", "GET", "sys/seal-status", Value::Null)
-                .await
-                .ok()
-        })
-        .await;
+        self.answers().await;
         let body = json!({"secret_shares": 1, "secret_threshold": 1});
         let init = self.root("PUT", "sys/init", body).await;
-        init["root_token"]
-            .as_str()
-            .expect("a root token")
-            .clone_into(&mut self.root_token);
-        self.root("PUT", "sys/unseal", json!({"key": init["keys"][0]}))
-            .await;
-        wait_until(START, "OpenBao is active", async || {
-            self.call("", "GET", "sys/health", Value::Null).await.ok()
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        self.root_token = text(&init["root_token"]);
+        self.unseal_key = text(&init["keys"][0]);
+        self.unseal().await;
+    }
+
+    async fn answers(&mut self) {
+        wait_until(START, "OpenBao answers", async || {
+            self.server.assert_running("OpenBao");
+            let state = self.call("", "GET", "sys/seal-status", Value::Null);
+            state.await.ok()
         })
         .await;
     }
+}
+
+fn launch(folder: &Path) -> Server {
+    let command = [
+        find_bao(),
+        "server".into(),
+        "-config".into(),
+        folder.join("config.hcl").display().to_string(),
+    ];
+    Server::start("KILL", &command, &folder.join("log"))
 }
 
 /// The real binary: `COUNTERSIGN_TEST_BAO`, then `PATH`, then where `tests/run.sh` puts it.

@@ -15,7 +15,7 @@ use crate::{
     },
     clock,
     domain::{Command, CredentialId, MintedVersion, Request, RequestId, RequestState},
-    issuers::{IssueError, MintOrder, Minted, Prepared, RevokeOutcome},
+    issuers::{IssueError, Locator, MintOrder, Minted, Prepared, RevokeOutcome},
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -141,7 +141,7 @@ async fn resume(
 ) -> Result<Turn, EngineError> {
     let attempt = request.attempts;
     if let Some(minted) = engine.sealed().made(request.id, attempt).await? {
-        return record(engine, request.id, attempt, minted, Vec::new()).await;
+        return record(engine, request.id, attempt, minted).await;
     }
     abandon(
         engine,
@@ -150,7 +150,7 @@ async fn resume(
         attempt,
         &request.attempt_locator,
         "the broker stopped in mid-attempt",
-        attempt >= ATTEMPTS,
+        false,
     )
     .await
 }
@@ -161,7 +161,7 @@ async fn abandon(
     issuer: &Configured,
     request: &Request,
     attempt: u32,
-    locator: &std::collections::BTreeMap<String, String>,
+    locator: &Locator,
     reason: &str,
     last: bool,
 ) -> Result<Turn, EngineError> {
@@ -180,8 +180,13 @@ async fn abandon(
             }
         }
     }
+    let last = last || attempt >= ATTEMPTS;
     failed(engine, request.id, attempt, reason.to_owned(), last).await?;
-    Ok(Turn::Again(clock::now() + backoff(attempt, jitter())))
+    Ok(if last {
+        Turn::Done
+    } else {
+        Turn::Again(clock::now() + backoff(attempt, jitter()))
+    })
 }
 
 async fn begin(
@@ -230,7 +235,7 @@ async fn begin(
                 .sealed()
                 .keep(engine.sealed().put(request.id, attempt, &minted, &secret))
                 .await?;
-            record(engine, request.id, attempt, minted, Vec::new()).await
+            record(engine, request.id, attempt, minted).await
         }
         Err(error) => {
             let last = matches!(error, IssueError::Refused { .. });
@@ -248,7 +253,7 @@ async fn begin(
                 attempt,
                 &locator,
                 &error.to_string(),
-                attempt >= ATTEMPTS,
+                false,
             )
             .await?;
             Ok(until.map_or(turn, Turn::Again))
@@ -299,7 +304,6 @@ async fn record(
     id: RequestId,
     attempt: u32,
     minted: MintedVersion,
-    side: Vec<crate::event_log::store::SideWrite>,
 ) -> Result<Turn, EngineError> {
     let now = clock::now();
     let credential = CredentialId::from_bits(fresh_bits(now));
@@ -310,21 +314,19 @@ async fn record(
         credential,
         minted: Box::new(minted),
     };
-    match engine
-        .submit_all(vec![command], system_context(PART, now), side)
-        .await
+    match engine.submit(command, system_context(PART, now)).await
     {
         Ok(_) => Ok(Turn::Done),
         Err(EngineError::Refused(refusal)) => {
-            // The credential was revoked while its version was made: the version must not live on at its issuer.
+            // Revoked, or no longer approved by enough people, while the version was made: it must not live on at
+            // its issuer.
             let state = engine.state();
-            if let Some(request) = state.requests.get(&id)
-                && let Some(issuer) = engine.issuers().get(&request.plan.issuer)
-            {
-                engine.sealed().keep(Sealed::forget(id)).await?;
-                // What the rules refuse now they refuse again: a person has to look before another attempt.
-                let reason = refusal.to_string();
-                return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
+            if let Some(request) = state.requests.get(&id) {
+                if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
+                    engine.sealed().keep(Sealed::forget(id)).await?;
+                    let reason = refusal.to_string();
+                    return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
+                }
             }
             Ok(Turn::Done)
         }

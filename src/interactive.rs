@@ -1,16 +1,25 @@
 //! The two commands that open the console: `countersign` alone, and `countersign demo`.
 
-use color_eyre::eyre::{Report, WrapErr as _};
+use color_eyre::eyre::{Report, WrapErr as _, eyre};
 use countersign::{
-    cli::{
-        self, Io,
-        args::{Cli, DemoArgs},
+    cli::{self, Cli, DemoArgs, Global, Io},
+    config::{Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, variables},
+    console::{
+        keymap::Keymap,
+        model::Context,
+        run::ExitReason,
+        start::{self, Options},
+        theme::Theme,
     },
-    config::{Variables, variables},
     demo::{self, Demo},
+    display::time::TimeFormat,
+    wire::Environment,
 };
 use std::{
+    collections::BTreeMap,
+    env,
     io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 use tokio::runtime::Runtime;
@@ -22,10 +31,11 @@ fn has_terminal() -> bool {
 
 /// Opens the console on the configured broker.
 pub fn console(runtime: &Runtime, cli: Cli) -> Result<ExitCode, Report> {
-    if !has_terminal() {
-        return Ok(runtime.block_on(cli::run(cli, Io::process())));
+    if has_terminal() {
+        open(runtime, cli.global, None)
+    } else {
+        Ok(runtime.block_on(cli::run(cli, Io::process())))
     }
-    Ok(runtime.block_on(cli::run(cli, Io::process())))
 }
 
 /// Starts the demo's company and opens the console on it.
@@ -37,18 +47,17 @@ pub fn demo(runtime: &Runtime, args: &DemoArgs, cli: &Cli) -> Result<ExitCode, R
         listen: args.listen,
     };
     let demo = runtime.block_on(demo::start(options))?;
+    let global = Global { url: Some(demo.url.clone()), ..cli.global.clone() };
     let code = if args.no_console {
-        runtime.block_on(serve_only(&demo))?
+        runtime.block_on(serve_only(&demo))
+    } else if has_terminal() {
+        open(runtime, global, Some(&demo))
     } else {
-        let mut io = Io::process();
-        io.variables = Variables::of([(variables::TOKEN.name, demo.token.expose())]);
-        let mut global = cli.global.clone();
-        global.url = Some(demo.url.clone());
         let overview = Cli { global, command: None };
-        runtime.block_on(cli::run(overview, io))
+        Ok(runtime.block_on(cli::run(overview, world(Some(&demo)))))
     };
     runtime.block_on(demo.stop());
-    Ok(code)
+    code
 }
 
 /// Says how to sign in and waits for Ctrl-C.
@@ -57,4 +66,81 @@ async fn serve_only(demo: &Demo) -> Result<ExitCode, Report> {
     writeln!(io::stdout(), "{line}").wrap_err("printing the address")?;
     tokio::signal::ctrl_c().await.wrap_err("waiting for Ctrl-C")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The process's own world; the demo's token takes the place of a login.
+fn world(demo: Option<&Demo>) -> Io {
+    let mut io = Io::process();
+    if let Some(demo) = demo {
+        io.variables = io.variables.with(variables::TOKEN, demo.token.expose());
+    }
+    io
+}
+
+/// Opens the console, and again on every context that is switched to.
+fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<ExitCode, Report> {
+    loop {
+        let mut io = world(demo);
+        let (config, target, client) = runtime.block_on(cli::for_console(&global, &mut io))?;
+        let no_color = io.variables.has(variables::NO_COLOR);
+        let options = Options {
+            client,
+            context: context(&config, &target, demo),
+            keymap: Keymap::with(&config.keys)?,
+            theme: Theme::from_settings(theme_word(config.ui.theme), &BTreeMap::new(), config.ui.ascii, no_color)
+                .map_err(|error| eyre!("ui.theme: {error}"))?,
+            time: match config.ui.time {
+                TimeWord::Ago => TimeFormat::Ago,
+                TimeWord::Utc => TimeFormat::Utc,
+                TimeWord::Local => TimeFormat::Local,
+            },
+            clock: false,
+            cache: demo.is_none().then(cache).flatten(),
+            exports: env::current_dir().wrap_err("finding the folder for exports")?,
+            term: env::var("TERM").unwrap_or_default(),
+            runtime: runtime.handle().clone(),
+        };
+        match start::run(options)? {
+            ExitReason::Quit | ExitReason::Hangup => return Ok(ExitCode::SUCCESS),
+            // As a shell reports a death by signal.
+            ExitReason::Terminated(signal) => {
+                return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
+            }
+            ExitReason::Switch(name) => {
+                global = Global { context: Some(name), url: None, ca_file: None, token_file: None, ..global };
+            }
+        }
+    }
+}
+
+fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
+    Context {
+        name: if demo.is_some() { "demo".into() } else { target.name.clone() },
+        url: target.context.url.clone(),
+        environment: match target.context.environment {
+            Some(EnvironmentWord::Production) => Some(Environment::Production),
+            Some(EnvironmentWord::Staging) => Some(Environment::Staging),
+            Some(EnvironmentWord::Development) => Some(Environment::Development),
+            // The demo's company has production; the word keeps its keys as careful as a real one's.
+            None => demo.map(|_| Environment::Production),
+        },
+        others: config.contexts.keys().filter(|name| **name != target.name).cloned().collect(),
+        read_only: target.context.read_only,
+    }
+}
+
+fn theme_word(theme: ThemeWord) -> &'static str {
+    match theme {
+        ThemeWord::Default => "default",
+        ThemeWord::ColourBlind => "blue-orange",
+        ThemeWord::HighContrast => "high-contrast",
+        ThemeWord::Mono => "mono",
+    }
+}
+
+/// `$XDG_CACHE_HOME/countersign`, else `~/.cache/countersign`: the last known list, never a secret.
+fn cache() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(base.join("countersign"))
 }

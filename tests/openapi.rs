@@ -26,7 +26,9 @@ fn every_reference_leads_somewhere() {
     let mut missing = BTreeSet::new();
     walk(&document, &mut |fields| {
         if let Some(Value::String(reference)) = fields.get("$ref") {
-            let pointer = reference.strip_prefix('#').expect("a reference into the document");
+            let pointer = reference
+                .strip_prefix('#')
+                .expect("a reference into the document");
             if document.pointer(pointer).is_none() {
                 missing.insert(reference.clone());
             }
@@ -40,14 +42,26 @@ fn every_operation_is_whole() {
     let document = parsed();
     let mut names = BTreeSet::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        let places: BTreeSet<_> =
-            path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}')).collect();
+        let places: BTreeSet<_> = path
+            .split('/')
+            .filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'))
+            .collect();
         for (method, operation) in item.as_object().expect("operations") {
             let what = format!("{method} {path}");
-            let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{what}: no operationId"));
+            let name = operation["operationId"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{what}: no operationId"));
             assert!(names.insert(name.to_owned()), "{what}: {name} is taken");
-            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{what}: no summary");
-            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            assert!(
+                operation["summary"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{what}: no summary"
+            );
+            let parameters = operation["parameters"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let given: BTreeSet<_> = parameters
                 .iter()
                 .filter(|parameter| parameter["in"] == "path")
@@ -55,18 +69,28 @@ fn every_operation_is_whole() {
                 .collect();
             assert_eq!(given, places, "{what}");
             let responses = operation["responses"].as_object().expect("responses");
-            assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
+            assert!(
+                responses.keys().any(|status| status.starts_with('2')),
+                "{what}"
+            );
             for (status, response) in responses {
                 let error = status.parse::<u16>().expect("a status") >= 400;
                 let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
                 if error && !(path == "/readyz" && status == "503") {
                     assert_eq!(problem, "#/components/schemas/Problem", "{what} {status}");
                 }
-                assert!(response["headers"]["Countersign-Sequence"].is_object(), "{what} {status}");
+                assert!(
+                    response["headers"]["Countersign-Sequence"].is_object(),
+                    "{what} {status}"
+                );
             }
-            let open = operation["security"].as_array().is_some_and(|schemes| schemes.iter().all(|one| *one == serde_json::json!({})));
+            let open = operation["security"]
+                .as_array()
+                .is_some_and(|schemes| schemes.iter().all(|one| *one == serde_json::json!({})));
             assert_eq!(open, !responses.contains_key("401"), "{what}");
-            let keyed = parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key");
+            let keyed = parameters
+                .iter()
+                .any(|parameter| parameter["name"] == "Idempotency-Key");
             let asks = path.ends_with("/lookup") || path.ends_with("/introspect");
             assert_eq!(keyed, method != "get" && !asks, "{what}");
         }

@@ -419,7 +419,10 @@ fn operator(id: OperatorId, name: &str, roles: &[Role], group: &str) -> Operator
         name: name.into(),
         display_name: name.to_uppercase(),
         robot: false,
-        groups: BTreeSet::from([group.to_owned()]),
+        groups: (!group.is_empty())
+            .then(|| group.to_owned())
+            .into_iter()
+            .collect(),
         roles: BTreeMap::from([(PROD, roles)]),
         client: None,
         authenticators: vec![Authenticator::Token(token(id.bits()))],
@@ -555,11 +558,11 @@ fn the_histories_reach_every_index() {
 
 fn options(folder: &TempDir, data: &str) -> Options {
     Options {
-        now: countersign::clock::now(),
         data: folder.path().join(data),
         origin: Some("test.example/log".into()),
         admin_token_file: Some(folder.path().join(format!("{data}.admin"))),
         config: BrokerConfig::default(),
+        now: clock::now(),
     }
 }
 

@@ -384,6 +384,11 @@ impl Engine {
         self.0.trouble.read().clone()
     }
 
+    /// How many commands wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.jobs.max_capacity() - self.0.jobs.capacity()
+    }
+
     /// The sequence of the snapshot that this start went by, if there was one that held.
     pub fn started_from_snapshot(&self) -> Option<u64> {
         self.0.from_snapshot

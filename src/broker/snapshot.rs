@@ -252,10 +252,17 @@ fn build() -> String {
     let rules = [
         include_str!("snapshot.rs"),
         include_str!("../domain/state.rs"),
+        include_str!("../domain/state/fold.rs"),
         include_str!("../domain/state/snapshot.rs"),
-        include_str!("../domain/event.rs"),
+        include_str!("../domain/approval.rs"),
+        include_str!("../domain/client.rs"),
         include_str!("../domain/credential.rs"),
+        include_str!("../domain/digest.rs"),
+        include_str!("../domain/event.rs"),
+        include_str!("../domain/id.rs"),
+        include_str!("../domain/operator.rs"),
         include_str!("../domain/request.rs"),
+        include_str!("../domain/revocation.rs"),
         include_str!("../domain/words.rs"),
     ];
     let digest = digest_of_bytes(rules.concat().as_bytes());

@@ -101,14 +101,14 @@ enum Written {
 }
 
 async fn commit(inner: &Inner, jobs: Vec<Job>) {
-    if inner.unsettled.load(Ordering::Relaxed) {
-        if let Err(error) = settle(inner).await {
-            trouble(inner, &error);
-            for job in jobs {
-                let _gone = job.answer.send(Err(error.clone()));
-            }
-            return;
+    if inner.unsettled.load(Ordering::Relaxed)
+        && let Err(error) = settle(inner).await
+    {
+        trouble(inner, &error);
+        for job in jobs {
+            let _gone = job.answer.send(Err(error.clone()));
         }
+        return;
     }
     let mut next = State::clone(&inner.state.read());
     let mut decided = Decided::default();
@@ -232,18 +232,17 @@ fn run(
     // The log's time never runs backwards, whatever the clocks of those who ask do.
     context.now = context.now.max(next.time);
     if let (Some((key, body)), Actor::Operator { id, .. }) = (&context.idempotency, &context.actor)
+        && let Some(answered) = next.answered(*id, key)
     {
-        if let Some(answered) = next.answered(*id, key) {
-            if answered.body != *body {
-                return Err(Refusal::KeyReused.into());
-            }
-            return Ok(Outcome {
-                subject: answered.subject,
-                sequence: answered.sequence,
-                state: answered.state.clone(),
-                replayed: true,
-            });
+        if answered.body != *body {
+            return Err(Refusal::KeyReused.into());
         }
+        return Ok(Outcome {
+            subject: answered.subject,
+            sequence: answered.sequence,
+            state: answered.state.clone(),
+            replayed: true,
+        });
     }
     let length = decided.leaves.len();
     let mut subject = Subject::Broker;

@@ -36,7 +36,27 @@ pub use io::{Io, Terminal};
 
 use app::App;
 
+use crate::client::Client as HttpClient;
 use crate::client::login::Place;
+use crate::config::{Config, Target};
+
+/// What the console opens on: the settings, the broker that is meant, and a client that signs its calls if there is
+/// a login for it.
+///
+/// # Errors
+/// [`CliError`] for settings that cannot be used. A missing login is none: the console says so itself.
+pub async fn for_console(
+    global: &Global,
+    io: &mut Io,
+) -> Result<(Config, Target, HttpClient), CliError> {
+    let config = Config::load(&Config::path(&io.variables)?)?;
+    let app = App::new(io, global);
+    let target = app.target()?;
+    let client = App::anonymous(&target)?;
+    let token = app.open_login(&client)?.token().await;
+    client.transport().set_token(token);
+    Ok((config, target, client))
+}
 
 /// Runs a command to its exit code. Messages go to `io.err`, the output to `io.out`.
 pub async fn run(cli: Cli, mut io: Io) -> ExitCode {

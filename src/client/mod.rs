@@ -8,6 +8,7 @@
 mod address;
 mod api;
 mod call;
+pub mod chain;
 mod error;
 mod list;
 pub mod login;

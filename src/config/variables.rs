@@ -74,6 +74,13 @@ impl Variables {
         )
     }
 
+    /// The same with one of them set to another value.
+    #[must_use]
+    pub fn with(mut self, variable: Variable, value: &str) -> Self {
+        self.0.insert(variable.name, value.to_owned());
+        self
+    }
+
     /// A variable's value, when it is set and not empty.
     pub fn get(&self, variable: Variable) -> Option<&str> {
         self.0.get(variable.name).map(String::as_str)

@@ -189,6 +189,7 @@ acts! {
     Rotate => "act.rotate", 'r', "rotate";
     RollBack => "act.roll-back", 'b', "roll back";
     Revoke => "act.revoke", 'x', "revoke";
+    Withdraw => "act.withdraw", 'w', "withdraw";
     Fence => "act.fence", 'f', "fence";
     Retry => "act.retry", 't', "retry";
     KnownGood => "act.known-good", 'k', "known good";

@@ -4,6 +4,7 @@
 use super::command::Command;
 use super::edit::Edit;
 use super::effect::CallId;
+use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
@@ -44,7 +45,7 @@ pub enum Event {
     /// The terminal has so many columns and rows.
     Resized(u16, u16),
     /// What the console's own check of the log's chain came to.
-    Chain(ChainReport),
+    Chain(ChainState),
     /// Something to tell, from the runner.
     Note(Level, String),
 }
@@ -122,28 +123,6 @@ pub enum LinkState {
     },
     /// The broker is there and wants a login first.
     SignedOut(String),
-}
-
-/// What the console found when it checked the log's chain itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChainReport {
-    /// How many leaves the checked log has.
-    pub size: u64,
-    /// When it was checked.
-    pub at: DateTime<Utc>,
-    /// What came out.
-    pub state: ChainState,
-}
-
-/// Whether the log is whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChainState {
-    /// Signature and consistency with what was seen before hold.
-    Whole,
-    /// It could not be checked, and why.
-    Unchecked(String),
-    /// It does not hold, and how.
-    Broken(String),
 }
 
 /// How much a notice matters.

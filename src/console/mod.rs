@@ -7,6 +7,8 @@
 
 /// The output path: from ratatui's buffer to few bytes, at the pace of the line.
 pub mod backend;
+/// How the console's own check of the log stands, in words.
+pub mod chain;
 /// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
 pub mod command;
 /// A line of text being edited.
@@ -24,12 +26,20 @@ pub mod fleet;
 pub mod input;
 /// From keys to commands.
 pub mod keymap;
+/// What a key means where it is pressed.
+pub mod keys;
+/// The way to the broker, beside the screen.
+pub mod link;
 /// What the console knows and shows.
 pub mod model;
 /// Drawing text into cells.
 pub mod paint;
 /// Any command by its words.
 pub mod palette;
+/// A bounded recording of the session, and its replay.
+pub mod record;
+/// The loop.
+pub mod run;
 /// One file a screen, and the table of them.
 pub mod screens;
 /// Asking before anything changes: the sheet that every action passes through.
@@ -37,6 +47,8 @@ pub mod sheet;
 /// Pictures of screens for the documents.
 #[cfg(feature = "dev")]
 pub mod shot;
+/// Puts the console together.
+pub mod start;
 /// Takes the terminal and gives it back as it was found.
 pub mod terminal;
 /// Few colours, expanded into the styles of roles; the glyph set.
@@ -49,3 +61,6 @@ pub mod view;
 pub mod watchdog;
 /// What screens are put together from: pure functions from data to cells.
 pub mod widgets;
+
+pub use run::ExitReason;
+pub use start::{ConsoleError, Options, run};

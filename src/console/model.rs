@@ -3,11 +3,12 @@
 use super::command::{ActKind, Command};
 use super::edit::Line;
 use super::effect::{ActCall, Call, CallId, Effect};
-use super::event::{CallError, ChainReport, Level, LinkState};
+use super::event::{CallError, Level, LinkState};
 use super::fleet::Fleet;
 use super::keymap::Keymap;
 use super::screens::{Jump, ScreenId, Screens};
 use super::sheet::Sheet;
+use crate::client::chain::ChainState;
 use crate::display::time::TimeFormat;
 use crate::wire::{Environment, Receipt, RequestId, RequestRow, Role, Session};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -124,8 +125,8 @@ pub struct Shared {
     pub requests: BTreeMap<RequestId, RequestRow>,
     /// The newest sequence heard of.
     pub sequence: u64,
-    /// What the check of the log's chain came to last.
-    pub chain: Option<ChainReport>,
+    /// What the console's own check of the log came to.
+    pub chain: ChainState,
     /// What is watched, by identifier.
     pub watched: BTreeSet<String>,
     /// Changes that were sent, oldest first; at most [`OUTBOX_MAX`] settled ones stay.
@@ -162,7 +163,7 @@ impl Shared {
             cached_at: None,
             requests: BTreeMap::new(),
             sequence: 0,
-            chain: None,
+            chain: ChainState::Unchecked,
             watched: BTreeSet::new(),
             outbox: Vec::new(),
             calls: Vec::new(),
@@ -196,6 +197,9 @@ impl Shared {
     pub fn refuses_changes(&self) -> Option<String> {
         if self.context.read_only {
             return Some("this context is read only".into());
+        }
+        if let Some(why) = super::chain::refuses_changes(&self.chain) {
+            return Some(why);
         }
         if self.session.is_none() {
             return Some("not signed in yet".into());

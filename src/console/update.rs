@@ -105,7 +105,7 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
             model.shared.toasts.retain(|toast| toast.until > *now);
         }
         Event::Resized(width, height) => model.shared.size = (*width, *height),
-        Event::Chain(report) => model.shared.chain = Some(report.clone()),
+        Event::Chain(state) => model.shared.chain = state.clone(),
         Event::Note(level, text) => with(model, jump, effects, |ctx| ctx.toast(*level, text)),
         Event::Cached(header, at) => {
             model.shared.fleet.expect_rows(header.count);

@@ -87,8 +87,18 @@ impl Company {
                     asking
                 }
             };
-            let id = self.api.post(&self.asker, "/v1/requests", asking).await.is(201).subject();
-            let detail = self.api.get(&self.api.admin, &format!("/v1/requests/{id}")).await.is(200).json();
+            let id = self
+                .api
+                .post(&self.asker, "/v1/requests", asking)
+                .await
+                .is(201)
+                .subject();
+            let detail = self
+                .api
+                .get(&self.api.admin, &format!("/v1/requests/{id}"))
+                .await
+                .is(200)
+                .json();
             body["digest"] = detail["digest"].clone();
             filled = filled.replace("{request}", &id);
         }
@@ -100,15 +110,27 @@ impl Company {
         if path.contains("{operator}") {
             let name = self.name("operator");
             let (id, _) = self.api.enrol(&name, &["viewer"], json!({})).await;
-            let listed = self.api.get(&self.api.admin, &format!("/v1/operators?filter=name={name}")).await.is(200);
-            let token = listed.json()["items"][0]["tokens"][0]["id"].as_str().expect("a token").to_owned();
+            let listed = self
+                .api
+                .get(
+                    &self.api.admin,
+                    &format!("/v1/operators?filter=name={name}"),
+                )
+                .await
+                .is(200);
+            let token = listed.json()["items"][0]["tokens"][0]["id"]
+                .as_str()
+                .expect("a token")
+                .to_owned();
             filled = filled.replace("{operator}", &id).replace("{token}", &token);
         }
         let name = self.name("new");
         let digest = countersign::secret::digest_of_bytes(name.as_bytes());
         let body = match path.rsplit('/').next().expect("a last step") {
             "claim" | "retry" => json!({}),
-            "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => json!({"reason": "because"}),
+            "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => {
+                json!({"reason": "because"})
+            }
             "owner" => json!({"owner": "ledger", "reason": "because"}),
             "tokens" => json!({"ttl_s": 600}),
             "grant" => json!({"roles": {"production": ["viewer"]}, "groups": ["x"]}),
@@ -118,7 +140,9 @@ impl Company {
                 "issuer": "elsewhere", "client": self.client, "owner": "x", "audience": "y", "tier": "low",
                 "digest": digest, "issued_at": "2026-01-01T00:00:00Z"}),
             "requests" => Api::asking(&name, &self.client, "development", &["orders:read"]),
-            "clients" => json!({"name": name, "owner": "x", "environment": "development", "tier": "low"}),
+            "clients" => {
+                json!({"name": name, "owner": "x", "environment": "development", "tier": "low"})
+            }
             "operators" => json!({"name": name, "token_ttl_s": 600}),
             _ => body,
         };
@@ -137,11 +161,20 @@ async fn the_authorization_matrix() {
     let actors = [
         ("nobody", None),
         ("none", Some((&[][..], json!({})))),
-        ("foreign", Some((&["requester"][..], json!({"robot": true, "client": other})))),
-        ("requester", Some((&["requester"][..], json!({"robot": true, "client": client})))),
+        (
+            "foreign",
+            Some((&["requester"][..], json!({"robot": true, "client": other}))),
+        ),
+        (
+            "requester",
+            Some((&["requester"][..], json!({"robot": true, "client": client}))),
+        ),
         ("viewer", Some((&["viewer"][..], json!({})))),
         ("operator", Some((&["operator"][..], json!({})))),
-        ("approver", Some((&["approver"][..], json!({"groups": ["security"]})))),
+        (
+            "approver",
+            Some((&["approver"][..], json!({"groups": ["security"]}))),
+        ),
         ("auditor", Some((&["auditor"][..], json!({})))),
         ("admin", Some((&["admin"][..], json!({})))),
     ];
@@ -153,7 +186,12 @@ async fn the_authorization_matrix() {
         };
         tokens.push((name, token));
     }
-    let mut company = Company { api, client, asker, count: 0 };
+    let mut company = Company {
+        api,
+        client,
+        asker,
+        count: 0,
+    };
     let mut matrix = String::new();
     for (method, path) in ROUTES {
         writeln!(matrix, "{method} {path}").expect("a String takes all");
@@ -174,7 +212,11 @@ async fn the_authorization_matrix() {
                 // It has no end to wait for.
                 let response = request.send().await.expect("an answer");
                 let status = response.status();
-                if status.is_success() { status.as_u16().to_string() } else { format!("{} …", status.as_u16()) }
+                if status.is_success() {
+                    status.as_u16().to_string()
+                } else {
+                    format!("{} …", status.as_u16())
+                }
             } else {
                 let answer = Answer::of(request).await;
                 assert!(!answer.status.is_server_error(), "{name}: {answer:?}");

@@ -54,11 +54,19 @@ impl Answer {
     /// The problem's slug, after checking that it is one, whole and consistent.
     #[track_caller]
     pub fn problem(&self) -> String {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
         let body = self.json();
         assert_eq!(body["status"], self.status.as_u16(), "{self:?}");
         assert_eq!(body["instance"], self.header("x-request-id"), "{self:?}");
-        let fault = if self.status.is_server_error() { "system" } else { "caller" };
+        let fault = if self.status.is_server_error() {
+            "system"
+        } else {
+            "caller"
+        };
         assert_eq!(body["fault"], fault);
         assert!(!body["detail"].as_str().expect("a detail").is_empty());
         let kind = body["type"].as_str().expect("a type");
@@ -79,12 +87,17 @@ impl Answer {
     }
 
     pub fn sequence(&self) -> u64 {
-        self.header("countersign-sequence").parse().expect("a sequence on every answer")
+        self.header("countersign-sequence")
+            .parse()
+            .expect("a sequence on every answer")
     }
 
     #[track_caller]
     pub fn subject(&self) -> String {
-        self.json()["subject"].as_str().expect("a subject").to_owned()
+        self.json()["subject"]
+            .as_str()
+            .expect("a subject")
+            .to_owned()
     }
 }
 
@@ -122,9 +135,15 @@ impl Api {
             .expect("a listener");
         Self {
             url: listening.url.clone(),
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
             broker,
-            admin: std::fs::read_to_string(file).expect("a token").trim().to_owned(),
+            admin: std::fs::read_to_string(file)
+                .expect("a token")
+                .trim()
+                .to_owned(),
             listening,
             folder,
         }
@@ -132,7 +151,12 @@ impl Api {
 
     /// Stops, and starts again on the same folder.
     pub async fn restart(self) -> Self {
-        let Self { listening, broker, folder, .. } = self;
+        let Self {
+            listening,
+            broker,
+            folder,
+            ..
+        } = self;
         broker.stop().await;
         listening.stop().await;
         Self::open(folder, Limits::default()).await
@@ -145,7 +169,11 @@ impl Api {
 
     pub fn request(&self, method: Method, token: &str, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
-        if token.is_empty() { request } else { request.bearer_auth(token) }
+        if token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(token)
+        }
     }
 
     pub async fn get(&self, token: &str, path: &str) -> Answer {
@@ -170,7 +198,11 @@ impl Api {
         let mut body = json!({"name": name, "roles": held, "token_ttl_s": 3600});
         let fields = body.as_object_mut().expect("an object");
         fields.extend(more.as_object().cloned().unwrap_or_default());
-        let minted = self.post(&self.admin, "/v1/operators", body).await.is(201).json();
+        let minted = self
+            .post(&self.admin, "/v1/operators", body)
+            .await
+            .is(201)
+            .json();
         let text = |name: &str| minted[name].as_str().expect("text").to_owned();
         (text("operator"), text("token"))
     }
@@ -178,7 +210,10 @@ impl Api {
     pub async fn client(&self, name: &str, environment: &str) -> String {
         let body = json!({"name": name, "owner": "payments", "environment": environment, "tier": "low",
             "dependents": ["checkout", "billing"]});
-        self.post(&self.admin, "/v1/clients", body).await.is(201).subject()
+        self.post(&self.admin, "/v1/clients", body)
+            .await
+            .is(201)
+            .subject()
     }
 
     /// Brings a credential in whose secret has this digest; gives its identifier.
@@ -187,7 +222,10 @@ impl Api {
         let body = json!({"name": name, "environment": "development", "kind": "api_key", "issuer": "elsewhere",
             "client": client, "owner": "payments", "audience": "https://orders.example", "scopes": ["orders:read"],
             "tier": "low", "digest": digest, "issued_at": "2026-01-01T00:00:00Z"});
-        self.post(&self.admin, "/v1/credentials", body).await.is(201).subject()
+        self.post(&self.admin, "/v1/credentials", body)
+            .await
+            .is(201)
+            .subject()
     }
 
     /// What a service asks for.
@@ -205,7 +243,11 @@ impl Api {
             if held == wanted {
                 return;
             }
-            let mut feed = self.broker.engine.subscribe(state.sequence).expect("a feed");
+            let mut feed = self
+                .broker
+                .engine
+                .subscribe(state.sequence)
+                .expect("a feed");
             tokio::time::timeout(Duration::from_secs(10), feed.next())
                 .await
                 .unwrap_or_else(|_| panic!("{request} stays {held}"));

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 struct Follower {
-    response: std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
+    response:
+        std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
     text: String,
 }
 
@@ -21,7 +22,10 @@ impl Follower {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let mut follower = Self { response: Box::pin(response.bytes_stream()), text: String::new() };
+        let mut follower = Self {
+            response: Box::pin(response.bytes_stream()),
+            text: String::new(),
+        };
         let hello = follower.block().await.expect("a first block");
         assert_eq!(hello, "retry: 2000");
         follower
@@ -37,7 +41,8 @@ impl Follower {
             }
             let next = tokio::time::timeout(Duration::from_secs(10), self.response.next());
             let bytes = next.await.expect("something within ten seconds")?.ok()?;
-            self.text.push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
+            self.text
+                .push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
         }
     }
 
@@ -46,10 +51,16 @@ impl Follower {
         let block = self.block().await?;
         let field = |name: &str| {
             let mut lines = block.lines();
-            lines.find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {block}"))
+            lines
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_else(|| panic!("{name} in {block}"))
         };
         let data = serde_json::from_str(field("data: ")).expect("JSON");
-        Some((field("id: ").parse().expect("a sequence"), field("event: ").to_owned(), data))
+        Some((
+            field("id: ").parse().expect("a sequence"),
+            field("event: ").to_owned(),
+            data,
+        ))
     }
 }
 
@@ -58,7 +69,13 @@ async fn each_event_comes_once_and_in_order_across_a_break() {
     let api = Api::start().await;
     let client = api.client("orders-api", "development").await;
     let start = api.broker.engine.state().sequence;
-    let mut follower = Follower::open(&api, &api.admin, &format!("/v1/events?after={}", start - 1), None).await;
+    let mut follower = Follower::open(
+        &api,
+        &api.admin,
+        &format!("/v1/events?after={}", start - 1),
+        None,
+    )
+    .await;
     let (id, kind, data) = follower.event().await.expect("the event before");
     assert_eq!((id, kind.as_str()), (start, "client.onboarded"));
     assert_eq!(data["event"]["subject_name"], "orders-api");
@@ -88,13 +105,28 @@ async fn a_filtered_stream_has_only_what_was_asked_for() {
     let client = api.client("orders-api", "development").await;
     let one = api.adopt("orders/a", &client, "a").await;
     let other = api.adopt("orders/b", &client, "b").await;
-    let mut by_type = Follower::open(&api, &api.admin, "/v1/events?type=credential.quarantined", None).await;
-    let mut by_subject = Follower::open(&api, &api.admin, &format!("/v1/events?subject={one}"), None).await;
+    let mut by_type = Follower::open(
+        &api,
+        &api.admin,
+        "/v1/events?type=credential.quarantined",
+        None,
+    )
+    .await;
+    let mut by_subject =
+        Follower::open(&api, &api.admin, &format!("/v1/events?subject={one}"), None).await;
     for credential in [&other, &one] {
         let path = format!("/v1/credentials/{credential}/quarantine");
-        api.post(&api.admin, &path, json!({"reason": "odd"})).await.is(200);
+        api.post(&api.admin, &path, json!({"reason": "odd"}))
+            .await
+            .is(200);
     }
-    api.post(&api.admin, &format!("/v1/credentials/{one}/release"), json!({"reason": "fine"})).await.is(200);
+    api.post(
+        &api.admin,
+        &format!("/v1/credentials/{one}/release"),
+        json!({"reason": "fine"}),
+    )
+    .await
+    .is(200);
     for credential in [&other, &one] {
         let (_, _, data) = by_type.event().await.expect("an event");
         assert_eq!(data["event"]["subject"], credential.as_str());
@@ -111,10 +143,16 @@ async fn what_is_no_longer_kept_is_gone() {
     api.client("orders-api", "development").await;
     let api = api.restart().await;
     let sequence = api.broker.engine.state().sequence;
-    api.get(&api.admin, "/v1/events?after=0").await.refused(410, "events-gone");
+    api.get(&api.admin, "/v1/events?after=0")
+        .await
+        .refused(410, "events-gone");
     let ahead = sequence + 1;
-    api.get(&api.admin, &format!("/v1/events?after={ahead}")).await.refused(410, "events-gone");
-    api.get(&api.admin, "/v1/events?after=x").await.refused(400, "malformed");
+    api.get(&api.admin, &format!("/v1/events?after={ahead}"))
+        .await
+        .refused(410, "events-gone");
+    api.get(&api.admin, "/v1/events?after=x")
+        .await
+        .refused(400, "malformed");
     Follower::open(&api, &api.admin, "/v1/events", Some(sequence)).await;
     api.stop().await;
 }
@@ -125,9 +163,22 @@ async fn a_stream_ends_with_the_token_and_with_the_broker() {
     let (id, token) = api.enrol("sam", &["viewer"], json!({})).await;
     let mut sam = Follower::open(&api, &token, "/v1/events", None).await;
     let mut admin = Follower::open(&api, &api.admin, "/v1/events", None).await;
-    api.post(&api.admin, &format!("/v1/operators/{id}/offboard"), json!({"reason": "left"})).await.is(200);
-    assert_eq!(sam.event().await, None, "the account was closed before the event was sent");
-    assert_eq!(admin.event().await.expect("an event").1, "operator.offboarded");
+    api.post(
+        &api.admin,
+        &format!("/v1/operators/{id}/offboard"),
+        json!({"reason": "left"}),
+    )
+    .await
+    .is(200);
+    assert_eq!(
+        sam.event().await,
+        None,
+        "the account was closed before the event was sent"
+    );
+    assert_eq!(
+        admin.event().await.expect("an event").1,
+        "operator.offboarded"
+    );
     let stopping = tokio::spawn(api.stop());
     assert_eq!(admin.event().await, None);
     stopping.await.expect("stopped");

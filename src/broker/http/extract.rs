@@ -21,12 +21,17 @@ use axum::{
     extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use std::{error::Error as _, fmt::Display, net::SocketAddr, str::FromStr, sync::Arc};
 
 /// The longest body that is ever read, in bytes; the configuration can only lower it.
 pub const BODY_MAX: usize = 64 * 1024;
+/// Of a body that is too long, so many bytes are still read and thrown away: a caller who is cut off while sending
+/// may never see why.
+const DRAINED: usize = 1024 * 1024;
 /// The longest idempotency key, in characters.
 const KEY_MAX: usize = 128;
 
@@ -303,19 +308,28 @@ pub(super) async fn read(
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
+    if announced.is_some_and(|length| length > DRAINED) {
         return Err(too_large());
     }
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let over = error
-            .source()
-            .is_some_and(|source| source.to_string().contains("length limit exceeded"));
-        if over {
-            too_large()
-        } else {
+    let mut body = body.into_data_stream();
+    let (mut bytes, mut length) = (BytesMut::new(), 0);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| {
             ApiError::new(&problem::MALFORMED, "the body ended before it was complete")
+        })?;
+        length += piece.len();
+        if length > DRAINED {
+            break;
         }
-    })
+        if length <= limit {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    if length > limit {
+        Err(too_large())
+    } else {
+        Ok(bytes.freeze())
+    }
 }
 
 /// Whether the content type is `main/sub` or has the suffix `+sub`.

@@ -47,6 +47,7 @@ pub(super) fn finish(mut document: openapi::OpenApi) -> String {
     for (path, item) in &mut document.paths.paths {
         complete(path, item);
     }
+    name_operations(&mut document);
     document
         .to_pretty_json()
         .expect("the document is plain data")
@@ -83,6 +84,21 @@ fn tile() -> PathItem {
     PathItemBuilder::new()
         .operation(HttpMethod::Get, operation)
         .build()
+}
+
+/// Handlers are named within their file (`list`, `show`); the document's names are its tag and theirs, `requests_list`.
+fn name_operations(document: &mut openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [item.get.as_mut(), item.post.as_mut(), item.delete.as_mut()];
+        for operation in operations.into_iter().flatten() {
+            let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+            if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
+                if tag != name {
+                    operation.operation_id = Some(format!("{tag}_{name}"));
+                }
+            }
+        }
+    }
 }
 
 fn complete(path: &str, item: &mut PathItem) {

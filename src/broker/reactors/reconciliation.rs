@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const PART: &str = "reconciliation";
 /// How often an issuer's own list is compared with ours.
-const EVERY: Duration = Duration::from_secs(300);
+const EVERY: Duration = Duration::from_mins(5);
 /// How often an issuer is asked how it fares: sparing while it is well, attentive while it is not.
 const WELL: Duration = Duration::from_secs(15);
 const UNWELL: Duration = Duration::from_secs(2);

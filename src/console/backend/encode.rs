@@ -28,7 +28,6 @@ impl Options {
             "foot",
             "ghostty",
             "kitty",
-            "tmux",
             "vte",
             "wezterm",
         ];

@@ -10,8 +10,18 @@ use crate::wire::filter::FilterError;
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 
+/// The queue of requests, and the review of one.
+pub mod approvals;
+/// The log, newest first, and its chain.
+pub mod audit;
 /// The inventory.
 pub mod credentials;
+/// Lines of styled text.
+pub mod kit;
+/// The first screen.
+pub mod overview;
+/// Fixed data for snapshots and pictures.
+pub mod samples;
 
 macro_rules! screens {
     ($($field:ident: $type:ty => $id:ident, $digit:literal, $title:literal, $short:literal, $command:ident;)*) => {
@@ -65,7 +75,10 @@ macro_rules! screens {
 }
 
 screens! {
+    overview: overview::OverviewScreen => Overview, '1', "Overview", "Overview", ShowOverview;
+    approvals: approvals::Approvals => Approvals, '2', "Approvals", "Approvals", ShowApprovals;
     credentials: credentials::Credentials => Credentials, '3', "Credentials", "Creds", ShowCredentials;
+    audit: audit::Audit => Audit, '7', "Audit", "Audit", ShowAudit;
 }
 
 /// What the cursor is on.

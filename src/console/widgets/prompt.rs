@@ -91,6 +91,11 @@ impl Prompt {
         if self.masked { "" } else { &self.text }
     }
 
+    /// How many characters have been typed, as a masked editor shows them.
+    pub fn len(&self) -> usize {
+        self.text.graphemes(true).count()
+    }
+
     /// Whether nothing has been typed.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()

@@ -154,7 +154,7 @@ impl State {
             Part::TokenDigest(digest, id) => drop(self.token_digests.insert(digest, id)),
             Part::Request(request) => drop(self.requests.insert(request.id, request)),
             Part::OpenName(environment, name, id) => {
-                drop(self.open_by_name.insert((environment, name), id))
+                self.open_by_name.insert((environment, name), id);
             }
             Part::Credential(credential) => {
                 let id = credential.id;

@@ -1,0 +1,196 @@
+//! What a start costs: 1 M adopted credentials, with a snapshot and without, and what stays in memory.
+//!
+//! `cargo bench --bench cold_start [-- COUNT]` makes the fleet through the real writer, then opens the folder in
+//! processes of their own and prints seconds and resident bytes a credential.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use chrono::TimeDelta;
+use countersign::{
+    broker::{
+        engine::{Engine, fresh_bits, system_context},
+        serve::{Broker, Options},
+    },
+    clock,
+    config::BrokerConfig,
+    domain::{
+        Actor, Client, ClientId, Command, Context, Credential, CredentialId, Environment, Kind,
+        OperatorId, Proof, Tier, TokenId, Version, VersionState,
+    },
+    secret::digest_of_bytes,
+};
+use futures_util::StreamExt as _;
+use std::{collections::BTreeMap, fs, path::Path, process, time::Instant};
+
+fn main() {
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match arguments.as_slice() {
+        [open, data] if open == "open" => runtime.block_on(open_once(Path::new(data))),
+        [count] => runtime.block_on(run(count.parse().unwrap())),
+        _ => runtime.block_on(run(1_000_000)),
+    }
+}
+
+async fn run(count: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    Broker::open_quiet(&options(&empty))
+        .await
+        .unwrap()
+        .stop()
+        .await;
+    let data = folder.path().join("data");
+    let start = Instant::now();
+    let broker = Broker::open_quiet(&options(&data)).await.unwrap();
+    adopt(&broker.engine, count).await;
+    println!(
+        "{count} adopted, one command each              {:>8.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    let start = Instant::now();
+    broker.stop().await;
+    println!(
+        "stop                                     {:>8.2} s",
+        start.elapsed().as_secs_f64()
+    );
+    let snapshot = data.join("snapshot");
+    println!(
+        "log / snapshot                           {:>8.0} / {:.0} B a credential",
+        fs::metadata(data.join("log.db")).unwrap().len() as f64 / count as f64,
+        fs::metadata(&snapshot).unwrap().len() as f64 / count as f64
+    );
+    let (_, base) = child(&empty);
+    for how in ["with", "without"] {
+        let (seconds, resident) = child(&data);
+        let each = (resident - base) / count as f64;
+        println!(
+            "start {how:<8} a snapshot                {seconds:>8.2} s   {each:.0} B resident a credential"
+        );
+        if how == "with" {
+            fs::remove_file(&snapshot).unwrap();
+        }
+    }
+}
+
+/// Opens the folder in another process. Seconds, and resident bytes once it is open.
+fn child(data: &Path) -> (f64, f64) {
+    let said = process::Command::new(std::env::current_exe().unwrap())
+        .arg("open")
+        .arg(data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let figures: Vec<f64> = said
+        .split_whitespace()
+        .map(|figure| figure.parse().unwrap())
+        .collect();
+    (figures[0], figures[1])
+}
+
+async fn open_once(data: &Path) {
+    let start = Instant::now();
+    let broker = Broker::open_quiet(&options(data)).await.unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    let resident = fs::read_to_string("/proc/self/status").unwrap();
+    let resident = resident
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kilobytes: f64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("{seconds} {}", kilobytes * 1024.0);
+    // As a crash would: a stop would write the snapshot that the next measurement must do without.
+    drop(broker);
+    process::exit(0);
+}
+
+async fn adopt(engine: &Engine, count: u64) {
+    let admin = engine.state().operator_named("admin").unwrap().id;
+    let client = ClientId::from_bits(fresh_bits(clock::now()));
+    let onboard = Command::OnboardClient(Box::new(Client {
+        id: client,
+        name: "checkout-api".into(),
+        owner: "payments".into(),
+        contact: String::new(),
+        environment: Environment::Production,
+        tier: Tier::High,
+        dependents: vec![],
+        offboarded_at: None,
+        sequence: 0,
+    }));
+    engine.submit(onboard, context(admin)).await.unwrap();
+    let adoptions = (0..count).map(|number| async move {
+        engine
+            .submit(
+                Command::Adopt(Box::new(credential(number, client))),
+                context(admin),
+            )
+            .await
+            .unwrap();
+    });
+    futures_util::stream::iter(adoptions)
+        .buffer_unordered(2048)
+        .for_each(|()| async {})
+        .await;
+}
+
+fn credential(number: u64, client: ClientId) -> Credential {
+    let now = clock::now();
+    Credential {
+        id: CredentialId::from_bits(fresh_bits(now)),
+        name: format!("payments/checkout-{number:07}"),
+        environment: Environment::Production,
+        kind: Kind::ApiKey,
+        issuer: "countersign".into(),
+        role: String::new(),
+        client,
+        owner: "payments".into(),
+        audience: "https://payments.example".into(),
+        scopes: vec!["orders:read".into(), "orders:write".into()],
+        tier: Tier::High,
+        tags: vec!["pci".into()],
+        created_at: now,
+        cadence_s: Some(7_776_000),
+        versions: vec![Version {
+            number: 1,
+            state: VersionState::Active,
+            digest: Some(digest_of_bytes(&number.to_be_bytes())),
+            locator: BTreeMap::new(),
+            request: None,
+            created_at: now,
+            expires_at: Some(now + TimeDelta::days(90)),
+            retires_at: None,
+        }],
+        quarantined_at: None,
+        revoked: None,
+        sequence: 0,
+        trail: vec![],
+    }
+}
+
+fn context(by: OperatorId) -> Context {
+    let token = TokenId::from_bits(1);
+    Context {
+        actor: Actor::Operator {
+            id: by,
+            proof: Proof::Token { token },
+        },
+        ..system_context("bench", clock::now())
+    }
+}
+
+fn options(data: &Path) -> Options {
+    Options {
+        data: data.to_owned(),
+        origin: Some("bench.example/log".into()),
+        admin_token_file: Some(data.with_extension("admin")),
+        config: BrokerConfig::default(),
+        now: clock::now(),
+    }
+}

@@ -1,0 +1,99 @@
+//! What is remembered of a broker's log between runs: its key, the checkpoint last found whole, and the
+//! evidence when two signed heads contradict each other. One folder a context, each file written whole.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempted} {}", path.display())]
+pub struct KeepError {
+    /// `read` or `write`.
+    pub attempted: &'static str,
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// One context's folder, such as `$XDG_STATE_HOME/countersign/prod`.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    folder: PathBuf,
+}
+
+impl Keep {
+    /// The folder need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    /// The verifier key that was kept at first contact.
+    pub fn key(&self) -> Result<Option<String>, KeepError> {
+        self.read("verifier-key")
+    }
+
+    /// Keeps the verifier key.
+    pub fn set_key(&self, key: &str) -> Result<(), KeepError> {
+        write(&self.folder.join("verifier-key"), key)
+    }
+
+    /// The checkpoint last found whole, as it was signed.
+    pub fn checkpoint(&self) -> Result<Option<String>, KeepError> {
+        self.read("checkpoint")
+    }
+
+    /// Keeps a checkpoint, durably: the file is the old one or the new one, never half of one.
+    pub fn set_checkpoint(&self, note: &str) -> Result<(), KeepError> {
+        write(&self.folder.join("checkpoint"), note)
+    }
+
+    /// Keeps two signed heads that contradict each other, and says where. Nothing earlier is written over.
+    pub fn evidence(&self, before: &str, offered: &str) -> Result<String, KeepError> {
+        let folder = self.folder.join("evidence");
+        let place = (1..=u32::MAX)
+            .map(|n| folder.join(n.to_string()))
+            .find(|place| !place.exists())
+            .expect("numbers do not run out");
+        write(&place.join("checkpoint-before"), before)?;
+        write(&place.join("checkpoint-offered"), offered)?;
+        Ok(place.display().to_string())
+    }
+
+    fn read(&self, name: &str) -> Result<Option<String>, KeepError> {
+        let path = self.folder.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(KeepError {
+                attempted: "read",
+                path,
+                source,
+            }),
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), KeepError> {
+    write_whole(path, text.as_bytes()).map_err(|source| KeepError {
+        attempted: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().expect("files are kept in a folder");
+    fs::create_dir_all(folder)?;
+    // The process number keeps two consoles of one person from writing into one temporary file.
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,456 @@
+//! The way to the broker, beside the screen: calls as tasks that can be called off, and one task that reads the
+//! list, keeps it for the next start, and follows the stream from where the list ends.
+
+use super::effect::{ActCall, Action, Call, CallId, Effect};
+use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
+use super::run::Incoming;
+use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
+use crate::wire::columns::{Decoded, Decoder};
+use crate::wire::revocation::Revoke;
+use crate::wire::{Approve, Deny, Reason, Receipt};
+use chrono::TimeDelta;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+/// The most bytes of one list that are read or kept.
+const LIST_MAX: u64 = 256 << 20;
+/// Between tries to reach the broker, in seconds: at first, and at most.
+const RETRY_S: (i64, i64) = (1, 30);
+/// Rows of one page of requests, revocations or events.
+const PAGE: u64 = 500;
+
+/// A sender that waits without holding a thread of the runtime.
+#[derive(Clone)]
+pub struct Sender(pub SyncSender<Incoming>);
+
+impl Sender {
+    /// Sends, waiting while the queue is full. `false` once nobody listens.
+    pub async fn send(&self, event: Event) -> bool {
+        let mut item = Incoming::Event(event);
+        loop {
+            match self.0.try_send(item) {
+                Ok(()) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(back)) => {
+                    item = back;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+    }
+}
+
+/// The broker as the runner's effects reach it.
+pub struct Broker {
+    client: Client,
+    runtime: Handle,
+    sender: Sender,
+    calls: HashMap<CallId, AbortHandle>,
+    reload: Arc<Notify>,
+    follower: AbortHandle,
+}
+
+impl Broker {
+    /// Begins to follow the broker. The list is kept in `cache`, if there is one.
+    pub fn start(client: Client, runtime: Handle, sender: Sender, cache: Option<PathBuf>) -> Self {
+        let reload = Arc::new(Notify::new());
+        let follower = Follower {
+            client: client.clone(),
+            sender: sender.clone(),
+            reload: Arc::clone(&reload),
+            cache,
+            failures: 0,
+        };
+        let follower = runtime.spawn(follower.run()).abort_handle();
+        Self {
+            client,
+            runtime,
+            sender,
+            calls: HashMap::new(),
+            reload,
+            follower,
+        }
+    }
+
+    /// Carries an effect out; those that are not the broker's come back.
+    pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
+        match effect {
+            Effect::Call(id, call) => self.call(id, call),
+            Effect::Cancel(id) => {
+                if let Some(task) = self.calls.remove(&id) {
+                    task.abort();
+                    let error = CallError {
+                        delivery: Delivery::Cancelled,
+                        problem: None,
+                        detail: "called off".into(),
+                    };
+                    let reply = Event::Reply(id, Box::new(Err(error)));
+                    let sender = self.sender.clone();
+                    self.runtime.spawn(async move { sender.send(reply).await });
+                }
+            }
+            // A channel of depth one: ten orders to look again are one.
+            Effect::Reload => self.reload.notify_one(),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn call(&mut self, id: CallId, call: Call) {
+        self.calls.retain(|_, task| !task.is_finished());
+        let (client, sender) = (self.client.clone(), self.sender.clone());
+        let task = self.runtime.spawn(async move {
+            let reply = ask(&client, call).await;
+            sender.send(Event::Reply(id, Box::new(reply))).await;
+        });
+        self.calls.insert(id, task.abort_handle());
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.follower.abort();
+        self.calls.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// What an error means for whoever asked.
+pub fn call_error(error: &ClientError, delivery: Delivery) -> CallError {
+    let problem = match error {
+        ClientError::Problem(problem) => serde_json::to_value(problem)
+            .ok()
+            .and_then(|value| serde_json::from_value(value).ok()),
+        _ => None,
+    };
+    CallError {
+        delivery,
+        problem,
+        detail: error.to_string(),
+    }
+}
+
+async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
+    let failed = |error: ClientError| {
+        let delivery = match error.delivery() {
+            crate::client::Delivery::Sent => Delivery::Refused,
+            crate::client::Delivery::NotSent => Delivery::NotSent,
+            crate::client::Delivery::Unknown => Delivery::Unknown,
+        };
+        call_error(&error, delivery)
+    };
+    let listed = |filter: String| match filter.as_str() {
+        "" => ListQuery::default().limit(PAGE),
+        _ => ListQuery::filter(filter).limit(PAGE),
+    };
+    Ok(match call {
+        Call::Session => Reply::Session(Box::new(client.session().await.map_err(failed)?.value)),
+        Call::Overview => Reply::Overview(Box::new(client.overview().await.map_err(failed)?.value)),
+        Call::Requests { filter } => {
+            Reply::Requests(client.requests(&listed(filter)).await.map_err(failed)?.value)
+        }
+        Call::Request(id) => Reply::Request(Box::new(client.request(id).await.map_err(failed)?.value)),
+        Call::Credential(id) => {
+            Reply::Credential(Box::new(client.credential(id).await.map_err(failed)?.value))
+        }
+        Call::Lookup(digest) => match client.find_credential(digest).await {
+            Ok(answer) => Reply::Found(Some(Box::new(answer.value.row))),
+            Err(error) if error.status() == Some(404) => Reply::Found(None),
+            Err(error) => return Err(failed(error)),
+        },
+        Call::Revocations { filter } => {
+            Reply::Revocations(client.revocations(&listed(filter)).await.map_err(failed)?.value)
+        }
+        Call::Events {
+            filter,
+            cursor,
+            limit,
+        } => {
+            let query = ListQuery {
+                cursor,
+                ..listed(filter).limit(u64::from(limit))
+            };
+            Reply::Events(client.log_events(&query).await.map_err(failed)?.value)
+        }
+        Call::Act(act) => return change(client, act).await.map(Reply::Receipt),
+    })
+}
+
+async fn change(client: &Client, act: ActCall) -> Result<Receipt, CallError> {
+    let once = Once {
+        key: act.key,
+        seen: Some(act.if_match),
+    };
+    let text = act.reason;
+    let reason = Reason {
+        reason: text.clone(),
+    };
+    let outcome = match act.action {
+        Action::Approve(id, digest) => {
+            let body = Approve {
+                digest,
+                reason: text,
+            };
+            client.approve(id, &body, &once).await
+        }
+        Action::Deny(id, digest) => {
+            let body = Deny {
+                digest,
+                reason: text,
+            };
+            client.deny(id, &body, &once).await
+        }
+        Action::Withdraw(id) => client.withdraw(id, &reason, &once).await,
+        Action::Retry(id) => client.retry(id, &once).await,
+        Action::Revoke(id, version) => {
+            let body = Revoke {
+                version,
+                reason: text,
+            };
+            client.revoke(id, &body, &once).await
+        }
+        Action::Quarantine(id) => client.quarantine(id, &reason, &once).await,
+        Action::Release(id) => client.release(id, &reason, &once).await,
+    };
+    match outcome {
+        Outcome::Sent(answer) => Ok(answer.value),
+        Outcome::Refused(error) => Err(call_error(&error, Delivery::Refused)),
+        Outcome::NotSent(error) => Err(call_error(&error, Delivery::NotSent)),
+        Outcome::Unknown(error) => Err(call_error(&error, Delivery::Unknown)),
+    }
+}
+
+/// Reads the list, follows the stream, and begins again whenever the two no longer fit together.
+struct Follower {
+    client: Client,
+    sender: Sender,
+    reload: Arc<Notify>,
+    cache: Option<PathBuf>,
+    failures: u32,
+}
+
+/// Why a round of list and stream is over.
+enum Over {
+    /// Nobody listens any more.
+    Unheard,
+    /// Read the list again, now.
+    Again,
+    /// Something failed.
+    Failed(ClientError),
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut away_since = None;
+        loop {
+            if !self.sender.send(Event::Link(LinkState::Connecting)).await && away_since.is_none() {
+                return;
+            }
+            let began = Instant::now();
+            let over = match self.round(&mut away_since).await {
+                Ok(never) => match never {},
+                Err(over) => over,
+            };
+            let error = match over {
+                Over::Unheard => return,
+                Over::Again => continue,
+                Over::Failed(error) => error,
+            };
+            let now = crate::clock::now();
+            let since = *away_since.get_or_insert(now);
+            if error.is_unauthenticated() {
+                let why = error.to_string();
+                if !self.sender.send(Event::Link(LinkState::SignedOut(why))).await {
+                    return;
+                }
+                self.reload.notified().await;
+                continue;
+            }
+            if began.elapsed() > Duration::from_secs(20) {
+                self.failures = 0;
+            }
+            let wait = (RETRY_S.0 << self.failures.min(5)).min(RETRY_S.1);
+            self.failures += 1;
+            let link = LinkState::Offline {
+                since,
+                retry_at: now + TimeDelta::seconds(wait),
+                why: error.to_string(),
+            };
+            if !self.sender.send(Event::Link(link)).await {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(wait as u64)) => {}
+                () = self.reload.notified() => {}
+            }
+        }
+    }
+
+    /// One list and the stream after it.
+    async fn round(
+        &mut self,
+        away_since: &mut Option<chrono::DateTime<chrono::Utc>>,
+    ) -> Result<std::convert::Infallible, Over> {
+        let asked = Instant::now();
+        let answer = self.client.credential_columns(&ListQuery::default(), LIST_MAX).await;
+        let mut chunks = answer.map_err(Over::Failed)?.value;
+        let latency_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let mut decoder = Decoder::default();
+        let mut kept = Keep::begin(self.cache.as_deref());
+        let mut sequence = 0;
+        while let Some(bytes) = chunks.next().await.map_err(Over::Failed)? {
+            kept.write(&bytes);
+            let decoded = decoder.push(&bytes).map_err(unreadable)?;
+            for part in decoded {
+                let event = match part {
+                    Decoded::Header(header) => {
+                        sequence = header.sequence;
+                        Event::Reload(header)
+                    }
+                    Decoded::Rows(block) => Event::Rows(block),
+                };
+                self.tell(event).await?;
+            }
+        }
+        decoder.finish().map_err(unreadable)?;
+        kept.finish();
+        self.tell(Event::Loaded(true)).await?;
+        let query = EventQuery {
+            after: Some(sequence),
+            ..EventQuery::default()
+        };
+        let mut feed = self.client.events(query).await.map_err(Over::Failed)?;
+        loop {
+            let item = tokio::select! {
+                item = feed.recv() => item.ok_or(Over::Again)?,
+                () = self.reload.notified() => return Err(Over::Again),
+            };
+            match item {
+                Feed::Link(Link::Live) => {
+                    self.failures = 0;
+                    *away_since = None;
+                    self.tell(Event::Link(LinkState::Live { latency_ms })).await?;
+                }
+                Feed::Link(Link::Connecting) => self.tell(Event::Link(LinkState::Connecting)).await?,
+                Feed::Link(Link::CatchingUp) => self.tell(Event::Link(LinkState::CatchingUp)).await?,
+                Feed::Link(Link::Reconnecting { wait, reason, .. }) => {
+                    let now = crate::clock::now();
+                    let since = *away_since.get_or_insert(now);
+                    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::seconds(RETRY_S.1));
+                    let link = LinkState::Offline {
+                        since,
+                        retry_at: now + wait,
+                        why: reason,
+                    };
+                    self.tell(Event::Link(link)).await?;
+                }
+                Feed::Item { item, .. } => self.tell(Event::Feed(Box::new(item))).await?,
+                Feed::Gap { .. } | Feed::Reset => {
+                    self.tell(Event::Link(LinkState::CatchingUp)).await?;
+                    return Err(Over::Again);
+                }
+                Feed::Ended(error) => return Err(Over::Failed(error)),
+            }
+        }
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Over> {
+        if self.sender.send(event).await { Ok(()) } else { Err(Over::Unheard) }
+    }
+}
+
+fn unreadable(error: crate::wire::columns::ColumnsError) -> Over {
+    Over::Failed(ClientError::Decode {
+        reason: error.to_string(),
+    })
+}
+
+/// The list's bytes on their way into the cache. Whatever fails there costs the next start some time, no more.
+struct Keep {
+    file: Option<(std::fs::File, PathBuf, PathBuf)>,
+}
+
+impl Keep {
+    fn begin(path: Option<&Path>) -> Self {
+        let open = |path: &Path| {
+            std::fs::create_dir_all(path.parent()?).ok()?;
+            let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)
+                .ok()?;
+            Some((file, temporary, path.to_owned()))
+        };
+        Self {
+            file: path.and_then(open),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some((file, temporary, _)) = &mut self.file
+            && file.write_all(bytes).is_err()
+        {
+            let _ = std::fs::remove_file(temporary);
+            self.file = None;
+        }
+    }
+
+    /// Complete: takes the place of the one before.
+    fn finish(mut self) {
+        if let Some((_, temporary, path)) = self.file.take() {
+            let _ = std::fs::rename(temporary, path);
+        }
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        if let Some((_, temporary, _)) = self.file.take() {
+            let _ = std::fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Sends the kept list, if there is one; on a thread of its own, piece by piece.
+pub fn send_cached(path: &Path, sender: &SyncSender<Incoming>) -> Option<()> {
+    use std::io::Read as _;
+    let mut file = std::fs::File::open(path).ok()?;
+    let about = file.metadata().ok()?;
+    if about.len() > LIST_MAX {
+        return None;
+    }
+    let at = chrono::DateTime::<chrono::Utc>::from(about.modified().ok()?);
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let read = file.read(&mut buffer).ok()?;
+        if read == 0 {
+            break;
+        }
+        // A cache that cannot be read is no cache; the fresh list is on its way.
+        for part in decoder.push(&buffer[..read]).ok()? {
+            let event = match part {
+                Decoded::Header(header) => Event::Cached(header, at),
+                Decoded::Rows(block) => Event::Rows(block),
+            };
+            sender.send(Incoming::Event(event)).ok()?;
+        }
+    }
+    sender.send(Incoming::Event(Event::Loaded(false))).ok()
+}
+
+/// Notes for the person from tasks that have no reply.
+pub fn note(sender: &SyncSender<Incoming>, level: Level, text: String) {
+    // The queue is full only while much more is being told; a note may wait for the next occasion.
+    let _ = sender.try_send(Incoming::Event(Event::Note(level, text)));
+}

@@ -1,0 +1,590 @@
+//! Requests that wait for a person, and the one screen on which a person decides.
+//!
+//! The queue is what is shared of requests, sorted; a review is fetched once, is bound to the sequence it was
+//! read at, and says so when the request has moved on.
+
+/// May I, and the sheets.
+pub mod decide;
+mod draw;
+/// The queue.
+pub mod queue;
+/// The review as lines.
+pub mod review;
+
+use super::{Act, Jump, Screen, Subject, kit};
+use crate::console::backend::Frame;
+use crate::console::command::{ActKind, Command};
+use crate::console::effect::{Call, CallId};
+use crate::console::event::{Event, Level, LinkState, Reply};
+use crate::console::model::{Available, Ctx, Shared};
+use crate::console::theme::Theme;
+use crate::wire::filter::{Filter, FilterError};
+use crate::wire::{FeedItem, RequestDetail, RequestId, RequestRow, RequestState};
+use decide::Seen;
+use ratatui::layout::Rect;
+use review::{Around, Review};
+use serde::{Deserialize, Serialize};
+
+/// What is asked for when there is no filter.
+const WAITING: &str = "state:awaiting_approval | state:held | state:failed";
+/// From this width on the queue stays beside the review.
+const WIDE: u16 = 110;
+/// How wide it is then.
+const QUEUE: u16 = 39;
+
+/// What the screen keeps.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Approvals {
+    filter: String,
+    asked: Option<CallId>,
+    loaded: bool,
+    /// The queue's order; it stands still while a menu or a sheet is open.
+    order: Vec<RequestId>,
+    /// The request that the cursor is on.
+    pub cursor: Option<RequestId>,
+    /// The row it is in, for when it has gone.
+    row: usize,
+    skip: usize,
+    /// The request under review.
+    pub open: Option<Opened>,
+}
+
+/// A request under review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Which.
+    pub id: RequestId,
+    /// What the broker said of it, once it did.
+    pub detail: Option<Box<RequestDetail>>,
+    asked: Option<CallId>,
+    /// What happened to it since it was opened.
+    pub moved: Option<String>,
+    lookalikes: Vec<String>,
+    scroll: usize,
+    /// Which of its lines were on the screen.
+    seen: Vec<bool>,
+    scopes_seen: usize,
+}
+
+impl Approvals {
+    fn parsed(&self) -> Filter {
+        Filter::parse_for::<RequestRow>(&self.filter).unwrap_or_default()
+    }
+
+    fn queue<'a>(&self, shared: &'a Shared) -> Vec<&'a RequestRow> {
+        let rows = self.order.iter();
+        rows.filter_map(|id| shared.requests.get(id)).collect()
+    }
+
+    fn reorder(&mut self, shared: &Shared) {
+        let rows = queue::queue(shared.requests.values(), &self.parsed(), shared.now);
+        self.order = rows.into_iter().map(|row| row.id).collect();
+    }
+
+    fn ask(&mut self, ctx: &mut Ctx<'_>) {
+        let filter = if self.filter.is_empty() {
+            WAITING
+        } else {
+            &self.filter
+        };
+        let filter = filter.to_owned();
+        self.asked = Some(ctx.call(Call::Requests { filter }));
+    }
+
+    fn review_area(area: Rect) -> Rect {
+        if area.width < WIDE {
+            return area;
+        }
+        Rect {
+            x: area.x + QUEUE + 2,
+            width: area.width - QUEUE - 2,
+            ..area
+        }
+    }
+
+    /// Puts the cursor back on its object, or, if that has gone, on what took its place.
+    fn settle(&mut self, shared: &Shared) {
+        let rows = self.queue(shared);
+        let at = self
+            .cursor
+            .and_then(|id| rows.iter().position(|row| row.id == id));
+        let at = at.unwrap_or(self.row.min(rows.len().saturating_sub(1)));
+        self.row = at;
+        self.cursor = rows.get(at).map(|row| row.id);
+        let height = usize::from(kit::body(shared).height).saturating_sub(3);
+        self.skip = kit::scrolled(self.skip, at, height, rows.len());
+    }
+
+    fn step(&mut self, by: isize, shared: &Shared) {
+        self.settle(shared);
+        let rows = self.queue(shared);
+        self.row = self
+            .row
+            .saturating_add_signed(by)
+            .min(rows.len().saturating_sub(1));
+        self.cursor = rows.get(self.row).map(|row| row.id);
+        self.settle(shared);
+    }
+
+    fn review(&mut self, id: RequestId, ctx: &mut Ctx<'_>) {
+        self.cursor = Some(id);
+        self.settle(ctx.shared);
+        self.open = Some(Opened {
+            id,
+            detail: None,
+            asked: Some(ctx.call(Call::Request(id))),
+            moved: None,
+            lookalikes: Vec::new(),
+            scroll: 0,
+            seen: Vec::new(),
+            scopes_seen: 0,
+        });
+    }
+
+    fn other(&mut self, by: isize, ctx: &mut Ctx<'_>) {
+        let before = self.cursor;
+        self.step(by, ctx.shared);
+        if let Some(id) = self.cursor.filter(|_| self.cursor != before) {
+            self.review(id, ctx);
+        }
+    }
+
+    /// Notes a row that came with the stream: whoever reviews it is told, and reads it again.
+    fn moved(&mut self, item: &FeedItem, ctx: &mut Ctx<'_>) {
+        let Some(row) = &item.request else { return };
+        if let Some(open) = &mut self.open
+            && open.id == row.id
+            && open
+                .detail
+                .as_ref()
+                .is_some_and(|detail| detail.row.sequence < row.sequence)
+        {
+            open.moved = Some(format!("{} by {}", item.event.kind, item.event.actor.name));
+            open.asked = Some(ctx.call(Call::Request(row.id)));
+        }
+    }
+
+    fn arrived(
+        &mut self,
+        id: CallId,
+        reply: &Result<Reply, crate::console::event::CallError>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        if self.asked == Some(id) {
+            self.asked = None;
+            match reply {
+                Ok(Reply::Requests(page)) => {
+                    self.loaded = true;
+                    keep_rows(&page.items, ctx.shared);
+                }
+                Ok(_) => {}
+                Err(error) => ctx.failed("requests", error),
+            }
+        }
+        let Some(open) = self.open.as_mut().filter(|open| open.asked == Some(id)) else {
+            return;
+        };
+        open.asked = None;
+        match reply {
+            Ok(Reply::Request(detail)) => {
+                keep_rows(std::slice::from_ref(&detail.row), ctx.shared);
+                open.lookalikes = lookalikes(detail, ctx.shared);
+                open.detail = Some(detail.clone());
+                open.seen.clear();
+                open.scopes_seen = 0;
+                open.scroll = 0;
+                self.look(ctx.shared);
+            }
+            Ok(_) => {}
+            Err(error) => ctx.failed("request", error),
+        }
+    }
+
+    fn page(&self, shared: &Shared, theme: &Theme, area: Rect) -> Option<Review> {
+        let open = self.open.as_ref()?;
+        let detail = open.detail.as_deref()?;
+        let rows = self.queue(shared);
+        let place = rows.iter().position(|row| row.id == open.id);
+        let around = Around {
+            place: place.map(|n| (n + 1, rows.len())),
+            moved: open.moved.as_deref(),
+            lookalikes: &open.lookalikes,
+            scopes_seen: open.scopes_seen,
+        };
+        let me = shared
+            .session
+            .as_ref()
+            .map_or("", |session| session.name.as_str());
+        let look = kit::Look::new(shared, theme);
+        Some(review::review(
+            detail,
+            me,
+            around,
+            &look,
+            Self::review_area(area).width.into(),
+        ))
+    }
+
+    /// Marks what is on the screen now as seen. What was seen in another layout does not count.
+    fn look(&mut self, shared: &Shared) {
+        let area = kit::body(shared);
+        let Some(page) = self.page(shared, &kit::theme_of(shared), area) else {
+            return;
+        };
+        let Some(open) = &mut self.open else { return };
+        let (rows, lines) = (usize::from(area.height), page.lines.len());
+        open.scroll = open.scroll.min(lines.saturating_sub(rows));
+        if open.seen.len() != lines {
+            open.seen = vec![false; lines];
+        }
+        // The last row says how much is below, while there is more.
+        let full = open.scroll + rows >= lines;
+        let end = if full {
+            lines
+        } else {
+            open.scroll + rows.saturating_sub(1)
+        };
+        open.seen[open.scroll..end].fill(true);
+        let seen = &open.seen;
+        open.scopes_seen = page
+            .scopes
+            .iter()
+            .filter(|line| seen.get(**line) == Some(&true))
+            .count();
+    }
+
+    fn scroll(&mut self, by: isize, shared: &Shared) {
+        if let Some(open) = &mut self.open {
+            open.scroll = open.scroll.saturating_add_signed(by);
+        }
+        self.look(shared);
+    }
+
+    fn seen(&self) -> Seen {
+        self.open.as_ref().map_or(
+            Seen {
+                hidden_lines: usize::MAX,
+                scopes: 0,
+            },
+            |open| Seen {
+                hidden_lines: open.seen.iter().filter(|seen| !**seen).count(),
+                scopes: open.scopes_seen,
+            },
+        )
+    }
+
+    fn detail(&self) -> Option<&RequestDetail> {
+        self.open.as_ref()?.detail.as_deref()
+    }
+
+    fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
+        let half = isize::from(kit::body(ctx.shared).height.cast_signed()) / 2;
+        let far = 1 << 20;
+        if self.open.is_some() {
+            match command {
+                Command::Down => self.scroll(1, ctx.shared),
+                Command::Up => self.scroll(-1, ctx.shared),
+                Command::HalfPageDown => self.scroll(half, ctx.shared),
+                Command::HalfPageUp => self.scroll(-half, ctx.shared),
+                Command::First => self.scroll(-far, ctx.shared),
+                Command::Last => self.scroll(far, ctx.shared),
+                Command::NextObject => self.other(1, ctx),
+                Command::PreviousObject => self.other(-1, ctx),
+                Command::Back => self.open = None,
+                Command::Refresh => {
+                    if let Some(open) = &mut self.open {
+                        open.asked = Some(ctx.call(Call::Request(open.id)));
+                    }
+                }
+                Command::Explain => self.explain(ctx),
+                Command::Raw => self.raw(ctx),
+                Command::Related => self.related(ctx),
+                _ => {}
+            }
+            return;
+        }
+        match command {
+            Command::Down | Command::NextObject => self.step(1, ctx.shared),
+            Command::Up | Command::PreviousObject => self.step(-1, ctx.shared),
+            Command::HalfPageDown => self.step(half, ctx.shared),
+            Command::HalfPageUp => self.step(-half, ctx.shared),
+            Command::First => self.step(-far, ctx.shared),
+            Command::Last => self.step(far, ctx.shared),
+            Command::Open => {
+                self.settle(ctx.shared);
+                if let Some(id) = self.cursor {
+                    self.review(id, ctx);
+                }
+            }
+            Command::Refresh => self.ask(ctx),
+            Command::Back if !self.filter.is_empty() => {
+                self.filter.clear();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn keep_rows(rows: &[RequestRow], shared: &mut Shared) {
+    for row in rows {
+        let known = shared.requests.get(&row.id);
+        if known.is_none_or(|known| known.sequence <= row.sequence) {
+            shared.requests.insert(row.id, row.clone());
+        }
+    }
+}
+
+fn lookalikes(detail: &RequestDetail, shared: &Shared) -> Vec<String> {
+    let rows: Vec<_> = (0..shared.fleet.len() as u32)
+        .filter_map(|row| shared.fleet.get(row))
+        .collect();
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let people: Vec<&str> = shared
+        .requests
+        .values()
+        .map(|row| row.requester.as_str())
+        .chain(detail.deciders.iter().map(String::as_str))
+        .chain(shared.session.iter().map(|session| session.name.as_str()))
+        .collect();
+    let clients: Vec<&str> = rows.iter().map(|row| row.client.as_str()).collect();
+    let plan = &detail.plan;
+    let named = [
+        decide::lookalike("the credential", &plan.credential, &names),
+        decide::lookalike("the requester", &detail.row.requester, &people),
+        decide::lookalike("the client", &detail.row.client, &clients),
+        decide::lookalike("the audience", &plan.audience, &[]),
+    ];
+    let scopes = review::asked_for(plan);
+    let scopes = scopes
+        .iter()
+        .map(|scope| decide::lookalike("the scope", scope, &[]));
+    named.into_iter().chain(scopes).flatten().collect()
+}
+
+impl Screen for Approvals {
+    fn update(&mut self, event: &Event, ctx: &mut Ctx<'_>) {
+        match event {
+            Event::Link(LinkState::Live { .. }) if !self.loaded && self.asked.is_none() => {
+                self.ask(ctx);
+            }
+            Event::Reply(id, reply) => self.arrived(*id, reply, ctx),
+            Event::Feed(item) => {
+                if let Some(row) = &item.request {
+                    keep_rows(std::slice::from_ref(row), ctx.shared);
+                }
+                self.moved(item, ctx);
+            }
+            Event::Resized(..) => {
+                if let Some(open) = &mut self.open {
+                    open.seen.clear();
+                }
+                self.settle(ctx.shared);
+                self.look(ctx.shared);
+            }
+            Event::Command(command) => self.command(*command, ctx),
+            _ => {}
+        }
+        if !ctx.frozen {
+            self.reorder(ctx.shared);
+            self.settle(ctx.shared);
+        }
+    }
+
+    fn enter(&mut self, ctx: &mut Ctx<'_>) {
+        if !self.loaded && self.asked.is_none() {
+            self.ask(ctx);
+        }
+        self.reorder(ctx.shared);
+        self.settle(ctx.shared);
+    }
+
+    fn jump(&mut self, jump: &Jump, ctx: &mut Ctx<'_>) {
+        self.filter = jump.filter.clone().unwrap_or_default();
+        self.open = None;
+        self.ask(ctx);
+        self.reorder(ctx.shared);
+        match jump.id.as_deref().map(str::parse) {
+            Some(Ok(id)) => self.review(id, ctx),
+            Some(Err(_)) => ctx.toast(Level::Bad, "that is not a request's identifier"),
+            None => self.settle(ctx.shared),
+        }
+    }
+
+    fn view(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
+        self.draw(shared, area, frame, theme);
+    }
+
+    fn acts(&self, shared: &Shared) -> Vec<Act> {
+        let Some(detail) = self.detail() else {
+            return Vec::new();
+        };
+        let me = shared
+            .session
+            .as_ref()
+            .map_or("", |session| session.name.as_str());
+        let name = &detail.plan.credential;
+        let mut acts = vec![
+            Act {
+                kind: ActKind::Approve,
+                effect: format!(
+                    "{} gets {name} for {}",
+                    detail.row.requester,
+                    review::granted(detail)
+                ),
+                refused: decide::approve_refused(detail, self.seen()),
+            },
+            Act {
+                kind: ActKind::Deny,
+                effect: format!(
+                    "{} does not get {name}; it is over at once",
+                    detail.row.requester
+                ),
+                refused: decide::deny_refused(detail),
+            },
+        ];
+        if detail.row.requester == me {
+            acts.push(Act {
+                kind: ActKind::Withdraw,
+                effect: "takes your own request back".into(),
+                refused: detail
+                    .row
+                    .state
+                    .ended()
+                    .then(|| format!("it is {} already", detail.row.state)),
+            });
+        }
+        if detail.row.state == RequestState::Failed {
+            acts.push(Act {
+                kind: ActKind::Retry,
+                effect: format!("{} tries once more to make it", detail.plan.issuer),
+                refused: None,
+            });
+        }
+        acts
+    }
+
+    fn act(&mut self, kind: ActKind, ctx: &mut Ctx<'_>) {
+        let acts = self.acts(ctx.shared);
+        let Some(act) = acts.iter().find(|act| act.kind == kind) else {
+            return;
+        };
+        if let Some(why) = &act.refused {
+            ctx.toast(Level::Bad, why.clone());
+            return;
+        }
+        let Some(detail) = self.detail() else { return };
+        let sheet = match kind {
+            ActKind::Approve => decide::approve_sheet(detail),
+            ActKind::Deny => decide::deny_sheet(detail),
+            ActKind::Withdraw => decide::withdraw_sheet(detail),
+            ActKind::Retry => decide::retry_sheet(detail),
+            _ => return,
+        };
+        ctx.sheet(sheet);
+    }
+
+    fn hints(&self, _shared: &Shared) -> Vec<Command> {
+        if self.open.is_some() {
+            vec![
+                Command::Acts,
+                Command::NextObject,
+                Command::HalfPageDown,
+                Command::Explain,
+                Command::Back,
+                Command::Related,
+                Command::Help,
+            ]
+        } else {
+            vec![
+                Command::Down,
+                Command::Open,
+                Command::Filter,
+                Command::Refresh,
+                Command::TimeFormat,
+                Command::Palette,
+                Command::Help,
+            ]
+        }
+    }
+
+    fn available(&self, command: Command, _shared: &Shared) -> Available {
+        match command {
+            Command::Explain | Command::Raw | Command::Related if self.detail().is_some() => Ok(()),
+            Command::Explain | Command::Raw | Command::Related => Err("open a request first"),
+            Command::Open if self.open.is_none() => Ok(()),
+            Command::NextObject | Command::PreviousObject => Ok(()),
+            _ => Err("not on this screen"),
+        }
+    }
+
+    fn subject(&self, shared: &Shared) -> Option<Subject> {
+        let id = self.open.as_ref().map(|open| open.id).or(self.cursor)?;
+        let row = shared.requests.get(&id)?;
+        let json = match self.detail() {
+            Some(detail) => serde_json::to_string_pretty(detail),
+            None => serde_json::to_string_pretty(row),
+        };
+        Some(Subject {
+            id: id.to_string(),
+            name: row.credential.clone(),
+            twin: format!("countersign request show {id}"),
+            json: json.unwrap_or_default(),
+        })
+    }
+
+    fn twin(&self, _shared: &Shared) -> String {
+        let filter = if self.filter.is_empty() {
+            WAITING
+        } else {
+            &self.filter
+        };
+        format!("countersign request list --filter '{filter}'")
+    }
+
+    fn badge(&self, shared: &Shared) -> Option<u64> {
+        let waiting = |row: &&RequestRow| row.state == RequestState::AwaitingApproval;
+        let n = shared.requests.values().filter(waiting).count() as u64;
+        (n > 0).then_some(n)
+    }
+
+    fn filter(&self) -> Option<&str> {
+        Some(&self.filter)
+    }
+
+    fn set_filter(&mut self, text: &str, ctx: &mut Ctx<'_>) -> Result<(), FilterError> {
+        Filter::parse_for::<RequestRow>(text)?;
+        text.clone_into(&mut self.filter);
+        self.ask(ctx);
+        self.reorder(ctx.shared);
+        self.settle(ctx.shared);
+        Ok(())
+    }
+
+    fn views(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("waiting", "state:awaiting_approval"),
+            (
+                "high and critical",
+                "(tier:high | tier:critical) & state:awaiting_approval",
+            ),
+            (
+                "ending within 20 minutes",
+                "left<20m & state:awaiting_approval",
+            ),
+            ("failed", "state:failed"),
+            ("denied in a day", "state:denied & age<24h"),
+        ]
+    }
+
+    fn export(&self, shared: &Shared) -> Option<(&'static str, String)> {
+        let lines = self
+            .queue(shared)
+            .into_iter()
+            .filter_map(|row| serde_json::to_string(row).ok());
+        Some(("ndjson", lines.map(|line| line + "\n").collect()))
+    }
+
+    fn tick_s(&self, _shared: &Shared) -> Option<u32> {
+        Some(1)
+    }
+}

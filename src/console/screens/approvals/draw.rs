@@ -1,0 +1,184 @@
+//! How the queue and a review are drawn, and the answers to *why*, *the record* and *what belongs to it*.
+
+use super::{Approvals, QUEUE, decide, queue};
+use crate::console::backend::{Frame, Region};
+use crate::console::model::{Ctx, Overlay, Shared};
+use crate::console::screens::{Jump, ScreenId, kit};
+use crate::console::theme::{Role, Theme};
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+impl Approvals {
+    /// Draws the screen: the queue, or a review with the queue in its margin where there is room.
+    pub(super) fn draw(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
+        let Some(open) = &self.open else {
+            self.list(shared, area, frame, theme);
+            return;
+        };
+        let pane = Self::review_area(area);
+        if pane.x > area.x {
+            let margin = Rect {
+                width: QUEUE,
+                ..area
+            };
+            self.margin(shared, margin, frame, theme);
+            for y in area.top()..area.bottom() {
+                frame.buffer[(area.x + QUEUE, y)]
+                    .set_symbol(theme.glyphs.vertical)
+                    .set_style(theme.style(Role::Rule));
+            }
+        }
+        if let Some(page) = self.page(shared, theme, area) {
+            kit::paint(frame.buffer, pane, &page.lines, open.scroll);
+            let below = page
+                .lines
+                .len()
+                .saturating_sub(open.scroll + usize::from(area.height));
+            if below > 0 {
+                let look = kit::Look::new(shared, theme);
+                let more = look.rule_in(
+                    "",
+                    &format!("{below} lines below: ctrl-d"),
+                    pane.width.into(),
+                    Role::Warn,
+                );
+                let last = Rect {
+                    y: pane.bottom() - 1,
+                    height: 1,
+                    ..pane
+                };
+                crate::console::paint::clear(frame.buffer, last);
+                kit::paint(frame.buffer, last, &[more], 0);
+            }
+        } else {
+            let look = kit::Look::new(shared, theme);
+            let words = if open.asked.is_some() {
+                "asking the broker"
+            } else {
+                "could not be read; r asks again"
+            };
+            let lines = [
+                look.rule(&open.id.to_string(), "", pane.width.into()),
+                look.line(Role::Muted, format!(" {words}")),
+            ];
+            kit::paint(frame.buffer, pane, &lines, 0);
+        }
+    }
+
+    fn list(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
+        let look = kit::Look::new(shared, theme);
+        let rows = self.queue(shared);
+        let columns = usize::from(area.width);
+        let title = if self.filter.is_empty() {
+            "QUEUE".to_owned()
+        } else {
+            format!("QUEUE  / {}", self.filter)
+        };
+        let note = match self.asked {
+            Some(_) if rows.is_empty() => "asking".to_owned(),
+            _ => format!("{} by risk, then deadline", rows.len()),
+        };
+        let mut lines = vec![
+            look.rule(&title, &note, columns),
+            queue::heads(&look, columns),
+        ];
+        if rows.is_empty() {
+            let words = if self.filter.is_empty() {
+                "nothing waits for a decision"
+            } else {
+                "nothing matches; esc clears the filter"
+            };
+            lines.push(look.line(Role::Muted, format!(" {words}")));
+        }
+        kit::paint(frame.buffer, area, &lines, 0);
+        let body = Rect {
+            y: area.y + 2,
+            height: area.height.saturating_sub(2),
+            ..area
+        };
+        let shown: Vec<Line<'_>> = rows
+            .iter()
+            .skip(self.skip)
+            .take(usize::from(body.height))
+            .map(|row| queue::line(row, &look, columns, Some(row.id) == self.cursor))
+            .collect();
+        if !rows.is_empty() {
+            kit::paint(frame.buffer, body, &shown, 0);
+            frame.region(Region {
+                id: 2,
+                top: body.top(),
+                bottom: body.bottom(),
+                offset: self.skip,
+            });
+        }
+    }
+
+    /// The queue beside a review, two lines each.
+    fn margin(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
+        let look = kit::Look::new(shared, theme);
+        let rows = self.queue(shared);
+        let columns = usize::from(area.width);
+        let mut lines = vec![look.rule("QUEUE", &format!("{}, by risk", rows.len()), columns)];
+        let fits = usize::from(area.height.saturating_sub(1)) / 2;
+        let skip = kit::scrolled(0, self.row, fits, rows.len());
+        for row in rows.iter().skip(skip).take(fits) {
+            lines.extend(queue::narrow(
+                row,
+                &look,
+                columns,
+                Some(row.id) == self.cursor,
+            ));
+        }
+        kit::paint(frame.buffer, area, &lines, 0);
+    }
+
+    pub(super) fn explain(&self, ctx: &mut Ctx<'_>) {
+        let Some(detail) = self.detail() else { return };
+        let mut lines = vec![format!("policy {}", detail.policy), String::new()];
+        for factor in detail.risk.iter().flat_map(|risk| &risk.factors) {
+            lines.push(format!(
+                "{:>+4}  {}: {}",
+                factor.points, factor.id, factor.reason
+            ));
+        }
+        lines.push(String::new());
+        for rule in &detail.rules {
+            lines.push(format!("{:<5} {}: {}", rule.effect, rule.id, rule.reason));
+        }
+        lines.push(String::new());
+        if let Some(quorum) = &detail.quorum {
+            lines.push(format!(
+                "{} approvals{}",
+                quorum.count,
+                decide::quorum_words(quorum)
+            ));
+        }
+        lines.push(
+            "a person's own request is never theirs to decide; the first denial ends it".into(),
+        );
+        *ctx.overlay = Some(Overlay::Page("WHY".into(), lines, 0));
+    }
+
+    pub(super) fn raw(&self, ctx: &mut Ctx<'_>) {
+        let Some(detail) = self.detail() else { return };
+        let text = serde_json::to_string_pretty(detail).unwrap_or_default();
+        let lines = text.lines().map(str::to_owned).collect();
+        *ctx.overlay = Some(Overlay::Page(detail.row.id.to_string(), lines, 0));
+    }
+
+    pub(super) fn related(&self, ctx: &mut Ctx<'_>) {
+        let Some(detail) = self.detail() else { return };
+        match detail.credential_id {
+            Some(id) => ctx.go(Jump {
+                screen: ScreenId::Credentials,
+                id: Some(id.to_string()),
+                filter: None,
+            }),
+            None => ctx.go(Jump {
+                screen: ScreenId::Credentials,
+                id: None,
+                filter: Some(format!("name=\"{}\"", detail.plan.credential)),
+            }),
+        }
+    }
+}

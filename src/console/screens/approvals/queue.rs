@@ -1,0 +1,183 @@
+//! The queue of requests: highest risk first, then the one that ends first.
+
+use crate::console::screens::kit::Look;
+use crate::console::theme::{Role, Severity};
+use crate::display::time::clock_column;
+use crate::wire::filter::Filter;
+use crate::wire::{RequestRow, RequestState, Tier};
+use chrono::{DateTime, Utc};
+use ratatui::text::Line;
+use std::cmp::Reverse;
+
+/// How loud a tier is. HIGH and CRITICAL have the one style that nothing else has.
+pub fn severity(tier: Tier) -> Severity {
+    match tier {
+        Tier::Low => Severity::Low,
+        Tier::Elevated => Severity::Medium,
+        Tier::High => Severity::High,
+        Tier::Critical => Severity::Critical,
+    }
+}
+
+/// The tier's word; the loud ones in capitals.
+pub fn tier_word(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Low | Tier::Elevated => tier.as_str(),
+        Tier::High | Tier::Critical => severity(tier).word(),
+    }
+}
+
+/// Whether a request waits for a person: to decide it, to look at it, or to try it once more.
+pub fn waits(state: RequestState) -> bool {
+    matches!(
+        state,
+        RequestState::AwaitingApproval | RequestState::Held | RequestState::Failed
+    )
+}
+
+/// The requests that a filter lets through, in the order of the queue. Without one, those that wait for people.
+pub fn queue<'a>(
+    requests: impl Iterator<Item = &'a RequestRow>,
+    filter: &Filter,
+    now: DateTime<Utc>,
+) -> Vec<&'a RequestRow> {
+    let mut rows: Vec<&RequestRow> = requests
+        .filter(|row| {
+            if filter.is_all() {
+                waits(row.state)
+            } else {
+                filter.matches(*row, now)
+            }
+        })
+        .collect();
+    rows.sort_by_key(|row| {
+        (
+            row.state != RequestState::AwaitingApproval,
+            !waits(row.state),
+            Reverse(row.risk),
+            row.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC),
+            row.id,
+        )
+    });
+    rows
+}
+
+fn left(row: &RequestRow, look: &Look<'_>) -> (String, Role) {
+    match row.deadline {
+        None => (String::new(), Role::Muted),
+        Some(at) if at <= look.now => ("ended".into(), Role::Muted),
+        Some(at) => {
+            let soon = (at - look.now).num_minutes() < 20;
+            (
+                clock_column(at - look.now),
+                if soon { Role::Warn } else { Role::Text },
+            )
+        }
+    }
+}
+
+/// The heads above [`line`].
+pub fn heads(look: &Look<'_>, columns: usize) -> Line<'static> {
+    let head = look.style(Role::Head);
+    let (name, wants) = widths(columns);
+    let row = look
+        .row()
+        .put(head, " RISK         ")
+        .cell(head, "CREDENTIAL", name)
+        .cell(head, " REQUESTER", 14)
+        .cell(head, " WHERE", 6);
+    let row = if wants > 0 {
+        row.cell(head, " WANTS", wants)
+    } else {
+        row
+    };
+    row.cell_right(head, "ENDS IN", 10)
+        .cell_right(head, "OK", 6)
+        .line()
+}
+
+fn widths(columns: usize) -> (usize, usize) {
+    let rest = columns.saturating_sub(14 + 14 + 6 + 10 + 6 + 1);
+    if columns >= 100 {
+        (rest / 2, rest - rest / 2)
+    } else {
+        (rest, 0)
+    }
+}
+
+/// One request on one line.
+pub fn line(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Line<'static> {
+    let (name, wants) = widths(columns);
+    let text = look.style(if here { Role::Strong } else { Role::Text });
+    let (time, role) = left(row, look);
+    let line = risk(row, look, here)
+        .to(14)
+        .cell(text, &row.credential, name)
+        .put(text, " ")
+        .cell(text, &row.requester, 13)
+        .put(text, " ")
+        .cell(
+            look.theme.environment(row.environment.as_str()),
+            row.environment.short(),
+            5,
+        );
+    let line = if wants > 0 {
+        line.put(text, " ")
+            .cell(look.style(Role::Muted), &row.wants, wants - 1)
+    } else {
+        line
+    };
+    if row.state == RequestState::AwaitingApproval {
+        line.cell_right(look.style(role), time, 10)
+            .cell_right(text, format!("{}/{}", row.approvals, row.needed), 6)
+            .line()
+    } else {
+        line.cell_right(look.style(state_role(row.state)), row.state.as_str(), 16)
+            .line()
+    }
+}
+
+/// One request on two lines of a narrow pane.
+pub fn narrow(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Vec<Line<'static>> {
+    let text = look.style(if here { Role::Strong } else { Role::Text });
+    let (time, role) = left(row, look);
+    let head = risk(row, look, here)
+        .to(14)
+        .put(look.style(role), format!(" {time}"));
+    let votes = if row.state == RequestState::AwaitingApproval {
+        format!("{}/{} ", row.approvals, row.needed)
+    } else {
+        format!("{} ", row.state)
+    };
+    let arrow = look.theme.glyphs.arrow;
+    let what = look
+        .row()
+        .put(text, "   ")
+        .at_most(text, &row.requester, columns / 3)
+        .put(look.style(Role::Muted), format!(" {arrow} "));
+    let room = columns.saturating_sub(what.columns());
+    vec![
+        head.end(text, votes, columns).line(),
+        what.at_most(text, &row.credential, room).line(),
+    ]
+}
+
+fn risk(row: &RequestRow, look: &Look<'_>, here: bool) -> crate::console::screens::kit::Row {
+    let severity = severity(row.tier);
+    let cursor = if here { look.theme.glyphs.cursor } else { " " };
+    look.row()
+        .put(look.style(Role::Focused), cursor)
+        .put(look.style(Role::Severity(severity)), tier_word(row.tier))
+        .to(10)
+        .cell_right(look.style(Role::Text), row.risk.to_string(), 3)
+}
+
+/// The style of a request's state.
+pub fn state_role(state: RequestState) -> Role {
+    match state {
+        RequestState::Failed | RequestState::Denied => Role::Bad,
+        RequestState::Held | RequestState::AwaitingApproval | RequestState::Lapsed => Role::Warn,
+        RequestState::Issued | RequestState::Claimed | RequestState::Delivered => Role::Good,
+        _ => Role::Muted,
+    }
+}

@@ -1,0 +1,602 @@
+//! Overview, approvals and audit, driven by keys and drawn at both sizes from fixed data.
+
+use countersign::client::chain::ChainState;
+use countersign::console::backend::{Options, Pace, Screen as Terminal};
+use countersign::console::command::ActKind;
+use countersign::console::edit::Edit;
+use countersign::console::effect::{Action, Call, CallId, Effect};
+use countersign::console::event::{Event, LinkState, Reply};
+use countersign::console::keymap::{Chord, Found};
+use countersign::console::model::{Context, Model, Overlay, Shared};
+use countersign::console::screens::approvals::Opened;
+use countersign::console::screens::kit::Look;
+use countersign::console::screens::overview::page::page;
+use countersign::console::screens::{Act, ScreenId, samples};
+use countersign::console::sheet::{FieldKind, Sheet};
+use countersign::console::theme::Theme;
+use countersign::console::update::update;
+use countersign::wire::filter::Filter;
+use countersign::wire::{
+    CredentialRow, EventRecord, FeedItem, Page, RequestDetail, RequestRow, Verdict,
+};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Instant;
+
+/// A console on one screen, signed in and live.
+struct Bench {
+    model: Model,
+    effects: Vec<Effect>,
+}
+
+impl Bench {
+    fn new(screen: ScreenId, columns: u16, rows: u16) -> Self {
+        let context = Context {
+            name: "prod".into(),
+            ..Context::default()
+        };
+        let mut shared = Shared::new(context, samples::now(), (columns, rows), 7);
+        shared.session = Some(samples::session());
+        shared.heard_at = Some(samples::now());
+        shared.chain = samples::whole();
+        let mut model = Model::new(shared);
+        model.current = screen;
+        model.shared.link = LinkState::Connecting;
+        let mut bench = Self {
+            model,
+            effects: Vec::new(),
+        };
+        bench.event(&Event::Link(LinkState::Live { latency_ms: 184 }));
+        bench
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.effects.extend(update(&mut self.model, event));
+    }
+
+    /// Presses keys, as the documents write them: `j j enter`.
+    fn press(&mut self, keys: &str) {
+        for key in keys.split_whitespace() {
+            let chord = Chord::parse(key).unwrap_or_else(|| panic!("{key} is no key"));
+            let Found::Command(command) = self.model.shared.keymap.find(&[chord]) else {
+                panic!("{key} is bound to nothing");
+            };
+            self.event(&Event::Command(command));
+        }
+    }
+
+    /// The last question of a kind that is still open.
+    fn asked(&self, wanted: impl Fn(&Call) -> bool) -> CallId {
+        self.effects
+            .iter()
+            .rev()
+            .find_map(|effect| match effect {
+                Effect::Call(id, call) if wanted(call) => Some(*id),
+                _ => None,
+            })
+            .expect("it was asked")
+    }
+
+    fn answer(&mut self, id: CallId, reply: Reply) {
+        self.event(&Event::Reply(id, Box::new(Ok(reply))));
+    }
+
+    fn overview(columns: u16, rows: u16) -> Self {
+        let mut bench = Self::new(ScreenId::Overview, columns, rows);
+        let id = bench.asked(|call| *call == Call::Overview);
+        bench.answer(id, Reply::Overview(Box::new(samples::overview())));
+        bench
+    }
+
+    fn approvals(columns: u16, rows: u16) -> Self {
+        let mut bench = Self::new(ScreenId::Approvals, columns, rows);
+        let id = bench.asked(|call| matches!(call, Call::Requests { .. }));
+        let page = Page {
+            items: samples::requests(),
+            next: None,
+            total: 6,
+            sequence: 918_204,
+        };
+        bench.answer(id, Reply::Requests(page));
+        bench
+    }
+
+    /// The second request of the queue under review.
+    fn review(detail: RequestDetail, columns: u16, rows: u16) -> Self {
+        let mut bench = Self::approvals(columns, rows);
+        bench.press("j enter");
+        let id = bench.asked(|call| *call == Call::Request(detail.row.id));
+        bench.answer(id, Reply::Request(Box::new(detail)));
+        bench
+    }
+
+    fn audit(columns: u16, rows: u16) -> Self {
+        let mut bench = Self::new(ScreenId::Audit, columns, rows);
+        let id = bench.asked(|call| matches!(call, Call::Events { .. }));
+        bench.answer(id, Reply::Events(samples::event_page()));
+        bench
+    }
+
+    fn acts(&self) -> Vec<Act> {
+        self.model
+            .screens
+            .get(self.model.current)
+            .acts(&self.model.shared)
+    }
+
+    fn refused(&self, kind: ActKind) -> Option<String> {
+        let acts = self.acts();
+        let act = acts
+            .iter()
+            .find(|act| act.kind == kind)
+            .expect("it is in the menu");
+        act.refused.clone()
+    }
+
+    /// Opens the act menu and takes an entry.
+    fn act(&mut self, kind: ActKind) -> Option<&mut Sheet> {
+        self.press(".");
+        self.event(&Event::Choice(kind.default_key()));
+        if !matches!(self.model.overlay, Some(Overlay::Sheet(_))) {
+            self.press("esc");
+        }
+        match &mut self.model.overlay {
+            Some(Overlay::Sheet(sheet)) => Some(sheet),
+            _ => None,
+        }
+    }
+
+    fn opened(&self) -> &Opened {
+        self.model
+            .screens
+            .approvals
+            .open
+            .as_ref()
+            .expect("a review is open")
+    }
+
+    fn draw(&self) -> Buffer {
+        let (columns, rows) = self.model.shared.size;
+        let mut terminal = Terminal::new(
+            Vec::new(),
+            columns,
+            rows,
+            Options::for_term("xterm"),
+            Pace::off(),
+        );
+        let mut drawn = Buffer::empty(Rect::new(0, 0, columns, rows));
+        let area = Rect::new(0, 2, columns, rows - 3);
+        let theme = Theme::default();
+        terminal
+            .draw(Instant::now(), |frame| {
+                let screen = self.model.screens.get(self.model.current);
+                screen.view(&self.model.shared, area, frame, &theme);
+                drawn = frame.buffer.clone();
+            })
+            .unwrap();
+        drawn
+    }
+
+    fn text(&self) -> String {
+        glyphs(&self.draw())
+    }
+}
+
+fn glyphs(buffer: &Buffer) -> String {
+    let mut text = String::new();
+    for y in buffer.area.top()..buffer.area.bottom() {
+        let mut x = buffer.area.left();
+        let mut line = String::new();
+        while x < buffer.area.right() {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            x += (unicode_width::UnicodeWidthStr::width(symbol) as u16).max(1);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Glyphs, and below them the styles: one letter a style, blank for none.
+fn picture(buffer: &Buffer) -> String {
+    let mut letters: BTreeMap<String, char> = BTreeMap::new();
+    let mut grid = String::new();
+    for y in buffer.area.top()..buffer.area.bottom() {
+        let mut line = String::new();
+        for x in buffer.area.left()..buffer.area.right() {
+            let style = buffer[(x, y)].style();
+            let words = format!("{:?} on {:?} {:?}", style.fg, style.bg, style.add_modifier);
+            let next = char::from(b'a' + letters.len() as u8);
+            let plain = words == "Some(Reset) on Some(Reset) NONE";
+            line.push(if plain {
+                ' '
+            } else {
+                *letters.entry(words).or_insert(next)
+            });
+        }
+        grid.push_str(line.trim_end());
+        grid.push('\n');
+    }
+    let mut text = glyphs(buffer);
+    text.push_str("styles\n");
+    text.push_str(&grid);
+    for (words, letter) in letters {
+        writeln!(text, "{letter} = {words}").unwrap();
+    }
+    text
+}
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+fn snap(name: &str, bench: impl Fn(u16, u16) -> Bench) {
+    for (columns, rows) in SIZES {
+        let picture = picture(&bench(columns, rows).draw());
+        insta::assert_snapshot!(format!("{name}-{columns}x{rows}"), picture);
+    }
+}
+
+#[test]
+fn screens_look_as_they_did() {
+    snap("overview", Bench::overview);
+    snap("approvals", Bench::approvals);
+    snap("review", |columns, rows| {
+        Bench::review(samples::detail(), columns, rows)
+    });
+    snap("review-hostile", |columns, rows| {
+        Bench::review(samples::hostile_detail(), columns, rows)
+    });
+    snap("review-long", |columns, rows| {
+        Bench::review(samples::long_detail(), columns, rows)
+    });
+    snap("audit", Bench::audit);
+    snap("audit-alarm", |columns, rows| {
+        let mut bench = Bench::audit(columns, rows);
+        bench.model.shared.chain = samples::rolled_back();
+        bench
+    });
+}
+
+#[test]
+fn nothing_that_a_requester_wrote_reaches_the_terminal() {
+    for (columns, rows) in SIZES {
+        for bench in [
+            Bench::review(samples::hostile_detail(), columns, rows),
+            Bench::approvals(columns, rows),
+            Bench::audit(columns, rows),
+            Bench::overview(columns, rows),
+        ] {
+            let text = bench.text();
+            let hidden = |c: char| c != '\n' && countersign::display::sanitize::is_hidden(c);
+            assert!(!text.contains(hidden), "{text}");
+        }
+    }
+    let text = Bench::review(samples::hostile_detail(), 80, 60).text();
+    assert!(text.contains("⟨U+202E⟩") && text.contains("␛[2J"), "{text}");
+    assert!(text.contains("LOOKALIKE  the requester"), "{text}");
+    assert!(
+        text.contains(" ▏ second line: APPROVED by maya.k"),
+        "their words stay behind the gutter: {text}"
+    );
+}
+
+#[test]
+fn the_whole_plan_is_on_the_screen_and_identifiers_are_not_cut() {
+    for (columns, rows) in SIZES {
+        let text = Bench::review(samples::detail(), columns, rows).text();
+        let plan = samples::plan();
+        let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            samples::detail().row.id.to_string(),
+            plan.client.to_string(),
+            plan.credential,
+            plan.role,
+            plan.audience,
+            plan.issuer,
+            "PRODUCTION for 1h".into(),
+            "4 of 4 seen".into(),
+            samples::detail().digest.short(),
+        ] {
+            assert!(flat.contains(&part), "{part} in {text}");
+        }
+        assert!(!flat.contains("lines below"), "it fits: {text}");
+    }
+}
+
+#[test]
+fn approving_is_bound_to_the_plan_and_typed_in_production() {
+    let mut bench = Bench::review(samples::detail(), 80, 24);
+    assert_eq!(bench.refused(ActKind::Approve), None);
+    let sheet = bench.act(ActKind::Approve).expect("a sheet opens");
+    let id = samples::detail().row.id;
+    assert_eq!(
+        sheet.targets[0].action,
+        Action::Approve(id, countersign::wire::plan_digest(&samples::plan()))
+    );
+    assert_eq!(sheet.targets[0].sequence, samples::detail().row.sequence);
+    assert_eq!(sheet.missing().as_deref(), Some("still to do: 1 and 2"));
+    sheet.edit(&Edit::Paste("INC-5521, agreed with ana".into()));
+    sheet.step(1);
+    sheet.edit(&Edit::Paste("payments/ledger-db".into()));
+    assert!(
+        sheet.fields[1].refused.is_some(),
+        "a paste is refused where the target is typed"
+    );
+    for letter in "payments/ledger-db".chars() {
+        sheet.edit(&Edit::Insert(letter));
+    }
+    assert_eq!(sheet.missing(), None);
+    assert_eq!(sheet.reason(), "INC-5521, agreed with ana");
+}
+
+#[test]
+fn denying_is_no_harder_than_approving() {
+    let mut bench = Bench::review(samples::long_detail(), 80, 24);
+    assert!(bench.refused(ActKind::Approve).is_some());
+    assert_eq!(
+        bench.refused(ActKind::Deny),
+        None,
+        "a no needs no reading to the end"
+    );
+    let sheet = bench.act(ActKind::Deny).expect("a sheet opens");
+    assert_eq!(sheet.fields.len(), 1);
+    assert_eq!(sheet.fields[0].kind, FieldKind::Reason { required: true });
+}
+
+#[test]
+fn approving_stays_locked_until_everything_was_on_the_screen() {
+    let mut bench = Bench::review(samples::long_detail(), 80, 24);
+    let why = bench.refused(ActKind::Approve).expect("locked");
+    assert!(
+        why.starts_with("locked: ") && why.contains("of 41 scopes"),
+        "{why}"
+    );
+    assert!(
+        bench.act(ActKind::Approve).is_none(),
+        "no sheet while locked"
+    );
+    bench.press("G");
+    let why = bench
+        .refused(ActKind::Approve)
+        .expect("jumping to the end shows only the end");
+    assert!(why.contains("scopes"), "{why}");
+    bench.press("home");
+    for _ in 0..8 {
+        bench.press("ctrl-d");
+    }
+    assert_eq!(bench.refused(ActKind::Approve), None);
+    // Another size is another layout: what was seen in the old one does not count.
+    bench.model.shared.size = (60, 20);
+    bench.event(&Event::Resized(60, 20));
+    assert!(bench.refused(ActKind::Approve).is_some());
+}
+
+#[test]
+fn a_digest_of_something_else_refuses() {
+    let mut detail = samples::detail();
+    detail.plan.ttl_s += 1;
+    let mut bench = Bench::review(detail, 80, 24);
+    assert!(bench.text().contains("DIGEST DIFFERS"));
+    for kind in [ActKind::Approve, ActKind::Deny] {
+        assert!(bench.refused(kind).expect("refused").contains("digest"));
+        assert!(bench.act(kind).is_none());
+    }
+}
+
+#[test]
+fn who_may_not_decide_is_told_why_and_who_can() {
+    let mut detail = samples::detail();
+    detail.row.requester = "maya.k".into();
+    detail.may_decide = Verdict {
+        allowed: false,
+        rule: "own_request".into(),
+        detail: "you asked for it yourself".into(),
+    };
+    let mut bench = Bench::review(detail, 80, 24);
+    let text = bench.text();
+    assert!(
+        text.contains("NOT YOURS TO DECIDE  you asked for it yourself"),
+        "{text}"
+    );
+    assert!(text.contains("who can: maya.k, tomo.s"), "{text}");
+    assert!(
+        bench
+            .refused(ActKind::Approve)
+            .expect("refused")
+            .contains("own_request")
+    );
+    let sheet = bench
+        .act(ActKind::Withdraw)
+        .expect("one's own can be taken back");
+    assert!(matches!(sheet.targets[0].action, Action::Withdraw(_)));
+}
+
+#[test]
+fn a_request_that_moved_on_says_so_and_is_read_again() {
+    let mut bench = Bench::review(samples::detail(), 80, 24);
+    let mut row = samples::detail().row;
+    row.sequence = 918_205;
+    row.approvals = 1;
+    let item = FeedItem {
+        event: samples::event(918_205, 0, "approval.given", "payments/ledger-db", "tomo.s"),
+        credential: None,
+        request: Some(row.clone()),
+    };
+    bench.event(&Event::Feed(Box::new(item)));
+    assert_eq!(
+        bench.opened().moved.as_deref(),
+        Some("approval.given by tomo.s")
+    );
+    assert_eq!(bench.model.shared.requests[&row.id].approvals, 1);
+    let id = bench.asked(|call| *call == Call::Request(row.id));
+    let mut detail = samples::detail();
+    detail.row = row;
+    bench.answer(id, Reply::Request(Box::new(detail)));
+    assert!(
+        bench
+            .text()
+            .contains("CHANGED while you looked: approval.given by tomo.s")
+    );
+    let sheet = bench
+        .act(ActKind::Approve)
+        .map(|sheet| sheet.targets[0].sequence);
+    assert!(sheet.is_none_or(|sequence| sequence == 918_205));
+}
+
+#[test]
+fn the_queue_is_by_risk_and_the_cursor_stays_with_its_request() {
+    let mut bench = Bench::approvals(80, 24);
+    let text = bench.text();
+    let order: Vec<_> = [
+        "kms-root",
+        "payments/ledger",
+        "infra/bastion",
+        "warehouse",
+        "web/gh-app",
+        "search/",
+    ]
+    .iter()
+    .map(|name| {
+        text.find(name)
+            .unwrap_or_else(|| panic!("{name} in {text}"))
+    })
+    .collect();
+    assert!(order.is_sorted(), "{text}");
+    let screen = bench.model.screens.get(ScreenId::Approvals);
+    assert_eq!(
+        screen.badge(&bench.model.shared),
+        Some(5),
+        "the failed one waits for no decision"
+    );
+    bench.press("j j");
+    let third = bench.model.screens.approvals.cursor;
+    let mut row = samples::requests()[4].clone();
+    row.risk = 100;
+    row.sequence += 1_000;
+    let item = FeedItem {
+        event: samples::event(918_206, 0, "request.evaluated", "web/gh-app", "policy"),
+        credential: None,
+        request: Some(row),
+    };
+    bench.event(&Event::Feed(Box::new(item)));
+    assert_eq!(bench.model.screens.approvals.cursor, third);
+    bench.press("k");
+    let ledger = samples::requests()[1].id;
+    assert_eq!(
+        bench.model.screens.approvals.cursor,
+        Some(ledger),
+        "what is above it now"
+    );
+    bench.press("enter J");
+    assert_eq!(bench.opened().id, third.expect("it was on one"));
+    bench.press("K");
+    assert_eq!(bench.opened().id, ledger);
+    bench.press("esc");
+    assert!(bench.model.screens.approvals.open.is_none());
+}
+
+#[test]
+fn figures_open_the_lists_behind_them() {
+    for (columns, rows) in SIZES {
+        let mut bench = Bench::overview(columns, rows);
+        bench.press("j enter");
+        assert_eq!(bench.model.current, ScreenId::Approvals);
+        assert_eq!(bench.opened().id, samples::requests()[0].id);
+        bench.press("-");
+        assert_eq!(bench.model.current, ScreenId::Overview);
+        for _ in 0..40 {
+            bench.press("j");
+        }
+        bench.press("enter");
+        assert_eq!(bench.model.current, ScreenId::Audit);
+    }
+    let theme = Theme::default();
+    let bench = Bench::overview(80, 24);
+    let look = Look::new(&bench.model.shared, &theme);
+    for (columns, rows) in [(80, 21), (120, 37)] {
+        let page = page(
+            &samples::overview(),
+            &samples::whole(),
+            &look,
+            columns,
+            rows,
+        );
+        assert!(page.places.len() > 18);
+        for place in &page.places {
+            let filter = place.jump.filter.as_deref().unwrap_or_default();
+            let read = match place.jump.screen {
+                ScreenId::Credentials => Filter::parse_for::<CredentialRow>(filter),
+                ScreenId::Audit => Filter::parse_for::<EventRecord>(filter),
+                _ => Filter::parse_for::<RequestRow>(filter),
+            };
+            assert!(read.is_ok(), "{}: {filter}: {read:?}", place.key);
+            // What can be opened begins with a blank, where the cursor goes.
+            let line = page.lines[place.line].to_string();
+            assert_eq!(line.chars().nth(place.column), Some(' '), "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_alarm_of_the_chain_is_loud_and_stops_every_change() {
+    let mut bench = Bench::review(samples::detail(), 80, 24);
+    bench.model.shared.chain = samples::rolled_back();
+    assert!(bench.act(ActKind::Approve).is_none());
+    let why = bench.model.shared.refuses_changes().expect("read only");
+    assert!(
+        why.contains("ROLLBACK") && why.contains("countersign audit verify --context prod"),
+        "{why}"
+    );
+    let mut bench = Bench::audit(80, 24);
+    bench.model.shared.chain = samples::rolled_back();
+    let text = bench.text();
+    assert!(text.contains("ALARM ROLLBACK"), "{text}");
+    assert!(
+        text.contains("countersign audit verify --context prod"),
+        "{text}"
+    );
+}
+
+#[test]
+fn audit_follows_the_newest_or_stays_with_its_record() {
+    let mut bench = Bench::audit(80, 24);
+    let newer = |sequence| FeedItem {
+        event: samples::event(sequence, 0, "request.claimed", "warehouse/reader", "etl"),
+        credential: None,
+        request: None,
+    };
+    bench.event(&Event::Feed(Box::new(newer(918_205))));
+    assert!(bench.text().contains("▸ 918,205"), "{}", bench.text());
+    bench.press("j j");
+    assert!(bench.text().contains("▸ 918,203"));
+    bench.event(&Event::Feed(Box::new(newer(918_206))));
+    assert!(bench.text().contains("▸ 918,203"));
+    bench.press("i");
+    assert!(matches!(bench.model.overlay, Some(Overlay::Page(..))));
+    bench.model.overlay = None;
+    bench.press("o");
+    assert_eq!(bench.model.current, ScreenId::Approvals);
+    bench.press("7 /");
+    bench.event(&Event::Edit(Edit::Paste("type:approval".into())));
+    bench.press("enter");
+    bench.asked(|call| matches!(call, Call::Events { filter, .. } if filter == "type:approval"));
+}
+
+#[test]
+fn records_say_whether_their_leaf_was_checked() {
+    let mut bench = Bench::audit(120, 40);
+    assert!(
+        bench.text().contains("leaf 918203, not checked yet"),
+        "{}",
+        bench.text()
+    );
+    bench.press("j");
+    assert!(bench.text().contains("leaf 918202, checked here"));
+    bench.model.shared.chain = ChainState::Checking {
+        checked: 10,
+        size: 918_204,
+    };
+    assert!(bench.text().contains("checking #10 of #918,204"));
+}

@@ -168,7 +168,7 @@ impl State {
                 self.credentials.insert(id, credential);
             }
             Part::Revocation(revocation) => {
-                drop(self.revocations.insert(revocation.id, revocation))
+                drop(self.revocations.insert(revocation.id, revocation));
             }
             Part::Usage {
                 credential,

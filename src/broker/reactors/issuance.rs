@@ -314,19 +314,18 @@ async fn record(
         credential,
         minted: Box::new(minted),
     };
-    match engine.submit(command, system_context(PART, now)).await
-    {
+    match engine.submit(command, system_context(PART, now)).await {
         Ok(_) => Ok(Turn::Done),
         Err(EngineError::Refused(refusal)) => {
             // Revoked, or no longer approved by enough people, while the version was made: it must not live on at
             // its issuer.
             let state = engine.state();
-            if let Some(request) = state.requests.get(&id) {
-                if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
-                    engine.sealed().keep(Sealed::forget(id)).await?;
-                    let reason = refusal.to_string();
-                    return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
-                }
+            if let Some(request) = state.requests.get(&id)
+                && let Some(issuer) = engine.issuers().get(&request.plan.issuer)
+            {
+                engine.sealed().keep(Sealed::forget(id)).await?;
+                let reason = refusal.to_string();
+                return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
             }
             Ok(Turn::Done)
         }

@@ -173,7 +173,7 @@ impl ApiError {
             kind: format!("/problems/{}", self.kind.slug),
             title: self.kind.title.to_owned(),
             status: self.kind.status.as_u16(),
-            detail: self.detail.clone(),
+            detail: printable(&self.detail),
             instance: call.request_id.clone(),
             fault: if self.kind.status.is_server_error() {
                 Fault::System
@@ -181,11 +181,41 @@ impl ApiError {
                 Fault::Caller
             },
             retry_after_s: self.retry_after_s,
-            errors: self.errors.clone(),
+            errors: self.errors.iter().map(printable_error).collect(),
             trace_id: call.trace.clone(),
             current_sequence: self.current_sequence,
             changed: self.changed.clone(),
         }
+    }
+}
+
+/// The longest detail, in bytes: it may quote what was sent.
+const DETAIL_MAX: usize = 2_000;
+
+/// Words that may quote the caller, with escapes in place of what a terminal would obey or nobody would see.
+fn printable(words: &str) -> String {
+    let mut shown = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            // Letters by their category, blanks to the eye.
+            '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => {
+                shown.extend(c.escape_unicode());
+            }
+            c => shown.extend(c.escape_debug()),
+        }
+        if shown.len() > DETAIL_MAX {
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+fn printable_error(error: &FieldError) -> FieldError {
+    FieldError {
+        pointer: printable(&error.pointer),
+        detail: printable(&error.detail),
     }
 }
 

@@ -22,9 +22,10 @@ impl std::fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
-/// Declares an enum whose variants each have one word, with `ALL`, `as_str`, `Display`, `FromStr` and serde.
+/// Declares an enum whose variants each have one word, with `ALL`, `as_str`, `Display`, `FromStr`, serde and a schema.
+/// The word is a `tt`: as a `literal` it would be a group, whose `rename` the schema's derive does not see.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident => $word:literal,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident => $word:tt,)* })*) => {$(
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,

@@ -465,9 +465,12 @@ where
         // Whoever is not signed in learns that first, and nothing about what an address must look like.
         signed_in(app, &parts.headers)?;
         let text = Path::<String>::from_request_parts(parts, app).await;
-        let Path(text) =
-            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
-        identifier(&text).map(Self)
+        let found = text
+            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
+            .and_then(|Path(text)| identifier(&text));
+        found
+            .map(Self)
+            .map_err(|error| signing_in_comes_first(parts, app, error))
     }
 }
 
@@ -485,10 +488,16 @@ where
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         signed_in(app, &parts.headers)?;
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Path((one, other)) =
-            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
-        Ok(Self(identifier(&one)?, identifier(&other)?))
+        let found = text
+            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
+            .and_then(|Path((one, other))| Ok(Self(identifier(&one)?, identifier(&other)?)));
+        found.map_err(|error| signing_in_comes_first(parts, app, error))
     }
+}
+
+/// Addresses are read before tokens; who is not signed in is told that, not how an address should look.
+fn signing_in_comes_first(parts: &Parts, app: &App, error: ApiError) -> ApiError {
+    signed_in(app, &parts.headers).err().unwrap_or(error)
 }
 
 fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {

@@ -336,12 +336,12 @@ async fn record(
             // Revoked, or no longer approved by enough people, while the version was made: it must not live on at
             // its issuer.
             let state = engine.state();
-            if let Some(request) = state.requests.get(&id) {
-                if let Some(issuer) = engine.issuers().get(&request.plan.issuer) {
-                    engine.sealed().keep(Sealed::forget(id)).await?;
-                    let reason = refusal.to_string();
-                    return abandon(engine, issuer, request, attempt, &locator, &reason, 0).await;
-                }
+            if let Some(request) = state.requests.get(&id)
+                && let Some(issuer) = engine.issuers().get(&request.plan.issuer)
+            {
+                engine.sealed().keep(Sealed::forget(id)).await?;
+                let reason = refusal.to_string();
+                return abandon(engine, issuer, request, attempt, &locator, &reason, 0).await;
             }
             Ok(Turn::Done)
         }

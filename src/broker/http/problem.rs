@@ -177,7 +177,7 @@ impl ApiError {
             kind: format!("/problems/{}", self.kind.slug),
             title: self.kind.title.to_owned(),
             status: self.kind.status.as_u16(),
-            detail: self.said.detail.clone(),
+            detail: printable(&self.said.detail),
             instance: call.request_id.clone(),
             fault: if self.kind.status.is_server_error() {
                 Fault::System
@@ -185,7 +185,7 @@ impl ApiError {
                 Fault::Caller
             },
             retry_after_s: self.said.retry_after_s,
-            errors: self.said.errors.clone(),
+            errors: self.said.errors.iter().map(printable_error).collect(),
             trace_id: call.trace.clone(),
             current_sequence: self.said.current_sequence,
             changed: self.said.changed.clone(),

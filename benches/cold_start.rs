@@ -3,6 +3,12 @@
 //! `cargo bench --bench cold_start [-- COUNT]` makes the fleet through the real writer, then opens the folder in
 //! processes of their own and prints seconds and resident bytes a credential.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use chrono::TimeDelta;

@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench engine` prints a table; every figure is a median, and ratios are within the run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use countersign::{

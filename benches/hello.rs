@@ -1,5 +1,11 @@
 //! The floor of an HTTP answer: axum, 200 bytes from memory. `benches/http.py` runs it beside the broker.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
 use axum::{Router, routing::any};

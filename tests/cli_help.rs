@@ -1,6 +1,12 @@
 //! The help of every command, as it is printed at 100 columns. It is the manual: a change to it is to be
 //! seen.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use clap::CommandFactory;
 use countersign::cli::Cli;
 

@@ -1,6 +1,12 @@
 //! Command lines that make no sense, brokers that are not there, and what is said and returned then.
 //! Every command runs in this process, against a world made for it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,11 @@
 //! The check against a real log in a store, and against the same log once someone has touched it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use bytes::Bytes;
 use countersign::client::chain::{Chain, ChainState, Keep, LogSource, follow};
 use countersign::event_log::checkpoint::SigningKey;

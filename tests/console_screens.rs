@@ -1,5 +1,11 @@
 //! Overview, approvals and audit, driven by keys and drawn at both sizes from fixed data.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use countersign::client::chain::ChainState;
 use countersign::console::backend::{Options, Pace, Screen as Terminal};
 use countersign::console::command::ActKind;

@@ -1,5 +1,11 @@
 //! The engine on a real store: one life of an `api_key`, races, repetitions, and what survives a restart.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use chrono::{DateTime, Utc};
 use countersign::{
     broker::{

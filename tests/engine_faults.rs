@@ -1,6 +1,12 @@
 //! The engine when its store fails: nothing acknowledged is lost, nothing unacknowledged is shown, and it comes back
 //! by itself.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use countersign::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits, system_context},

@@ -1,6 +1,12 @@
 //! The rules, seen from outside: tables of given events, a command and what must follow, and random histories after
 //! each step of which nothing may be so that must never be.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 #[path = "rules/world.rs"]
 mod world;
 

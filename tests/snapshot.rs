@@ -1,5 +1,11 @@
 //! The snapshot is a cache: whatever became of the file, a start comes to what the log says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
+)]
+
 use chrono::{DateTime, Duration, Utc};
 use countersign::{
     broker::{

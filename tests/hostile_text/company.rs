@@ -110,7 +110,7 @@ impl Hostile {
         };
         let operator = &self.company.operator;
         done(operator.quarantine(credential, &reason, &Once::new()).await);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             done(admin.release(credential, &reason, &Once::new()).await);
             let revoke = Revoke {
                 reason: text.into(),

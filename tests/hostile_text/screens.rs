@@ -24,7 +24,7 @@ impl Walk {
         self.tty.wait_until("a redraw", |shown| {
             let screen = shown.emulator.screen().contents();
             let missing = ["on its way", "asking", "loading", "waiting for the broker"];
-            shown.raw[from..].windows(4).any(|part| part == b"\x1b[2J")
+            whole_frame(&shown.raw[from..])
                 && !screen.trim().is_empty()
                 && !missing.iter().any(|words| screen.contains(words))
         });
@@ -41,10 +41,13 @@ impl Walk {
     /// Waits for the reason of a request that was not shown before.
     fn wait_for_new_mark(&mut self) {
         let known = self.marks.clone();
-        self.tty.wait_until("another reason", |shown| {
-            !marks(&shown.emulator.screen().contents()).is_subset(&known)
-        });
-        self.press("");
+        // Half a frame may show half of one and half of another; what counts is what a redraw shows.
+        while self.marks == known {
+            self.tty.wait_until("another reason", |shown| {
+                !marks(&shown.emulator.screen().contents()).is_subset(&known)
+            });
+            self.press("");
+        }
     }
 
     fn look(&mut self) {
@@ -53,6 +56,12 @@ impl Walk {
         self.seen += &screen;
         self.seen += "\n=====\n";
     }
+}
+
+/// Whether a frame that paints everything came, and came to its end.
+fn whole_frame(raw: &[u8]) -> bool {
+    let find = |raw: &[u8], part: &[u8]| raw.windows(part.len()).position(|found| found == part);
+    find(raw, b"\x1b[2J").is_some_and(|at| find(&raw[at..], b"\x1b[?2026l").is_some())
 }
 
 /// The tricks whose text is on a screen.

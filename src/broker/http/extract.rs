@@ -281,14 +281,13 @@ async fn explain_changes(app: &App, error: &mut ApiError) {
         let Some(sequence) = change.strip_prefix('#').and_then(|text| text.parse().ok()) else {
             continue;
         };
-        if let Ok(events) = app.engine().events(sequence, 1).await {
-            if let Some(recorded) = events.first() {
-                *change = format!(
-                    "{} by {} (#{sequence})",
-                    recorded.event.kind(),
-                    recorded.actor.name
-                );
-            }
+        let events = app.engine().events(sequence, 1).await.unwrap_or_default();
+        if let Some(recorded) = events.first() {
+            *change = format!(
+                "{} by {} (#{sequence})",
+                recorded.event.kind(),
+                recorded.actor.name
+            );
         }
     }
 }
@@ -386,15 +385,16 @@ fn pointer(path: &str) -> String {
         return String::new();
     }
     path.split(['.', '['])
-        .map(|step| {
-            format!(
-                "/{}",
-                step.trim_end_matches(']')
+        .fold(String::new(), |mut pointer, step| {
+            pointer.push('/');
+            pointer.push_str(
+                &step
+                    .trim_end_matches(']')
                     .replace('~', "~0")
-                    .replace('/', "~1")
-            )
+                    .replace('/', "~1"),
+            );
+            pointer
         })
-        .collect()
 }
 
 /// `Idempotency-Key`: a quoted string, or the bare text.
@@ -462,6 +462,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // Whoever is not signed in learns that first, and nothing about what an address must look like.
+        signed_in(app, &parts.headers)?;
         let text = Path::<String>::from_request_parts(parts, app).await;
         let found = text
             .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
@@ -484,6 +486,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        signed_in(app, &parts.headers)?;
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
         let found = text
             .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))

@@ -174,8 +174,9 @@ pub fn edit(model: &mut Model, edit: &Edit, jump: &mut Option<Jump>, effects: &m
                 *cursor = 0;
             }
         },
-        Overlay::Prompt(prompt) if prompt.kind == PromptKind::Filter => {
-            if prompt.line.apply(edit, LINE_MAX) {
+        Overlay::Prompt(prompt) => {
+            let changed = prompt.line.apply(edit, LINE_MAX);
+            if changed && prompt.kind == PromptKind::Filter {
                 let text = prompt.line.text().to_owned();
                 prompt.error = filter(model, &text, jump, effects).err();
             }

@@ -16,14 +16,17 @@ struct Walk {
 }
 
 impl Walk {
-    /// Presses keys, and waits until a redraw that came after them is on the screen.
+    /// Presses keys, and waits until a redraw that came after them is on the screen and no answer is missing on it.
     fn press(&mut self, keys: &str) {
         self.tty.send(keys);
         let from = self.tty.shown().raw.len();
         self.tty.send("\x0c");
         self.tty.wait_until("a redraw", |shown| {
-            shown.raw[from..].windows(4).any(|part| part == b"\x1b[2J")
-                && !shown.emulator.screen().contents().trim().is_empty()
+            let screen = shown.emulator.screen().contents();
+            let missing = ["on its way", "asking", "loading", "waiting for the broker"];
+            whole_frame(&shown.raw[from..])
+                && !screen.trim().is_empty()
+                && !missing.iter().any(|words| screen.contains(words))
         });
         self.look();
     }
@@ -35,13 +38,40 @@ impl Walk {
         self.press("");
     }
 
+    /// Waits for the reason of a request that was not shown before.
+    fn wait_for_new_mark(&mut self) {
+        let known = self.marks.clone();
+        // Half a frame may show half of one and half of another; what counts is what a redraw shows.
+        while self.marks == known {
+            self.tty.wait_until("another reason", |shown| {
+                !marks(&shown.emulator.screen().contents()).is_subset(&known)
+            });
+            self.press("");
+        }
+    }
+
     fn look(&mut self) {
         let screen = self.tty.screen();
-        let found = screen.match_indices("mark");
-        let mark = |at: usize| screen.get(at..at + 6).map(str::to_owned);
-        self.marks.extend(found.filter_map(|(at, _)| mark(at)));
+        self.marks.extend(marks(&screen));
         self.seen += &screen;
+        self.seen += "\n=====\n";
     }
+}
+
+/// Whether a frame that paints everything came, and came to its end.
+fn whole_frame(raw: &[u8]) -> bool {
+    let find = |raw: &[u8], part: &[u8]| raw.windows(part.len()).position(|found| found == part);
+    find(raw, b"\x1b[2J").is_some_and(|at| find(&raw[at..], b"\x1b[?2026l").is_some())
+}
+
+/// The tricks whose text is on a screen.
+fn marks(screen: &str) -> BTreeSet<String> {
+    let found = screen.match_indices("mark");
+    found
+        .filter_map(|(at, _)| screen.get(at..at + 6))
+        .filter(|mark| mark.bytes().skip(4).all(|byte| byte.is_ascii_digit()))
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn walk(columns: u16, rows: u16) {
@@ -64,7 +94,7 @@ async fn walk(columns: u16, rows: u16) {
             walk.press(&format!("{ESC}j"));
         }
         walk.tty.send("\r");
-        walk.press_for("", "mark");
+        walk.wait_for_new_mark();
         for _ in 0..4 {
             walk.press("]");
         }
@@ -74,9 +104,7 @@ async fn walk(columns: u16, rows: u16) {
         walk.press(ESC);
         walk.press(".a");
         walk.press(ESC);
-        walk.press(ESC);
         walk.press(".d");
-        walk.press(ESC);
         walk.press(ESC);
     }
     // Every credential in detail.
@@ -122,6 +150,16 @@ async fn walk(columns: u16, rows: u16) {
         .filter(|mark| !walk.marks.contains(mark))
         .collect();
     assert!(missing.is_empty(), "never shown: {missing:?}");
+    for place in [
+        "─ APPROVE ",
+        "─ DENY ",
+        "─ REVOKE ",
+        "\"reason\"",
+        "─ AUDIT ",
+        "─ #",
+    ] {
+        assert!(walk.seen.contains(place), "the walk came by {place}");
+    }
     for mark in ["␛", "⟨U+202E⟩", "⟨U+200B⟩"] {
         assert!(walk.seen.contains(mark), "{mark} stands for what it is");
     }

@@ -193,6 +193,36 @@ impl ApiError {
     }
 }
 
+/// The longest detail, in bytes: it may quote what was sent.
+const DETAIL_MAX: usize = 2_000;
+
+/// Words that may quote the caller, with escapes in place of what a terminal would obey or nobody would see.
+fn printable(words: &str) -> String {
+    let mut shown = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            // Letters by their category, blanks to the eye.
+            '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => {
+                shown.extend(c.escape_unicode());
+            }
+            c => shown.extend(c.escape_debug()),
+        }
+        if shown.len() > DETAIL_MAX {
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+fn printable_error(error: &FieldError) -> FieldError {
+    FieldError {
+        pointer: printable(&error.pointer),
+        detail: printable(&error.detail),
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();

@@ -7,7 +7,10 @@
 //! log, of another history of this one, or by other rules is not taken for this one's.
 
 use crate::{
-    domain::{Digest, State, state::snapshot::Part},
+    domain::{
+        Digest, State,
+        state::snapshot::{Part, Restoring},
+    },
     event_log::{merkle::Hash, store::Head},
     secret::{SealKey, digest_of_bytes},
 };
@@ -295,14 +298,14 @@ fn write_block(out: &mut impl Write, block: &[u8]) -> io::Result<()> {
 
 fn decode(body: &[u8]) -> io::Result<State> {
     let mut from = BufReader::with_capacity(BLOCK, zstd::Decoder::with_buffer(body)?);
-    let mut state = State::default();
+    let mut state = Restoring::default();
     let mut block = Vec::new();
     loop {
         let mut length = [0; 4];
         from.read_exact(&mut length)?;
         let length = u32::from_be_bytes(length) as usize;
         if length == 0 {
-            return Ok(state);
+            return Ok(state.finish());
         }
         block.resize(length, 0);
         from.read_exact(&mut block)?;

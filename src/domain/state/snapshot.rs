@@ -82,7 +82,7 @@ pub enum Part {
 }
 
 impl State {
-    /// Every part of it. [`State::take`] puts them together again.
+    /// Every part of it. [`Restoring`] puts them together again.
     pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
         let head = std::iter::once(Part::Head(self.sequence, self.time));
         let people = (self.clients.values().cloned().map(Part::Client))
@@ -141,34 +141,48 @@ impl State {
             .chain(lists)
             .chain(answers)
     }
+}
 
-    /// Adds a part that [`State::parts`] gave. A state is whole once all were added, in any order but for
-    /// [`Part::Answered`], which keep theirs.
+/// How many digests are sorted before they are indexed. They are random, and a large tree is filled twice as fast in
+/// passes from end to end than by leaps.
+const DIGESTS: usize = 65_536;
+
+/// A state that is being put together.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    state: State,
+    digests: Vec<(Digest, (CredentialId, u32))>,
+}
+
+impl Restoring {
+    /// Adds a part that [`State::parts`] gave, in any order but for [`Part::Answered`], which keep theirs.
     pub fn take(&mut self, part: Part) {
+        let state = &mut self.state;
         match part {
-            Part::Head(sequence, time) => (self.sequence, self.time) = (sequence, time),
-            Part::Client(client) => drop(self.clients.insert(client.id, client)),
-            Part::ClientName(name, id) => drop(self.client_names.insert(name, id)),
-            Part::Operator(operator) => drop(self.operators.insert(operator.id, operator)),
-            Part::OperatorName(name, id) => drop(self.operator_names.insert(name, id)),
-            Part::TokenDigest(digest, id) => drop(self.token_digests.insert(digest, id)),
-            Part::Request(request) => drop(self.requests.insert(request.id, request)),
+            Part::Head(sequence, time) => (state.sequence, state.time) = (sequence, time),
+            Part::Client(client) => drop(state.clients.insert(client.id, client)),
+            Part::ClientName(name, id) => drop(state.client_names.insert(name, id)),
+            Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
+            Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
+            Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
+            Part::Request(request) => drop(state.requests.insert(request.id, request)),
             Part::OpenName(environment, name, id) => {
-                self.open_by_name.insert((environment, name), id);
+                state.open_by_name.insert((environment, name), id);
             }
             Part::Credential(credential) => {
                 let id = credential.id;
-                self.by_name
+                state
+                    .by_name
                     .insert((credential.environment, credential.name.clone()), id);
                 for version in &credential.versions {
                     if let Some(digest) = version.digest {
-                        self.by_digest.insert(digest, (id, version.number));
+                        self.digests.push((digest, (id, version.number)));
                     }
                 }
-                self.credentials.insert(id, credential);
+                state.credentials.insert(id, credential);
             }
             Part::Revocation(revocation) => {
-                drop(self.revocations.insert(revocation.id, revocation))
+                drop(state.revocations.insert(revocation.id, revocation))
             }
             Part::Usage {
                 credential,
@@ -181,12 +195,12 @@ impl State {
                     refused,
                     last_used_at,
                 };
-                self.usage.insert(credential, usage);
+                state.usage.insert(credential, usage);
             }
-            Part::Awaiting(id) => drop(self.awaiting.insert(id)),
-            Part::ToIssue(id) => drop(self.to_issue.insert(id)),
-            Part::ToEnforce(id) => drop(self.to_enforce.insert(id)),
-            Part::Due(at, due) => drop(self.due.insert((at, due))),
+            Part::Awaiting(id) => drop(state.awaiting.insert(id)),
+            Part::ToIssue(id) => drop(state.to_issue.insert(id)),
+            Part::ToEnforce(id) => drop(state.to_enforce.insert(id)),
+            Part::Due(at, due) => drop(state.due.insert((at, due))),
             Part::Answered {
                 since,
                 operator,
@@ -194,19 +208,34 @@ impl State {
                 body,
                 subject,
                 sequence,
-                state,
+                state: word,
             } => {
-                self.answered_order
+                state
+                    .answered_order
                     .push_back((since, operator, key.clone()));
                 let answered = Answered {
                     body,
                     subject,
                     sequence,
-                    state,
+                    state: word,
                 };
-                self.answered.insert((operator, key), answered);
+                state.answered.insert((operator, key), answered);
             }
         }
+        if self.digests.len() >= DIGESTS {
+            self.index_digests();
+        }
+    }
+
+    fn index_digests(&mut self) {
+        self.digests.sort_unstable_by_key(|(digest, _)| *digest);
+        self.state.by_digest.extend(self.digests.drain(..));
+    }
+
+    /// The state, once all parts were added.
+    pub fn finish(mut self) -> State {
+        self.index_digests();
+        self.state
     }
 }
 

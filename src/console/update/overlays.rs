@@ -174,10 +174,10 @@ pub fn edit(model: &mut Model, edit: &Edit, jump: &mut Option<Jump>, effects: &m
                 *cursor = 0;
             }
         },
-        Overlay::Prompt(prompt) => {
+        Overlay::Prompt(prompt) if prompt.kind == PromptKind::Filter => {
             let changed = prompt.line.apply(edit, LINE_MAX);
-            if changed && prompt.kind == PromptKind::Filter {
-                let text = prompt.line.text().to_owned();
+            let text = prompt.line.text().to_owned();
+            if changed {
                 prompt.error = filter(model, &text, jump, effects).err();
             }
         }

@@ -68,6 +68,7 @@ fn grave(row: &CredentialRow, now: DateTime<Utc>) -> Option<bool> {
 
 fn left(row: &CredentialRow, now: DateTime<Utc>) -> (String, Role) {
     match row.expires_at {
+        _ if row.state == CredentialState::Revoked => ("ended".into(), Role::Muted),
         None => ("never".into(), Role::Warn),
         Some(at) if at <= now => ("ended".into(), Role::Muted),
         Some(at) => {

@@ -175,7 +175,7 @@ async fn a_production_login_from_asking_to_revoked_and_audited() {
     std::fs::write(&earlier, scene.client("admin").checkpoint().await.unwrap()).unwrap();
 
     let id = ask(&scene);
-    decide(&scene, id).await;
+    decide(&scene, id);
     reaches(&scene.client("reports-deploy"), id, RequestState::Issued).await;
     let login = claim(&scene, id);
     let url = scene
@@ -281,7 +281,7 @@ fn ask(scene: &Scene) -> RequestId {
 }
 
 /// The requester's own approval is refused; one person approves by the command line, another in the console.
-async fn decide(scene: &Scene, id: RequestId) {
+fn decide(scene: &Scene, id: RequestId) {
     let text = id.to_string();
     let show = ["request", "show", &text, "-o", "json"];
     let digest = scene.by("maya.k", &show).expect(0).json()["digest"]

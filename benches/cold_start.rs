@@ -8,7 +8,6 @@
     clippy::too_many_lines,
     reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
 )]
-
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use chrono::TimeDelta;

@@ -5,7 +5,6 @@
     clippy::too_many_lines,
     reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
 )]
-
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
 use axum::{Router, routing::any};

@@ -3,7 +3,9 @@
 use color_eyre::eyre::{Report, WrapErr as _, eyre};
 use countersign::{
     cli::{self, Cli, DemoArgs, Global, Io},
-    config::{Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, variables},
+    config::{
+        Config, EnvironmentWord, Target, Theme as ThemeWord, TimeFormat as TimeWord, variables,
+    },
     console::{
         keymap::Keymap,
         model::Context,
@@ -47,13 +49,19 @@ pub fn demo(runtime: &Runtime, args: &DemoArgs, cli: &Cli) -> Result<ExitCode, R
         listen: args.listen,
     };
     let demo = runtime.block_on(demo::start(options))?;
-    let global = Global { url: Some(demo.url.clone()), ..cli.global.clone() };
+    let global = Global {
+        url: Some(demo.url.clone()),
+        ..cli.global.clone()
+    };
     let code = if args.no_console {
         runtime.block_on(serve_only(&demo))
     } else if has_terminal() {
         open(runtime, global, Some(&demo))
     } else {
-        let overview = Cli { global, command: None };
+        let overview = Cli {
+            global,
+            command: None,
+        };
         Ok(runtime.block_on(cli::run(overview, world(Some(&demo)))))
     };
     runtime.block_on(demo.stop());
@@ -64,7 +72,9 @@ pub fn demo(runtime: &Runtime, args: &DemoArgs, cli: &Cli) -> Result<ExitCode, R
 async fn serve_only(demo: &Demo) -> Result<ExitCode, Report> {
     let line = serde_json::json!({ "address": demo.url, "token": demo.token.expose() });
     writeln!(io::stdout(), "{line}").wrap_err("printing the address")?;
-    tokio::signal::ctrl_c().await.wrap_err("waiting for Ctrl-C")?;
+    tokio::signal::ctrl_c()
+        .await
+        .wrap_err("waiting for Ctrl-C")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,8 +97,13 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             client,
             context: context(&config, &target, demo),
             keymap: Keymap::with(&config.keys)?,
-            theme: Theme::from_settings(theme_word(config.ui.theme), &BTreeMap::new(), config.ui.ascii, no_color)
-                .map_err(|error| eyre!("ui.theme: {error}"))?,
+            theme: Theme::from_settings(
+                theme_word(config.ui.theme),
+                &BTreeMap::new(),
+                config.ui.ascii,
+                no_color,
+            )
+            .map_err(|error| eyre!("ui.theme: {error}"))?,
             time: match config.ui.time {
                 TimeWord::Ago => TimeFormat::Ago,
                 TimeWord::Utc => TimeFormat::Utc,
@@ -97,7 +112,9 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             clock: false,
             cache: demo.is_none().then(cache).flatten(),
             // An address without a configured context is nobody's to remember: the next broker there is another.
-            state: (demo.is_none() && config.contexts.contains_key(&target.name)).then(state).flatten(),
+            state: (demo.is_none() && config.contexts.contains_key(&target.name))
+                .then(state)
+                .flatten(),
             exports: env::current_dir().wrap_err("finding the folder for exports")?,
             term: env::var("TERM").unwrap_or_default(),
             runtime: runtime.handle().clone(),
@@ -106,10 +123,18 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             ExitReason::Quit | ExitReason::Hangup => return Ok(ExitCode::SUCCESS),
             // As a shell reports a death by signal.
             ExitReason::Terminated(signal) => {
-                return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)));
+                return Ok(ExitCode::from(
+                    u8::try_from(128 + signal).unwrap_or(u8::MAX),
+                ));
             }
             ExitReason::Switch(name) => {
-                global = Global { context: Some(name), url: None, ca_file: None, token_file: None, ..global };
+                global = Global {
+                    context: Some(name),
+                    url: None,
+                    ca_file: None,
+                    token_file: None,
+                    ..global
+                };
             }
         }
     }
@@ -117,7 +142,11 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
 
 fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
     Context {
-        name: if demo.is_some() { "demo".into() } else { target.name.clone() },
+        name: if demo.is_some() {
+            "demo".into()
+        } else {
+            target.name.clone()
+        },
         url: target.context.url.clone(),
         environment: match target.context.environment {
             Some(EnvironmentWord::Production) => Some(Environment::Production),
@@ -126,7 +155,12 @@ fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
             // The demo's company has production; the word keeps its keys as careful as a real one's.
             None => demo.map(|_| Environment::Production),
         },
-        others: config.contexts.keys().filter(|name| **name != target.name).cloned().collect(),
+        others: config
+            .contexts
+            .keys()
+            .filter(|name| **name != target.name)
+            .cloned()
+            .collect(),
         read_only: target.context.read_only,
     }
 }
@@ -142,15 +176,25 @@ fn theme_word(theme: ThemeWord) -> &'static str {
 
 /// `$XDG_CACHE_HOME/countersign`, else `~/.cache/countersign`: the last known list, never a secret.
 fn cache() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("countersign"))
 }
 
 /// `$XDG_STATE_HOME/countersign`, else `~/.local/state/countersign`: the checkpoints that were seen, a folder a
 /// context.
 fn state() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    let absolute = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
     Some(base.join("countersign"))
 }

@@ -44,7 +44,10 @@ fn main() -> ExitCode {
 fn start() -> Result<Runtime, Report> {
     // One backend for all of TLS. It can only be set once, and this is the only place.
     let _set = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Builder::new_multi_thread().enable_all().build().wrap_err("starting the runtime")
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .wrap_err("starting the runtime")
 }
 
 fn report(error: &Report) -> ExitCode {

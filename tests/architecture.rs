@@ -67,8 +67,8 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "console",
-        &["wire", "client", "config", "display", "clock"],
-        "a guest: it could be pointed at any broker that speaks the contract",
+        &["wire", "client", "config", "display", "clock", "secret"],
+        "a guest: it could be pointed at any broker that speaks the contract; a pasted key is hashed by it, locally",
     ),
     (
         "cli",

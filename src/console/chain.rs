@@ -29,7 +29,10 @@ pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String) 
         let detail = match begun {
             Ok(chain) => {
                 let report = |state| drop(told.send(state));
-                follow(chain, grown, EVERY, report).await.err().map(|error| whole_error(&error))
+                follow(chain, grown, EVERY, report)
+                    .await
+                    .err()
+                    .map(|error| whole_error(&error))
             }
             Err(error) => Some(whole_error(&error)),
         };

@@ -49,10 +49,10 @@ pub mod sheet;
 pub mod shot;
 /// Puts the console together.
 pub mod start;
-#[cfg(test)]
-mod tests;
 /// Takes the terminal and gives it back as it was found.
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 /// Few colours, expanded into the styles of roles; the glyph set.
 pub mod theme;
 /// An event and the model in, a changed model and effects out.

@@ -73,19 +73,30 @@ struct Outside {
 
 /// Opens a new file for this user alone; a file that is there already is not touched.
 fn write_new(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text)
 }
 
 impl World for Outside {
     fn carry_out(&mut self, effect: Effect) {
-        let Some(other) = self.broker.carry_out(effect) else { return };
+        let Some(other) = self.broker.carry_out(effect) else {
+            return;
+        };
         if let Effect::Export { stem, ending, text } = other {
             let at = crate::clock::now().format("%Y%m%dT%H%M%S%3fZ");
-            let path = self.exports.join(format!("countersign-{stem}-{at}.{ending}"));
+            let path = self
+                .exports
+                .join(format!("countersign-{stem}-{at}.{ending}"));
             let (level, told) = match write_new(&path, text.as_bytes()) {
                 Ok(()) => (Level::Good, format!("written to {}", path.display())),
-                Err(error) => (Level::Bad, format!("cannot write {}: {error}", path.display())),
+                Err(error) => (
+                    Level::Bad,
+                    format!("cannot write {}: {error}", path.display()),
+                ),
             };
             note(&self.sender, level, told);
         }
@@ -108,7 +119,13 @@ impl World for Outside {
 
 /// A file name that a context's name cannot lead elsewhere with.
 fn safe_name(context: &Context) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
     context.name.chars().map(safe).take(64).collect()
 }
 
@@ -123,7 +140,10 @@ fn file_name(context: &Context) -> String {
 /// Only the terminal's: the broker being away does not end the console.
 pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let (sender, incoming) = sync_channel(QUEUE);
-    let cache = options.cache.as_ref().map(|cache| cache.join(file_name(&options.context)));
+    let cache = options
+        .cache
+        .as_ref()
+        .map(|cache| cache.join(file_name(&options.context)));
     if let Some(path) = cache.clone() {
         let sender = sender.clone();
         std::thread::spawn(move || send_cached(&path, &sender));
@@ -131,13 +151,24 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let terminal = Arc::new(Terminal::enter().map_err(ConsoleError::Terminal)?);
     let (width, height) = terminal.size();
     let writer = terminal.writer().map_err(ConsoleError::Terminal)?;
-    let screen = Screen::new(writer, width, height, Output::for_term(&options.term), Pace::default());
+    let screen = Screen::new(
+        writer,
+        width,
+        height,
+        Output::for_term(&options.term),
+        Pace::default(),
+    );
     terminal.expect_answers(screen.open_questions());
 
-    let context = options.state.as_ref().map_or_else(String::new, |_| options.context.name.clone());
+    let context = options
+        .state
+        .as_ref()
+        .map_or_else(String::new, |_| options.context.name.clone());
     // By name alone, so that another address under the same name does not escape what was seen of its log.
     let remembered = safe_name(&options.context);
-    let keep = options.state.map_or_else(Keep::nowhere, |state| Keep::new(state.join(remembered)));
+    let keep = options
+        .state
+        .map_or_else(Keep::nowhere, |state| Keep::new(state.join(remembered)));
     let seed = uuid::Uuid::now_v7().as_u128();
     let mut shared = Shared::new(options.context, crate::clock::now(), (width, height), seed);
     shared.keymap = options.keymap;
@@ -159,7 +190,12 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         keep,
         context,
     ));
-    let broker = Broker::start(options.client, options.runtime, Sender(sender.clone()), cache);
+    let broker = Broker::start(
+        options.client,
+        options.runtime,
+        Sender(sender.clone()),
+        cache,
+    );
     let outside = Outside {
         broker,
         terminal: Arc::clone(&terminal),
@@ -180,4 +216,3 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         exit => exit.map_err(ConsoleError::Write),
     }
 }
-

@@ -4,7 +4,10 @@
 use super::{company::Variety, history::Service};
 use crate::{
     client::{Client, ClientError, ListQuery, Once},
-    wire::{Approve, CredentialId, Environment, Kind, NewRequest, Reason, RequestState, revocation::Revoke},
+    wire::{
+        Approve, CredentialId, Environment, Kind, NewRequest, Reason, RequestState,
+        revocation::Revoke,
+    },
 };
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

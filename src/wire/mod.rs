@@ -45,9 +45,9 @@ pub use revocation::RevocationRow;
 pub use service::{Health, Introspection, IssuerHealth, Readiness};
 
 pub use crate::domain::{
-    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment, FieldError, Kind,
-    OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk, RiskFactor, Role,
-    RuleResult, Tier, TokenId, VersionState, request::Outcome,
+    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
+    FieldError, Kind, OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk,
+    RiskFactor, Role, RuleResult, Tier, TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

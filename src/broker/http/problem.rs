@@ -299,20 +299,6 @@ pub(super) fn render(response: &mut Response, call: &CallId) -> Option<&'static 
     Some(error.kind.slug)
 }
 
-/// A detail may repeat what a parser choked on, and that came from outside: nothing unprintable is sent back.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
-        .collect()
-}
-
-fn printable_error(error: &FieldError) -> FieldError {
-    FieldError {
-        pointer: printable(&error.pointer),
-        detail: printable(&error.detail),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -299,7 +299,8 @@ fn quit(model: &mut Model, effects: &mut Vec<Effect>) {
     if open == 0 {
         return effects.push(Effect::Quit);
     }
-    let note = format!("all the same: {open} sent and not answered, so whether it happened is not known");
+    let note =
+        format!("all the same: {open} sent and not answered, so whether it happened is not known");
     model.overlay = Some(Overlay::Menu(Menu {
         title: "QUIT?".into(),
         entries: vec![MenuEntry {

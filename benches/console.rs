@@ -106,7 +106,7 @@ fn console(criterion: &mut Criterion) {
         ));
         group.sample_size(10);
         group.bench_function("read the list", |bench| {
-            bench.iter(|| black_box(read(&bytes)))
+            bench.iter(|| black_box(read(&bytes)));
         });
         let mut sorted = View::default();
         let sort = Sort {

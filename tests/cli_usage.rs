@@ -401,11 +401,7 @@ async fn a_log_is_verified_offline_against_its_key() {
         .collect();
     std::fs::write(at("entries"), &entries).unwrap();
     std::fs::write(at("changed"), entries.replacen("bGVhZiAx", "bGVhZiAy", 1)).unwrap();
-    let cut: String = entries
-        .lines()
-        .take(300)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let cut: String = entries.split_inclusive('\n').take(300).collect();
     std::fs::write(at("cut"), cut).unwrap();
     let other = SigningKey::from_seed("log.example/audit", &[8; 32]).unwrap();
 

@@ -4,6 +4,9 @@
 #![allow(
     clippy::unwrap_used,
     clippy::too_many_lines,
+    clippy::semicolon_if_nothing_returned,
+    clippy::manual_is_multiple_of,
+    clippy::unused_async,
     reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
 )]
 

@@ -90,7 +90,7 @@ impl World {
         let admin = operator(
             ROOT,
             "root",
-            &Environment::ALL.to_vec(),
+            Environment::ALL,
             &[Role::Admin],
             &[],
         );

@@ -96,6 +96,8 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             },
             clock: false,
             cache: demo.is_none().then(cache).flatten(),
+            // An address without a configured context is nobody's to remember: the next broker there is another.
+            state: (demo.is_none() && config.contexts.contains_key(&target.name)).then(state).flatten(),
             exports: env::current_dir().wrap_err("finding the folder for exports")?,
             term: env::var("TERM").unwrap_or_default(),
             runtime: runtime.handle().clone(),
@@ -142,5 +144,13 @@ fn theme_word(theme: ThemeWord) -> &'static str {
 fn cache() -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(base.join("countersign"))
+}
+
+/// `$XDG_STATE_HOME/countersign`, else `~/.local/state/countersign`: the checkpoints that were seen, a folder a
+/// context.
+fn state() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
     Some(base.join("countersign"))
 }

@@ -15,3 +15,5 @@ mod kill;
 mod outage;
 #[path = "journeys/races.rs"]
 mod races;
+#[path = "journeys/recovery.rs"]
+mod recovery;

@@ -98,6 +98,14 @@ fn every_operation_is_whole() {
 }
 
 #[test]
+fn words_are_documented_as_they_travel() {
+    let document = parsed();
+    let words = &document["components"]["schemas"]["Role"]["enum"];
+    assert_eq!(words.as_array().map(Vec::len), Some(6));
+    assert_eq!(words[0], "viewer");
+}
+
+#[test]
 fn the_document_changes_only_on_purpose() {
     insta::assert_snapshot!("openapi", document());
 }

@@ -388,7 +388,7 @@ impl World {
 }
 
 fn locator(how: u8) -> BTreeMap<String, String> {
-    if how % 2 == 0 {
+    if how.is_multiple_of(2) {
         BTreeMap::new()
     } else {
         BTreeMap::from([("lease".into(), format!("l/{how}"))])
@@ -671,7 +671,7 @@ async fn a_changed_snapshot_is_ignored_wherever_it_was_changed() {
         line - 5,
         line,
         line + 1,
-        (line + length) / 2,
+        usize::midpoint(line, length),
         length - 33,
         length - 1,
     ] {

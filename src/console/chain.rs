@@ -1,8 +1,66 @@
-//! The log as the screens show it: how the console's own check stands, in words and in the style they deserve.
+//! The log as the screens show it: the task that checks it beside the screen, and how that stands in words.
 
+use super::event::Event;
+use super::link::Sender;
 use super::theme::{Role, Severity, Theme};
-use crate::client::chain::ChainState;
+use crate::client::Client;
+use crate::client::chain::{Chain, ChainState, Keep, follow};
 use crate::display::time::count;
+use std::time::Duration;
+
+/// How often the log's head is asked for.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Checks the broker's log for as long as the console lives, and sends each change of what is known. The key is
+/// `keep`'s, or at first contact the one that the broker names. `context` is named in the command that checks
+/// again.
+pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String) {
+    let session = loop {
+        match client.session().await {
+            Ok(session) => break session.value,
+            Err(_) => tokio::time::sleep(EVERY).await,
+        }
+    };
+    let (told, mut states) = tokio::sync::mpsc::unbounded_channel();
+    // Nobody says that the log has grown: it is looked at every so often. Dropped, this would end the check.
+    let (_heads, grown) = tokio::sync::watch::channel(0);
+    let checking = async {
+        let begun = Chain::new(client, keep, None, &session.verifier_key, &context);
+        let detail = match begun {
+            Ok(chain) => {
+                let report = |state| drop(told.send(state));
+                follow(chain, grown, EVERY, report).await.err().map(|error| whole_error(&error))
+            }
+            Err(error) => Some(whole_error(&error)),
+        };
+        if let Some(detail) = detail {
+            drop(told.send(ChainState::Unreachable { checked: 0, detail }));
+        }
+        drop(told);
+    };
+    let telling = async {
+        while let Some(mut state) = states.recv().await {
+            // Only the newest is of interest.
+            while let Ok(newer) = states.try_recv() {
+                state = newer;
+            }
+            if !sender.send(Event::Chain(state)).await {
+                return;
+            }
+        }
+    };
+    tokio::join!(checking, telling);
+}
+
+fn whole_error(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text += &format!(": {inner}");
+        source = inner.source();
+    }
+    text
+}
 
 /// How the check stands, in few words, and the style for them.
 pub fn short(state: &ChainState, theme: &Theme) -> (String, Role) {

@@ -112,8 +112,11 @@ pub fn script(text: &str) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let named = rest.strip_prefix('<').and_then(|inner| inner.split_once('>'));
-        if let Some((key, after)) = named.and_then(|(name, after)| Some((named_key(name)?, after))) {
+        let named = rest
+            .strip_prefix('<')
+            .and_then(|inner| inner.split_once('>'));
+        if let Some((key, after)) = named.and_then(|(name, after)| Some((named_key(name)?, after)))
+        {
             keys.push(key);
             rest = after;
         } else {

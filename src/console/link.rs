@@ -153,10 +153,16 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
     Ok(match call {
         Call::Session => Reply::Session(Box::new(client.session().await.map_err(failed)?.value)),
         Call::Overview => Reply::Overview(Box::new(client.overview().await.map_err(failed)?.value)),
-        Call::Requests { filter } => {
-            Reply::Requests(client.requests(&listed(filter)).await.map_err(failed)?.value)
+        Call::Requests { filter } => Reply::Requests(
+            client
+                .requests(&listed(filter))
+                .await
+                .map_err(failed)?
+                .value,
+        ),
+        Call::Request(id) => {
+            Reply::Request(Box::new(client.request(id).await.map_err(failed)?.value))
         }
-        Call::Request(id) => Reply::Request(Box::new(client.request(id).await.map_err(failed)?.value)),
         Call::Credential(id) => {
             Reply::Credential(Box::new(client.credential(id).await.map_err(failed)?.value))
         }
@@ -165,9 +171,13 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
             Err(error) if error.status() == Some(404) => Reply::Found(None),
             Err(error) => return Err(failed(error)),
         },
-        Call::Revocations { filter } => {
-            Reply::Revocations(client.revocations(&listed(filter)).await.map_err(failed)?.value)
-        }
+        Call::Revocations { filter } => Reply::Revocations(
+            client
+                .revocations(&listed(filter))
+                .await
+                .map_err(failed)?
+                .value,
+        ),
         Call::Events {
             filter,
             cursor,
@@ -267,7 +277,11 @@ impl Follower {
             let since = *away_since.get_or_insert(now);
             if error.is_unauthenticated() {
                 let why = error.to_string();
-                if !self.sender.send(Event::Link(LinkState::SignedOut(why))).await {
+                if !self
+                    .sender
+                    .send(Event::Link(LinkState::SignedOut(why)))
+                    .await
+                {
                     return;
                 }
                 self.reload.notified().await;
@@ -299,7 +313,10 @@ impl Follower {
         away_since: &mut Option<chrono::DateTime<chrono::Utc>>,
     ) -> Result<std::convert::Infallible, Over> {
         let asked = Instant::now();
-        let answer = self.client.credential_columns(&ListQuery::default(), LIST_MAX).await;
+        let answer = self
+            .client
+            .credential_columns(&ListQuery::default(), LIST_MAX)
+            .await;
         let mut chunks = answer.map_err(Over::Failed)?.value;
         let latency_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
         let mut decoder = Decoder::default();
@@ -336,10 +353,15 @@ impl Follower {
                 Feed::Link(Link::Live) => {
                     self.failures = 0;
                     *away_since = None;
-                    self.tell(Event::Link(LinkState::Live { latency_ms })).await?;
+                    self.tell(Event::Link(LinkState::Live { latency_ms }))
+                        .await?;
                 }
-                Feed::Link(Link::Connecting) => self.tell(Event::Link(LinkState::Connecting)).await?,
-                Feed::Link(Link::CatchingUp) => self.tell(Event::Link(LinkState::CatchingUp)).await?,
+                Feed::Link(Link::Connecting) => {
+                    self.tell(Event::Link(LinkState::Connecting)).await?;
+                }
+                Feed::Link(Link::CatchingUp) => {
+                    self.tell(Event::Link(LinkState::CatchingUp)).await?;
+                }
                 Feed::Link(Link::Reconnecting { wait, reason, .. }) => {
                     let now = crate::clock::now();
                     let since = *away_since.get_or_insert(now);
@@ -362,7 +384,11 @@ impl Follower {
     }
 
     async fn tell(&self, event: Event) -> Result<(), Over> {
-        if self.sender.send(event).await { Ok(()) } else { Err(Over::Unheard) }
+        if self.sender.send(event).await {
+            Ok(())
+        } else {
+            Err(Over::Unheard)
+        }
     }
 }
 

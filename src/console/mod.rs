@@ -49,6 +49,8 @@ pub mod sheet;
 pub mod shot;
 /// Puts the console together.
 pub mod start;
+#[cfg(test)]
+mod tests;
 /// Takes the terminal and gives it back as it was found.
 pub mod terminal;
 /// Few colours, expanded into the styles of roles; the glyph set.

@@ -28,9 +28,10 @@ pub fn matches(typed: &str) -> Vec<Command> {
         .filter_map(|command| {
             let text = haystack(command);
             let hay = nucleo_matcher::Utf32Str::new(&text, &mut buffer);
+            let named = command.short().starts_with(&typed.trim().to_lowercase());
             pattern
                 .score(hay, &mut matcher)
-                .map(|score| (score, command))
+                .map(|score| (score + if named { 1_000 } else { 0 }, command))
         })
         .collect();
     found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));

@@ -2,7 +2,6 @@
 //! the model again, so that what somebody saw in the field becomes a test. No secret is ever in an event.
 
 use super::event::Event;
-use super::fleet::Fleet;
 use super::model::Model;
 use super::update::update;
 use serde::{Deserialize, Serialize};
@@ -30,7 +29,7 @@ impl Recording {
             _ => 0,
         };
         let kept = (left_out > 0).then(|| {
-            let fleet = std::mem::replace(&mut model.shared.fleet, Fleet::default());
+            let fleet = std::mem::take(&mut model.shared.fleet);
             (fleet, std::mem::take(&mut model.screens.credentials))
         });
         let start = Box::new(model.clone());
@@ -66,11 +65,17 @@ impl Recorder {
     /// Takes an event down, before it changes the model. The rows of long lists are left out of windows
     /// that begin without them.
     pub fn take(&mut self, model: &mut Model, event: &Event) {
-        if self.current.as_ref().is_none_or(|current| current.events.len() >= WINDOW) {
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.events.len() >= WINDOW)
+        {
             self.before = self.current.take();
             self.current = Some(Recording::begin(model));
         }
-        let Some(current) = &mut self.current else { return };
+        let Some(current) = &mut self.current else {
+            return;
+        };
         let loaded = model.shared.fleet.len();
         match event {
             Event::Rows(_) if current.left_out > 0 || loaded > FLEET_MAX => {
@@ -87,7 +92,12 @@ impl Recorder {
             Some(before) if before.left_out == 0 => Recording {
                 start: before.start.clone(),
                 left_out: current.left_out,
-                events: before.events.iter().chain(&current.events).cloned().collect(),
+                events: before
+                    .events
+                    .iter()
+                    .chain(&current.events)
+                    .cloned()
+                    .collect(),
             },
             _ => current.clone(),
         })

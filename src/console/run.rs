@@ -188,7 +188,10 @@ impl<W: Write, T: World> Runner<W, T> {
             }
             Input::Paste(paste) => {
                 if paste.cut {
-                    self.event(&Event::Note(Level::Info, "more was pasted than was taken".into()))?;
+                    self.event(&Event::Note(
+                        Level::Info,
+                        "more was pasted than was taken".into(),
+                    ))?;
                 }
                 self.event(&Event::Edit(super::edit::Edit::Paste(paste.text.clone())))
             }
@@ -256,7 +259,9 @@ impl<W: Write, T: World> Runner<W, T> {
             Effect::DumpRecording => {
                 let recording = self.recorder.recording();
                 let told = match recording.map(|recording| self.world.dump(&recording)) {
-                    Some(Ok(path)) => Event::Note(Level::Good, format!("the recording is in {path}")),
+                    Some(Ok(path)) => {
+                        Event::Note(Level::Good, format!("the recording is in {path}"))
+                    }
                     Some(Err(why)) => Event::Note(Level::Bad, format!("no recording: {why}")),
                     None => Event::Note(Level::Info, "nothing was recorded yet".into()),
                 };
@@ -314,7 +319,9 @@ impl<W: Write, T: World> Runner<W, T> {
                 return live;
             }
             let deadline = self.screen.deadline();
-            return deadline.map_or(LIVE, |deadline| deadline.saturating_duration_since(at)).max(live);
+            return deadline
+                .map_or(LIVE, |deadline| deadline.saturating_duration_since(at))
+                .max(live);
         }
         let next = next_tick(&self.model) - now;
         next.to_std().unwrap_or(Duration::from_millis(50))

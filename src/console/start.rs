@@ -13,6 +13,7 @@ use super::terminal::{Terminal, TerminalError};
 use super::theme::Theme;
 use super::watchdog::GRACE;
 use crate::client::Client;
+use crate::client::chain::Keep;
 use crate::display::time::TimeFormat;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -37,6 +38,8 @@ pub struct Options {
     pub clock: bool,
     /// The directory for the last known list and for recordings; none keeps nothing.
     pub cache: Option<PathBuf>,
+    /// The directory for what is remembered of brokers' logs; none remembers nothing.
+    pub state: Option<PathBuf>,
     /// The directory that exports are written to.
     pub exports: PathBuf,
     /// The value of `TERM`.
@@ -104,11 +107,14 @@ impl World for Outside {
 }
 
 /// A file name that a context's name cannot lead elsewhere with.
-fn file_name(context: &Context) -> String {
+fn safe_name(context: &Context) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let name: String = context.name.chars().map(safe).take(64).collect();
+    context.name.chars().map(safe).take(64).collect()
+}
+
+fn file_name(context: &Context) -> String {
     let url = crate::secret::digest_of(&context.url).short();
-    format!("{name}-{url}.columns")
+    format!("{}-{url}.columns", safe_name(context))
 }
 
 /// Runs the console until the person, a signal or the terminal ends it. Blocks; call it outside of the runtime.
@@ -128,6 +134,10 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let screen = Screen::new(writer, width, height, Output::for_term(&options.term), Pace::default());
     terminal.expect_answers(screen.open_questions());
 
+    let context = options.state.as_ref().map_or_else(String::new, |_| options.context.name.clone());
+    // By name alone, so that another address under the same name does not escape what was seen of its log.
+    let remembered = safe_name(&options.context);
+    let keep = options.state.map_or_else(Keep::nowhere, |state| Keep::new(state.join(remembered)));
     let seed = uuid::Uuid::now_v7().as_u128();
     let mut shared = Shared::new(options.context, crate::clock::now(), (width, height), seed);
     shared.keymap = options.keymap;
@@ -143,6 +153,12 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         terminal.last_resort(),
     )
     .map_err(ConsoleError::Reader)?;
+    let checker = options.runtime.spawn(super::chain::watch(
+        options.client.clone(),
+        Sender(sender.clone()),
+        keep,
+        context,
+    ));
     let broker = Broker::start(options.client, options.runtime, Sender(sender.clone()), cache);
     let outside = Outside {
         broker,
@@ -153,6 +169,7 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     };
     let mut runner = Runner::new(Model::new(shared), screen, options.theme, outside);
     let exit = runner.run(&incoming, crate::clock::now);
+    checker.abort();
     // The reader first, so that it and the terminal's way back do not read at the same time.
     drop(incoming);
     drop(reader);

@@ -180,7 +180,7 @@ fn linked(model: &mut Model, link: &LinkState, jump: &mut Option<Jump>, effects:
         outbox::settle(model, jump, effects);
         let current = model.current;
         with_screen(model, current, jump, effects, |screen, ctx| {
-            screen.enter(ctx)
+            screen.enter(ctx);
         });
     }
 }

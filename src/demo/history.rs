@@ -58,7 +58,7 @@ pub struct Service {
 
 /// One line of the script.
 enum Line {
-    Do(OperatorId, Command),
+    Do(OperatorId, Box<Command>),
     Follow(Vec<Command>),
 }
 
@@ -130,7 +130,7 @@ async fn play(engine: &Engine, script: Vec<(DateTime<Utc>, Line)>) -> Result<(),
     };
     for (at, line) in script {
         let (commands, context) = match line {
-            Line::Do(by, command) => (vec![command], context(by, at)),
+            Line::Do(by, command) => (vec![*command], context(by, at)),
             Line::Follow(commands) => (commands, system_context("issuance", at)),
         };
         let mut turn = Box::pin(engine.submit_all(commands, context, Vec::new()));
@@ -169,7 +169,7 @@ fn context(by: OperatorId, now: DateTime<Utc>) -> Context {
 
 impl Author<'_> {
     fn act(&mut self, at: DateTime<Utc>, by: OperatorId, command: Command) {
-        self.script.push((at, Line::Do(by, command)));
+        self.script.push((at, Line::Do(by, Box::new(command))));
     }
 
     /// A moment between `from` and `to` seconds after `at`.

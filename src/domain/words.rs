@@ -22,12 +22,13 @@ impl std::fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
-/// Declares an enum whose variants each have one word, with `ALL`, `as_str`, `Display`, `FromStr` and serde.
+/// Declares an enum whose variants each have one word, with `ALL`, `as_str`, `Display`, `FromStr`, serde and a schema.
+/// The word is a `tt`: as a `literal` it would be a group, whose `rename` the schema's derive does not see.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident => $word:literal,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident => $word:tt,)* })*) => {$(
         $(#[$doc])*
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
         )]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
 
@@ -42,6 +43,18 @@ macro_rules! words {
                 match self { $(Self::$variant => $word,)* }
             }
         }
+
+        // Not derived: the derive does not see a word that comes from a macro, and documents the variant's name.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::SchemaType::new(utoipa::openapi::schema::Type::String))
+                    .enum_values(Some(Self::WORDS.iter().copied()))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

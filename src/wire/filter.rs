@@ -269,9 +269,10 @@ impl Filter {
             return Ok(Self::default());
         }
         let expr = parser.any()?;
-        match parser.rest().is_empty() {
-            true => Ok(Self { expr }),
-            false => Err(parser.wants("the end, or & or | and more")),
+        if parser.rest().is_empty() {
+            Ok(Self { expr })
+        } else {
+            Err(parser.wants("the end, or & or | and more"))
         }
     }
 

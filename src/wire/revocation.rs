@@ -1,7 +1,7 @@
 //! Revocations, as the registry shows them.
 
 use super::{CredentialId, RevocationId};
-use crate::domain::Enforcement;
+pub use crate::domain::Enforcement;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

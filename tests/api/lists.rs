@@ -68,7 +68,7 @@ async fn lines_columns_and_pages_agree() {
         match decoded {
             Decoded::Header(header) => assert_eq!(header, head),
             Decoded::Rows(block) => {
-                by_column.extend((0..block.len()).filter_map(|index| block.row(index)))
+                by_column.extend((0..block.len()).filter_map(|index| block.row(index)));
             }
         }
     }

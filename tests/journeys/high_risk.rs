@@ -2,6 +2,7 @@
 
 use crate::support::cli::{Ran, cli};
 use crate::support::company::{PATIENCE, enforced, reaches};
+use crate::support::pty::Pty;
 use crate::support::{BrokerProcess, Servers, psql, vault_config, wait_until};
 use countersign::client::Client;
 use countersign::domain::Enforcement;
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const CREDENTIAL: &str = "reports/payments-db";
+const ENTER: &str = "\r";
+const TAB: &str = "\t";
+const CTRL_Y: &str = "\x19";
 
 /// The broker, and everybody's tokens by handle.
 struct Scene {
@@ -184,7 +188,7 @@ async fn a_production_login_from_asking_to_revoked_and_audited() {
     );
     let mut session = open_session(&scene.servers, &url, &login["username"]).await;
 
-    revoke(&scene);
+    revoke_in_console(&scene);
     let row = enforced(&scene.client("omar.d"), CREDENTIAL).await;
     assert!(
         matches!(row.enforcement, Enforcement::Enforced { proven: true, .. }),
@@ -307,7 +311,7 @@ async fn decide(scene: &Scene, id: RequestId) {
     let twice = scene.by("maya.k", &approve).expect(3);
     assert!(twice.err.contains("another person is needed"), "{twice:?}");
 
-    scene.by("ben.r", &approve).expect(0);
+    approve_in_console(scene);
 }
 
 /// The service collects its secret, and nobody does so again.
@@ -339,16 +343,58 @@ fn claim(scene: &Scene, id: RequestId) -> BTreeMap<String, String> {
     login
 }
 
-fn revoke(scene: &Scene) {
-    let args = [
-        "credential",
-        "revoke",
-        CREDENTIAL,
-        "--reason",
-        "seen in a paste",
-        "--yes",
-    ];
-    scene.by("omar.d", &args).expect(0);
+/// The keys of a person in the console, at 120×40.
+fn console(scene: &Scene, who: &str) -> Pty {
+    let pty = Pty::open(scene.broker.url(), &scene.tokens[who], &[], 120, 40);
+    pty.wait_for("Overview");
+    pty
+}
+
+/// Fills in a sheet, field by field, and sends it.
+fn commit(pty: &Pty, fields: &[&str]) {
+    for (number, text) in fields.iter().enumerate() {
+        if number > 0 {
+            pty.send(TAB);
+        }
+        pty.send(text);
+        pty.wait_for(text);
+    }
+    pty.send(CTRL_Y);
+}
+
+/// The second person looks at everything that the review says, and approves.
+fn approve_in_console(scene: &Scene) {
+    let pty = console(scene, "ben.r");
+    pty.send("2");
+    pty.wait_for("payments-db");
+    pty.send(ENTER);
+    pty.wait_for("You are the last of 2 from security");
+    pty.send(".");
+    pty.wait_for("approve");
+    pty.send("a");
+    pty.wait_for("approval 2 of 2: it is made at once");
+    commit(&pty, &["seen and needed", CREDENTIAL]);
+    pty.wait_until("the request left the queue", |screen| {
+        !screen.contains("it is made at once")
+    });
+    pty.send("q");
+    assert_eq!(pty.ended(), 0);
+}
+
+/// Whoever found it in a paste revokes it in the console.
+fn revoke_in_console(scene: &Scene) {
+    let pty = console(scene, "omar.d");
+    pty.send("3");
+    pty.wait_for(CREDENTIAL);
+    pty.send(ENTER);
+    pty.send(".");
+    pty.wait_for("revoke");
+    pty.send("x");
+    pty.wait_for("REVOKE");
+    commit(&pty, &["seen in a paste", CREDENTIAL]);
+    pty.wait_for("enforced");
+    pty.send("q");
+    assert_eq!(pty.ended(), 0);
 }
 
 /// The export is whole by our own word and by others', and tells the whole life.

@@ -113,7 +113,8 @@ async fn what_openbao_and_postgresql_cannot_do_now_is_done_when_they_are_back() 
     .await;
     assert!(failure.contains("PostgreSQL"), "{failure}");
     servers.postgres.start_again();
-    works(&servers, &company, waiting).await;
+    let detail = works(&servers, &company, waiting).await;
+    assert_eq!(detail.attempts, 2, "nothing was tried in vain meanwhile");
     readiness(&company.admin, "ready").await;
 }
 

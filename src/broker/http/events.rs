@@ -151,7 +151,7 @@ pub async fn follow(
         send,
     };
     tokio::spawn(async move {
-        let _held = (permit, Subscriber::new());
+        let _held = (permit, Subscriber::begin());
         pump.run(subscription).await;
     });
     let mut response = Response::new(Body::from_stream(

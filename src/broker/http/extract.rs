@@ -281,14 +281,13 @@ async fn explain_changes(app: &App, error: &mut ApiError) {
         let Some(sequence) = change.strip_prefix('#').and_then(|text| text.parse().ok()) else {
             continue;
         };
-        if let Ok(events) = app.engine().events(sequence, 1).await {
-            if let Some(recorded) = events.first() {
-                *change = format!(
-                    "{} by {} (#{sequence})",
-                    recorded.event.kind(),
-                    recorded.actor.name
-                );
-            }
+        let events = app.engine().events(sequence, 1).await.unwrap_or_default();
+        if let Some(recorded) = events.first() {
+            *change = format!(
+                "{} by {} (#{sequence})",
+                recorded.event.kind(),
+                recorded.actor.name
+            );
         }
     }
 }
@@ -386,15 +385,16 @@ fn pointer(path: &str) -> String {
         return String::new();
     }
     path.split(['.', '['])
-        .map(|step| {
-            format!(
-                "/{}",
-                step.trim_end_matches(']')
+        .fold(String::new(), |mut pointer, step| {
+            pointer.push('/');
+            pointer.push_str(
+                &step
+                    .trim_end_matches(']')
                     .replace('~', "~0")
-                    .replace('/', "~1")
-            )
+                    .replace('/', "~1"),
+            );
+            pointer
         })
-        .collect()
 }
 
 /// `Idempotency-Key`: a quoted string, or the bare text.
@@ -462,10 +462,15 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // Whoever is not signed in learns that first, and nothing about what an address must look like.
+        signed_in(app, &parts.headers)?;
         let text = Path::<String>::from_request_parts(parts, app).await;
-        let Path(text) =
-            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
-        identifier(&text).map(Self)
+        let found = text
+            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
+            .and_then(|Path(text)| identifier(&text));
+        found
+            .map(Self)
+            .map_err(|error| signing_in_comes_first(parts, app, error))
     }
 }
 
@@ -481,11 +486,18 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        signed_in(app, &parts.headers)?;
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let Path((one, other)) =
-            text.map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))?;
-        Ok(Self(identifier(&one)?, identifier(&other)?))
+        let found = text
+            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
+            .and_then(|Path((one, other))| Ok(Self(identifier(&one)?, identifier(&other)?)));
+        found.map_err(|error| signing_in_comes_first(parts, app, error))
     }
+}
+
+/// Addresses are read before tokens; who is not signed in is told that, not how an address should look.
+fn signing_in_comes_first(parts: &Parts, app: &App, error: ApiError) -> ApiError {
+    signed_in(app, &parts.headers).err().unwrap_or(error)
 }
 
 fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {

@@ -100,7 +100,7 @@ pub struct Subscriber(());
 
 impl Subscriber {
     /// One more.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         SUBSCRIBERS.fetch_add(1, Ordering::Relaxed);
         Self(())
     }

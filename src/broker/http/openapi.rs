@@ -92,10 +92,10 @@ fn name_operations(document: &mut openapi::OpenApi) {
         let operations = [item.get.as_mut(), item.post.as_mut(), item.delete.as_mut()];
         for operation in operations.into_iter().flatten() {
             let tag = operation.tags.as_ref().and_then(|tags| tags.first());
-            if let (Some(tag), Some(name)) = (tag, &operation.operation_id) {
-                if tag != name {
-                    operation.operation_id = Some(format!("{tag}_{name}"));
-                }
+            if let (Some(tag), Some(name)) = (tag, &operation.operation_id)
+                && tag != name
+            {
+                operation.operation_id = Some(format!("{tag}_{name}"));
             }
         }
     }
@@ -179,13 +179,11 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
         }
     }
     // A body that may be left out must not be demanded.
-    if let Some(body) = operation.request_body.as_mut() {
-        let empty = ["/retry", "/claim"].iter().any(|end| path.ends_with(end));
-        if empty {
-            if let RefOr::T(body) = body {
-                body.required = Some(openapi::Required::False);
-            }
-        }
+    let empty = ["/retry", "/claim"].iter().any(|end| path.ends_with(end));
+    if let Some(RefOr::T(body)) = operation.request_body.as_mut()
+        && empty
+    {
+        body.required = Some(openapi::Required::False);
     }
 }
 
@@ -221,7 +219,7 @@ fn idempotency_key(required: bool) -> Parameter {
         "Idempotency-Key",
         required,
         about,
-        r#"^"[A-Za-z0-9._:/+-]{1,128}"$"#,
+        r#"^("[!#-\[\]-~]{1,128}"|[!#-\[\]-~]{1,128})$"#,
     )
 }
 

@@ -94,6 +94,12 @@ kinds! {
 #[derive(Debug)]
 pub struct ApiError {
     kind: &'static Kind,
+    /// Apart, so that what goes well is not made larger by what could have gone wrong.
+    said: Box<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_s: Option<u64>,
@@ -107,19 +113,17 @@ impl ApiError {
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after_s: None,
-            current_sequence: None,
-            changed: Vec::new(),
-            challenge: None,
+            said: Box::new(Said {
+                detail: detail.into(),
+                ..Said::default()
+            }),
         }
     }
 
     /// Names the field at fault, by JSON pointer into the body.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(FieldError {
+        self.said.errors.push(FieldError {
             pointer: pointer.into(),
             detail: detail.into(),
         });
@@ -129,14 +133,14 @@ impl ApiError {
     /// Says after how many seconds a repetition may work.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.said.retry_after_s = Some(seconds);
         self
     }
 
     /// Adds `WWW-Authenticate` with this challenge.
     #[must_use]
     pub fn challenge(mut self, challenge: &'static str) -> Self {
-        self.challenge = Some(challenge);
+        self.said.challenge = Some(challenge);
         self
     }
 
@@ -165,7 +169,7 @@ impl ApiError {
 
     /// Puts words in place of the sequences of what has changed since the caller looked.
     pub(super) fn changed_mut(&mut self) -> &mut Vec<String> {
-        &mut self.changed
+        &mut self.said.changed
     }
 
     fn problem(&self, call: &CallId) -> Problem {
@@ -173,18 +177,18 @@ impl ApiError {
             kind: format!("/problems/{}", self.kind.slug),
             title: self.kind.title.to_owned(),
             status: self.kind.status.as_u16(),
-            detail: self.detail.clone(),
+            detail: self.said.detail.clone(),
             instance: call.request_id.clone(),
             fault: if self.kind.status.is_server_error() {
                 Fault::System
             } else {
                 Fault::Caller
             },
-            retry_after_s: self.retry_after_s,
-            errors: self.errors.clone(),
+            retry_after_s: self.said.retry_after_s,
+            errors: self.said.errors.clone(),
             trace_id: call.trace.clone(),
-            current_sequence: self.current_sequence,
-            changed: self.changed.clone(),
+            current_sequence: self.said.current_sequence,
+            changed: self.said.changed.clone(),
         }
     }
 }
@@ -205,16 +209,16 @@ impl From<Refusal> for ApiError {
         };
         let mut error = Self::new(kind, detail);
         match refusal {
-            Refusal::Invalid(fields) => error.errors = fields,
+            Refusal::Invalid(fields) => error.said.errors = fields,
             Refusal::Stale {
                 subject,
                 seen,
                 current,
                 changed,
             } => {
-                error.detail = format!("{subject} has changed since sequence {seen}");
-                error.current_sequence = Some(current);
-                error.changed = changed;
+                error.said.detail = format!("{subject} has changed since sequence {seen}");
+                error.said.current_sequence = Some(current);
+                error.said.changed = changed;
             }
             _ => {}
         }
@@ -253,10 +257,10 @@ pub(super) fn render(response: &mut Response, call: &CallId) -> Option<&'static 
         header::CONTENT_TYPE,
         HeaderValue::from_static(names::PROBLEM),
     );
-    if let Some(seconds) = error.retry_after_s {
+    if let Some(seconds) = error.said.retry_after_s {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(challenge) = error.challenge {
+    if let Some(challenge) = error.said.challenge {
         headers.insert(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(challenge),

@@ -27,6 +27,8 @@ const PART: &str = "issuance";
 const AT_ONCE: usize = 64;
 /// After how many failed attempts a person has to look.
 pub const ATTEMPTS: u32 = 8;
+/// However often a system was away, the request waits for it.
+const NEVER: u32 = u32::MAX;
 
 /// How one turn at a request ended.
 enum Turn {
@@ -150,12 +152,12 @@ async fn resume(
         attempt,
         &request.attempt_locator,
         "the broker stopped in mid-attempt",
-        false,
+        ATTEMPTS,
     )
     .await
 }
 
-/// Withdraws whatever an attempt may have made, then records that it failed.
+/// Withdraws whatever an attempt may have made, then records that it failed; for good, if it was number `most`.
 async fn abandon(
     engine: &Engine,
     issuer: &Configured,
@@ -163,7 +165,7 @@ async fn abandon(
     attempt: u32,
     locator: &Locator,
     reason: &str,
-    last: bool,
+    most: u32,
 ) -> Result<Turn, EngineError> {
     if !locator.is_empty() {
         match issuer.issuer.revoke(locator).await {
@@ -180,7 +182,7 @@ async fn abandon(
             }
         }
     }
-    let last = last || attempt >= ATTEMPTS;
+    let last = attempt >= most;
     failed(engine, request.id, attempt, reason.to_owned(), last).await?;
     Ok(if last {
         Turn::Done
@@ -202,6 +204,11 @@ async fn begin(
     }
     if !issuer.breaker.lock().admit(clock::now()) {
         return Ok(Turn::Again(clock::now() + backoff(failures + 1, jitter())));
+    }
+    // After a failure an attempt, and its leaves, are worth it only once all that it needs is back.
+    let failing = issuer.breaker.lock().failures() > 0;
+    if failing && let Err(trouble) = issuer.issuer.ready().await {
+        return Ok(away(issuer, request, &trouble.to_string()));
     }
     let prepared = match issuer.issuer.prepare(&order).await {
         Ok(prepared) => prepared,
@@ -238,14 +245,20 @@ async fn begin(
             record(engine, request.id, attempt, minted).await
         }
         Err(error) => {
-            let last = matches!(error, IssueError::Refused { .. });
-            issuer.heard((!last).then(|| error.to_string()));
-            let until = (!last).then(|| issuer.breaker.lock().failed(clock::now(), jitter()));
             tracing::warn!(request = %request.id, attempt, %error, "an attempt failed");
-            if last {
-                failed(engine, request.id, attempt, error.to_string(), true).await?;
-                return Ok(Turn::Done);
-            }
+            let most = match error {
+                IssueError::Refused { .. } => {
+                    // It answered: others need not wait for it.
+                    issuer.breaker.lock().succeeded();
+                    issuer.heard(None);
+                    failed(engine, request.id, attempt, error.to_string(), true).await?;
+                    return Ok(Turn::Done);
+                }
+                IssueError::Unavailable { .. } => NEVER,
+                IssueError::Unknown { .. } => ATTEMPTS,
+            };
+            issuer.heard(Some(error.to_string()));
+            let until = issuer.breaker.lock().failed(clock::now(), jitter());
             let turn = abandon(
                 engine,
                 issuer,
@@ -253,10 +266,13 @@ async fn begin(
                 attempt,
                 &locator,
                 &error.to_string(),
-                false,
+                most,
             )
             .await?;
-            Ok(until.map_or(turn, Turn::Again))
+            Ok(match turn {
+                Turn::Done => turn,
+                Turn::Again(at) => Turn::Again(at.max(until)),
+            })
         }
     }
 }
@@ -325,7 +341,7 @@ async fn record(
             {
                 engine.sealed().keep(Sealed::forget(id)).await?;
                 let reason = refusal.to_string();
-                return abandon(engine, issuer, request, attempt, &locator, &reason, true).await;
+                return abandon(engine, issuer, request, attempt, &locator, &reason, 0).await;
             }
             Ok(Turn::Done)
         }
@@ -343,11 +359,15 @@ async fn not_prepared(
         issuer.breaker.lock().succeeded();
         return fail_unstarted(engine, request, error.to_string()).await;
     }
-    // The request stays approved and waits; nothing was begun that the log would have to tell.
-    issuer.heard(Some(error.to_string()));
+    Ok(away(issuer, request, &error.to_string()))
+}
+
+/// The request stays approved and waits; nothing was begun that the log would have to tell.
+fn away(issuer: &Configured, request: &Request, trouble: &str) -> Turn {
+    issuer.heard(Some(trouble.to_owned()));
     let until = issuer.breaker.lock().failed(clock::now(), jitter());
-    tracing::warn!(request = %request.id, %error, "the issuer is away; the request waits");
-    Ok(Turn::Again(until))
+    tracing::warn!(request = %request.id, trouble, "the issuer is away; the request waits");
+    Turn::Again(until)
 }
 
 async fn failed(

@@ -2,7 +2,10 @@
 
 use super::super::engine::system_context;
 use crate::{
-    broker::{engine::Engine, issuers::Configured},
+    broker::{
+        engine::{Engine, EngineError},
+        issuers::Configured,
+    },
     clock,
     domain::{Command, RequestState},
     issuers::Locator,
@@ -54,14 +57,20 @@ pub async fn watch_health(engine: Engine) {
 
 /// Every place at this issuer that something here explains: what works, what is being made, and what is being
 /// withdrawn (the enforcement reactor deals with that, and proves it).
-fn known(engine: &Engine, issuer: &str) -> Vec<Locator> {
+async fn known(engine: &Engine, issuer: &str) -> Result<Vec<Locator>, EngineError> {
     let state = engine.state();
-    let under_way = state
+    let mut under_way = Vec::new();
+    let issuing = state
         .to_issue
         .iter()
         .filter_map(|id| state.requests.get(id))
-        .filter(|request| request.plan.issuer == issuer && request.state == RequestState::Issuing)
-        .map(|request| request.attempt_locator.clone());
+        .filter(|request| request.plan.issuer == issuer && request.state == RequestState::Issuing);
+    for request in issuing {
+        under_way.push(request.attempt_locator.clone());
+        // Made before a stop and not recorded yet: its login is known from there only.
+        let made = engine.sealed().made(request.id, request.attempts).await?;
+        under_way.extend(made.map(|version| version.locator));
+    }
     let withdrawing = state
         .to_enforce
         .iter()
@@ -82,12 +91,19 @@ fn known(engine: &Engine, issuer: &str) -> Vec<Locator> {
         .flat_map(|credential| credential.versions.iter())
         .filter(|version| version.state.accepted() && !version.locator.is_empty())
         .map(|version| version.locator.clone());
-    living.chain(under_way).chain(withdrawing).collect()
+    Ok(living.chain(under_way).chain(withdrawing).collect())
 }
 
 /// Compares one issuer's list with ours, removes what is unexplained, and records each removal.
 pub async fn compare(engine: &Engine, issuer: &Configured) {
-    let report = match issuer.issuer.reconcile(&known(engine, &issuer.name)).await {
+    let known = match known(engine, &issuer.name).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!(issuer = issuer.name, %error, "could not be compared");
+            return;
+        }
+    };
+    let report = match issuer.issuer.reconcile(&known).await {
         Ok(report) => report,
         Err(error) => {
             tracing::warn!(issuer = issuer.name, %error, "could not be compared");

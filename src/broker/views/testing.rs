@@ -133,6 +133,12 @@ pub struct World {
     ids: u128,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// One client, `checkout-api`, in production.
     pub fn new() -> Self {

@@ -21,15 +21,20 @@ pub struct KeepError {
 /// One context's folder, such as `$XDG_STATE_HOME/countersign/prod`.
 #[derive(Debug, Clone)]
 pub struct Keep {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 impl Keep {
     /// The folder need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into(),
+            folder: Some(folder.into()),
         }
+    }
+
+    /// Remembers nothing: for a broker that does not outlive this run.
+    pub fn nowhere() -> Self {
+        Self { folder: None }
     }
 
     /// The verifier key that was kept at first contact.
@@ -39,7 +44,7 @@ impl Keep {
 
     /// Keeps the verifier key.
     pub fn set_key(&self, key: &str) -> Result<(), KeepError> {
-        write(&self.folder.join("verifier-key"), key)
+        self.write("verifier-key", key)
     }
 
     /// The checkpoint last found whole, as it was signed.
@@ -49,23 +54,35 @@ impl Keep {
 
     /// Keeps a checkpoint, durably: the file is the old one or the new one, never half of one.
     pub fn set_checkpoint(&self, note: &str) -> Result<(), KeepError> {
-        write(&self.folder.join("checkpoint"), note)
+        self.write("checkpoint", note)
     }
 
     /// Keeps two signed heads that contradict each other, and says where. Nothing earlier is written over.
-    pub fn evidence(&self, before: &str, offered: &str) -> Result<String, KeepError> {
-        let folder = self.folder.join("evidence");
+    pub fn evidence(&self, before: &str, offered: &str) -> Result<Option<String>, KeepError> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
         let place = (1..=u32::MAX)
-            .map(|n| folder.join(n.to_string()))
+            .map(|n| folder.join("evidence").join(n.to_string()))
             .find(|place| !place.exists())
             .expect("numbers do not run out");
         write(&place.join("checkpoint-before"), before)?;
         write(&place.join("checkpoint-offered"), offered)?;
-        Ok(place.display().to_string())
+        Ok(Some(place.display().to_string()))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), KeepError> {
+        match &self.folder {
+            Some(folder) => write(&folder.join(name), text),
+            None => Ok(()),
+        }
     }
 
     fn read(&self, name: &str) -> Result<Option<String>, KeepError> {
-        let path = self.folder.join(name);
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
+        let path = folder.join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -372,7 +372,7 @@ impl<S: LogSource> Chain<S> {
         let mut alarm = Alarm::new(verdict);
         alarm.command.clone_from(&self.command);
         if verdict.is_contradiction() && !before.is_empty() {
-            alarm.evidence = Some(self.keep.evidence(before, &self.note)?);
+            alarm.evidence = self.keep.evidence(before, &self.note)?;
         }
         self.state = ChainState::Alarm(alarm);
         Ok(())
@@ -414,6 +414,3 @@ pub async fn follow<S: LogSource>(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

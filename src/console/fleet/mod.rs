@@ -421,7 +421,9 @@ impl From<Fleet> for Vec<Block> {
 impl From<Vec<Block>> for Fleet {
     fn from(blocks: Vec<Block>) -> Self {
         let mut fleet = Self::default();
-        blocks.iter().for_each(|block| fleet.extend(block));
+        for block in &blocks {
+            fleet.extend(block);
+        }
         fleet.take_journal();
         fleet
     }

@@ -199,7 +199,7 @@ fn name_hits(finder: &Finder<'_>, fleet: &Fleet, from: usize, end: usize, found:
             row += step;
             step *= 2;
         }
-        row += fleet.starts[row + 1..(row + step).min(end) + 1]
+        row += fleet.starts[row + 1..=(row + step).min(end)]
             .partition_point(|start| (*start as usize) <= begin);
         let next = fleet.starts[row + 1] as usize;
         if stop <= next {

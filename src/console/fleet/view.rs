@@ -454,6 +454,7 @@ mod tests {
             column in 0_usize..6,
             text in prop_oneof![Just(""), Just("svc"), Just("left<24h | never"), Just("state:act")],
         ) {
+            let source = fixture::fleet(400);
             let (mut fleet, now) = (fixture::fleet(300), fixture::now());
             fleet.take_journal();
             let filter = Filter::parse(text).unwrap();
@@ -463,7 +464,6 @@ mod tests {
             kept.set_filter(&filter, &fleet, now);
             for part in changes.chunks(7) {
                 for (row, hours, state, new) in part {
-                    let source = fixture::fleet(400);
                     let mut changed = source.get(*row).unwrap();
                     changed.sequence += 1_000_000;
                     changed.expires_at = (!new).then(|| now + chrono::TimeDelta::hours(*hours));

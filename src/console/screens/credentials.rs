@@ -101,6 +101,11 @@ impl Credentials {
         shared.fleet.get(self.cursor?)
     }
 
+    /// The name of what the cursor is on; empty if on nothing.
+    pub fn subject_name(&self, shared: &Shared) -> String {
+        self.row(shared).map(|row| row.name).unwrap_or_default()
+    }
+
     /// What is known in full of the credential under the cursor, if it is.
     fn detail_of(&self, id: CredentialId) -> Option<&CredentialDetail> {
         self.detail.as_deref().filter(|detail| detail.row.id == id)
@@ -149,7 +154,7 @@ impl Credentials {
     }
 
     /// A new list, begun by the person: from its top.
-    fn from_top(&mut self, shared: &Shared) {
+    fn rewind(&mut self, shared: &Shared) {
         self.offset = 0;
         self.select(0, shared);
     }
@@ -227,7 +232,7 @@ impl Credentials {
                 self.select(self.place.saturating_sub(half), ctx.shared);
             }
             Command::First if self.open => self.scroll = 0,
-            Command::First => self.from_top(ctx.shared),
+            Command::First => self.rewind(ctx.shared),
             Command::Last => self.select(last, ctx.shared),
             Command::Open | Command::Zoom => {
                 self.open = !self.open || command == Command::Open;
@@ -414,7 +419,7 @@ impl Screen for Credentials {
         text.clone_into(&mut self.filter);
         self.view
             .set_filter(&filter, &ctx.shared.fleet, ctx.shared.now);
-        self.from_top(ctx.shared);
+        self.rewind(ctx.shared);
         Ok(())
     }
 
@@ -438,6 +443,6 @@ impl Screen for Credentials {
     }
 
     fn tick_s(&self, shared: &Shared) -> Option<u32> {
-        draw::tick_s(self, shared)
+        Some(draw::tick_s(self, shared))
     }
 }

@@ -2,13 +2,13 @@
 //! as hostile as words can be.
 
 use crate::client::chain::{Alarm, ChainState};
-use crate::domain::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, RevocationId};
 use crate::wire::event::ActorView;
 use crate::wire::overview::{
     ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, RevocationFigures,
     RotationFigures,
 };
 use crate::wire::request::{ApprovalView, RequesterHistory, ScopeChange};
+use crate::wire::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, RevocationId};
 use crate::wire::{
     Environment, EventRecord, IssuerHealth, Kind, Overview, Page, Plan, Quorum, RequestDetail,
     RequestRow, RequestState, RevocationRow, Risk, RiskFactor, RuleResult, ScopeHolder, Session,
@@ -406,7 +406,7 @@ pub fn overview() -> Overview {
                 reason: "leaked".into(),
                 by: "ravi.p".into(),
                 effective_at: at(-372),
-                enforcement: crate::domain::Enforcement::NotNeeded,
+                enforcement: crate::wire::revocation::Enforcement::NotNeeded,
                 sequence: 918_199,
             }],
         },

@@ -177,7 +177,7 @@ fn general(
         Command::Refresh => {
             effects.push(Effect::Reload);
             with_screen(model, current, jump, effects, |screen, ctx| {
-                screen.enter(ctx)
+                screen.enter(ctx);
             });
         }
         Command::Export => match model.screens.get(current).export(&model.shared) {
@@ -299,12 +299,12 @@ fn quit(model: &mut Model, effects: &mut Vec<Effect>) {
     if open == 0 {
         return effects.push(Effect::Quit);
     }
-    let note = format!("{open} sent and not answered: whether it was carried out is not known");
+    let note = format!("all the same: {open} sent and not answered, so whether it happened is not known");
     model.overlay = Some(Overlay::Menu(Menu {
         title: "QUIT?".into(),
         entries: vec![MenuEntry {
             key: 'y',
-            label: "quit all the same".into(),
+            label: "quit".into(),
             note,
             refused: None,
             does: Choice::Quit,

@@ -174,11 +174,11 @@ pub fn edit(model: &mut Model, edit: &Edit, jump: &mut Option<Jump>, effects: &m
                 *cursor = 0;
             }
         },
-        Overlay::Prompt(prompt) if prompt.kind == PromptKind::Filter => {
-            if prompt.line.apply(edit, LINE_MAX) {
-                let text = prompt.line.text().to_owned();
-                prompt.error = filter(model, &text, jump, effects).err();
-            }
+        Overlay::Prompt(prompt)
+            if prompt.kind == PromptKind::Filter && prompt.line.apply(edit, LINE_MAX) =>
+        {
+            let text = prompt.line.text().to_owned();
+            prompt.error = filter(model, &text, jump, effects).err();
         }
         _ => {}
     }

@@ -227,9 +227,10 @@ fn menu(menu: &Menu, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
             sign,
             theme.style(Role::Focused),
         );
-        let (key, text) = match refused {
-            true => (Role::Muted, Role::Muted),
-            false => (Role::Key, Role::Text),
+        let (key, text) = if refused {
+            (Role::Muted, Role::Muted)
+        } else {
+            (Role::Key, Role::Text)
         };
         put(
             frame.buffer,

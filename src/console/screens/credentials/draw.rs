@@ -32,6 +32,9 @@ const COLUMNS: &[Column<'static>] = &[
 /// Renewal is planned after two thirds of a life.
 const RENEW: f64 = 2.0 / 3.0;
 
+/// A drawn line of the detail: a rule, or a label, its text and how that is meant.
+type Line = (Option<(String, String)>, &'static str, String, Role);
+
 struct Rows<'a> {
     screen: &'a Credentials,
     shared: &'a Shared,
@@ -110,9 +113,12 @@ impl Source for Rows<'_> {
         let row = self.row(place);
         let sign = row
             .and_then(|row| grave(row, self.shared.now))
-            .map(|grave| match grave {
-                true => (glyphs.alert, Role::Bad),
-                false => (glyphs.notice, Role::Warn),
+            .map(|grave| {
+                if grave {
+                    (glyphs.alert, Role::Bad)
+                } else {
+                    (glyphs.notice, Role::Warn)
+                }
             });
         Gutter {
             marked: row.is_some_and(|row| self.screen.marks.contains(&row.id)),
@@ -191,9 +197,10 @@ fn draw_list(
     let found = screen.view.rows().len() as u64;
     let sort = screen.view.sort();
     let arrow = theme.glyphs.sort[usize::from(sort.descending)];
-    let mut note = match screen.filter.is_empty() {
-        true => count(total),
-        false => format!("{} of {}", count(found), count(total)),
+    let mut note = if screen.filter.is_empty() {
+        count(total)
+    } else {
+        format!("{} of {}", count(found), count(total))
     };
     if screen.view.busy() || screen.loading {
         note.push_str(theme.glyphs.cut);
@@ -267,8 +274,8 @@ fn draw_list(
         .collect();
     let id = screen.view.generation();
     let region = list(&source, &columns, state, id, body, frame.buffer, theme);
-    // Beside a detail the rows cannot be moved by the terminal: it would move the detail with them.
-    if let Some(region) = region.filter(|_| !layout.wide) {
+    // Beside a detail the terminal would move that too; the screen takes whichever way is shorter.
+    if let Some(region) = region {
         frame.region(region);
     }
 }
@@ -294,11 +301,11 @@ fn draw_detail(
     let detail = screen.detail_of(row.id);
     let indent = 11;
     let room = usize::from(area.width.saturating_sub(indent + 2));
-    let mut lines: Vec<(Option<(String, String)>, &str, String, Role)> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for part in parts(&row, detail, shared, theme) {
         match part {
             Part::Section(title, note) => {
-                lines.push((Some((title, note)), "", String::new(), Role::Text))
+                lines.push((Some((title, note)), "", String::new(), Role::Text));
             }
             Part::Pair(label, text, role) => {
                 let room = if label.is_empty() {
@@ -361,7 +368,7 @@ fn draw_detail(
 
 /// Spans are shown coarsely, so that a quiet list is drawn once a minute; only what ends within ten minutes
 /// is counted in steps of five seconds.
-pub fn tick_s(screen: &Credentials, shared: &Shared) -> Option<u32> {
+pub fn tick_s(screen: &Credentials, shared: &Shared) -> u32 {
     let height = Layout::of(crate::console::view::body(shared.size), screen.open).rows();
     let seen = screen.view.rows().iter().skip(screen.offset).take(height);
     let mut seen = seen
@@ -371,5 +378,5 @@ pub fn tick_s(screen: &Credentials, shared: &Shared) -> Option<u32> {
         at.is_some_and(|at| (at - shared.now).abs() < TimeDelta::minutes(10))
     };
     let close = seen.any(|row| soon(row.expires_at) || soon(row.rotate_by));
-    Some(if close { 5 } else { 60 })
+    if close { 5 } else { 60 }
 }

@@ -1,9 +1,11 @@
 //! The check against a real log in a store, and against the same log once someone has touched it.
 
-use super::*;
-use crate::event_log::checkpoint::SigningKey;
-use crate::event_log::log::Log;
-use crate::event_log::sqlite::SqliteStore;
+use bytes::Bytes;
+use countersign::client::chain::{Chain, ChainState, Keep, LogSource, follow};
+use countersign::event_log::checkpoint::SigningKey;
+use countersign::event_log::log::Log;
+use countersign::event_log::sqlite::SqliteStore;
+use countersign::event_log::tiles::{TileKind, TilePath};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,61 @@
+//! The console's check of a log that a real broker serves, over real HTTP.
+
+mod support;
+
+use countersign::client::chain::{ChainState, Keep};
+use countersign::console::chain::watch;
+use countersign::console::event::Event;
+use countersign::console::link::Sender;
+use countersign::console::run::Incoming;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+use support::broker::BrokerProcess;
+
+/// The first state that is neither unchecked nor on its way.
+fn settled(incoming: &Receiver<Incoming>) -> ChainState {
+    loop {
+        let next = incoming
+            .recv_timeout(Duration::from_secs(30))
+            .expect("the check reports");
+        if let Incoming::Event(Event::Chain(state)) = next
+            && !matches!(state, ChainState::Unchecked | ChainState::Checking { .. })
+        {
+            return state;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm() {
+    let broker = BrokerProcess::start("");
+    let client = broker.client(&broker.admin_token());
+    let folder = tempfile::tempdir().unwrap();
+    let keep = || Keep::new(folder.path().join("prod"));
+    let (sender, incoming) = sync_channel(64);
+    let task = tokio::spawn(watch(client.clone(), Sender(sender), keep(), "prod".into()));
+    let state = tokio::task::block_in_place(|| settled(&incoming));
+    let ChainState::Whole {
+        size,
+        key_on_trust: true,
+        ..
+    } = state
+    else {
+        panic!("not whole: {state:?}");
+    };
+    assert_eq!(size, client.head().await.unwrap());
+    task.abort();
+    let pinned = std::fs::read_to_string(folder.path().join("prod/checkpoint")).unwrap();
+    assert_eq!(pinned, client.checkpoint().await.unwrap());
+
+    let other = BrokerProcess::start("");
+    let impostor = other.client(&other.admin_token());
+    let (sender, incoming) = sync_channel(64);
+    let task = tokio::spawn(watch(impostor, Sender(sender), keep(), "prod".into()));
+    let state = tokio::task::block_in_place(|| settled(&incoming));
+    task.abort();
+    let ChainState::Alarm(alarm) = state else {
+        panic!("no alarm: {state:?}");
+    };
+    assert_eq!(alarm.word, "OTHER KEY");
+    assert_eq!(alarm.command, "countersign audit verify --context prod");
+}

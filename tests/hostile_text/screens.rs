@@ -1,0 +1,138 @@
+//! Every screen of the built console at both sizes, byte by byte.
+
+use super::company::Hostile;
+use super::{hostile, stream::foreign};
+use crate::tty::{AND_WAIT, Tty};
+use std::collections::BTreeSet;
+
+struct Walk {
+    tty: Tty,
+    /// Marks that were seen on any screen.
+    marks: BTreeSet<String>,
+    seen: String,
+}
+
+impl Walk {
+    /// Presses keys, and waits until a redraw that came after them is on the screen.
+    fn press(&mut self, keys: &str) {
+        self.tty.send(keys);
+        let from = self.tty.shown().raw.len();
+        self.tty.send("\x0c");
+        self.tty.wait_until("a redraw", |shown| {
+            shown.raw[from..].windows(4).any(|part| part == b"\x1b[2J")
+                && !shown.emulator.screen().contents().trim().is_empty()
+        });
+        self.look();
+    }
+
+    /// Presses keys, and waits for words that the answer has.
+    fn press_for(&mut self, keys: &str, words: &str) {
+        self.tty.send(keys);
+        self.tty.wait_for(words);
+        self.press("");
+    }
+
+    fn look(&mut self) {
+        let screen = self.tty.screen();
+        let found = screen.match_indices("mark");
+        let mark = |at: usize| screen.get(at..at + 6).map(str::to_owned);
+        self.marks.extend(found.filter_map(|(at, _)| mark(at)));
+        self.seen += &screen;
+    }
+}
+
+async fn walk(columns: u16, rows: u16) {
+    let scene = Hostile::set().await;
+    let tty = Tty::open(scene.broker.url(), &scene.token, AND_WAIT, columns, rows);
+    tty.send("\n");
+    let mut walk = Walk {
+        tty,
+        marks: BTreeSet::new(),
+        seen: String::new(),
+    };
+    walk.press_for("", "NEEDS YOU NOW");
+
+    // Every request that waits: the queue, the review to its end, its record, why, the sheets.
+    walk.press_for("2", "waiting/");
+    for number in 0..hostile().len() {
+        let before = walk.marks.len();
+        if number == 0 {
+            walk.press("gg");
+        } else {
+            walk.press("\x1bj");
+        }
+        walk.tty.send("\r");
+        walk.press_for("", "mark");
+        for _ in 0..4 {
+            walk.press("]");
+        }
+        walk.press("i");
+        walk.press("\x1b");
+        walk.press("e");
+        walk.press("\x1b");
+        walk.press(".a");
+        walk.press("\x1b");
+        walk.press("\x1b");
+        walk.press(".d");
+        walk.press("\x1b");
+        walk.press("\x1b");
+        let _ = before;
+    }
+    // Every credential in detail.
+    walk.press_for("3", "made/");
+    walk.press("gg");
+    for _ in 0..scene.credentials.len() {
+        walk.press("\r");
+        for _ in 0..4 {
+            walk.press("]");
+        }
+        walk.press("i");
+        walk.press("\x1b");
+        walk.press(".x");
+        walk.press("\x1b");
+        walk.press("\x1b");
+        walk.press("3");
+        walk.press("\x1bj");
+    }
+    // The last records of the log, each opened.
+    walk.press("7");
+    walk.press("gg");
+    for _ in 0..40 {
+        walk.press("\r");
+        walk.press("i");
+        walk.press("\x1b");
+        walk.press("\x1bj");
+    }
+    walk.press("?");
+    walk.press("\x1b");
+    walk.press(":");
+    walk.press("\x1b");
+    walk.press("1");
+    // Something may still be open; what is typed into a field is not sent by any of these.
+    walk.tty.send("\x1b\x1b");
+    walk.press("");
+    walk.tty.send("q");
+    walk.tty.wait_for("ended:0:");
+
+    let shown = walk.tty.shown();
+    assert_eq!(foreign(&shown.raw), Vec::<String>::new());
+    let missing: Vec<_> = (0..hostile().len())
+        .map(|number| format!("mark{number:02}"))
+        .filter(|mark| !walk.marks.contains(mark))
+        .collect();
+    assert!(missing.is_empty(), "never shown: {missing:?}");
+    for mark in ["␛", "⟨U+202E⟩", "⟨U+200B⟩"] {
+        assert!(walk.seen.contains(mark), "{mark} stands for what it is");
+    }
+    assert!(!walk.seen.contains("pwned") || walk.seen.contains("]0;pwned"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_screen_of_80_by_24_passes_it_on() {
+    walk(80, 24).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_screen_of_120_by_40_passes_it_on() {
+    walk(120, 40).await;
+}

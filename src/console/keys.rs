@@ -19,6 +19,17 @@ pub fn is_masked(model: &Model) -> bool {
 }
 
 impl Keys {
+    /// A key held with Alt to which nothing is bound is Esc and then the key: on a slow line the two
+    /// arrive together, and whoever pressed Esc must not lose both.
+    pub fn apart(&self, key: Key, model: &Model) -> [Option<Key>; 2] {
+        let bound = chord(key).map(|chord| model.shared.keymap.find(&[chord]));
+        if key.mods.contains(Mods::ALT) && bound.is_none_or(|found| found == Found::Nothing) {
+            let mods = key.mods.without(Mods::ALT);
+            return [Some(Key::plain(KeyCode::Esc)), Some(Key { mods, ..key })];
+        }
+        [Some(key), None]
+    }
+
     /// What the key means now; `None` if nothing, or if more presses have to follow.
     pub fn press(&mut self, key: Key, model: &Model) -> Option<Event> {
         let plain = !key.mods.contains(Mods::CTRL) && !key.mods.contains(Mods::ALT);

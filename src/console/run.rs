@@ -6,9 +6,10 @@
 //! dropped. Everything that waits is taken before a picture is made, so a hundred keys cost one.
 
 use super::backend::{Painted, Screen};
+use super::command::Command;
 use super::effect::Effect;
 use super::event::{Event, Level, LinkState};
-use super::input::Input;
+use super::input::{Input, Key};
 use super::keys::{Keys, is_masked};
 use super::model::Model;
 use super::record::{Recorder, Recording};
@@ -166,22 +167,12 @@ impl<W: Write, T: World> Runner<W, T> {
         self.dirty = true;
         self.urgent = true;
         match input {
-            Input::Key(key) if is_masked(&self.model) => {
-                let typed = self.masked.key(key);
-                match typed {
-                    Typed::Done => self.event(&Event::Command(super::command::Command::Open)),
-                    Typed::Cancelled => self.event(&Event::Command(super::command::Command::Back)),
-                    Typed::NotMine => match self.keys.press(key, &self.model) {
-                        Some(event) => self.event(&event),
-                        None => Ok(()),
-                    },
-                    _ => self.event(&Event::Masked(self.masked.len())),
+            Input::Key(key) => {
+                for key in self.keys.apart(key, &self.model).into_iter().flatten() {
+                    self.key(key)?;
                 }
+                Ok(())
             }
-            Input::Key(key) => match self.keys.press(key, &self.model) {
-                Some(event) => self.event(&event),
-                None => Ok(()),
-            },
             Input::Paste(paste) if is_masked(&self.model) => {
                 self.masked.paste(&paste);
                 self.event(&Event::Masked(self.masked.len()))
@@ -213,6 +204,21 @@ impl<W: Write, T: World> Runner<W, T> {
                 Ok(())
             }
             Input::Focus(_) | Input::StatusOk => Ok(()),
+        }
+    }
+
+    fn key(&mut self, key: Key) -> io::Result<()> {
+        if is_masked(&self.model) {
+            match self.masked.key(key) {
+                Typed::Done => return self.event(&Event::Command(Command::Open)),
+                Typed::Cancelled => return self.event(&Event::Command(Command::Back)),
+                Typed::NotMine => {}
+                _ => return self.event(&Event::Masked(self.masked.len())),
+            }
+        }
+        match self.keys.press(key, &self.model) {
+            Some(event) => self.event(&event),
+            None => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use super::backend::{Options, Pace, Screen};
 use super::effect::{Action, Call, Effect};
 use super::event::{CallError, Delivery, Event, LinkState, Reply};
 use super::fixture::{answer, credential, credentials, model, now, press};
-use super::input::{Input, Paste};
+use super::input::{Input, Key, Mods, Paste};
 use super::keys::script;
 use super::model::{Model, Outcome, Overlay};
 use super::record::Recording;
@@ -20,6 +20,11 @@ use std::time::Instant;
 
 fn start(width: u16, height: u16) -> Model {
     let mut model = model((width, height), ScreenId::Credentials);
+    // What other screens asked for when the link came is not the matter here.
+    model
+        .shared
+        .calls
+        .retain(|(_, call)| matches!(call, Call::Credential(_)));
     press(&mut model, "jjj");
     if let Some((_, Call::Credential(id))) = model.shared.calls.last().cloned()
         && id != credential().row.id
@@ -336,6 +341,18 @@ fn escape_never_quits_and_ctrl_c_cancels_first() {
     idle.shared.calls.clear();
     assert!(!press(&mut idle, "<ctrl-c>").contains(&Effect::Quit));
     assert!(press(&mut idle, "<ctrl-c>").contains(&Effect::Quit));
+}
+
+#[test]
+fn escape_and_a_key_that_arrive_together_are_both_heard() {
+    let mut runner = runner(ledger(80, 24));
+    feed_keys(&mut runner, "?");
+    let together = Key {
+        mods: Mods::ALT,
+        ..Key::char('.')
+    };
+    runner.take(Incoming::Input(Input::Key(together))).unwrap();
+    assert!(matches!(runner.model.overlay, Some(Overlay::Menu(_))));
 }
 
 /// Remembers what it was asked.

@@ -85,7 +85,11 @@ fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         Some(_) => vec![Command::Back],
     };
     let mut shown: Vec<(String, &str)> = Vec::new();
+    let fixed = [Command::Palette, Command::Help];
     for command in commands {
+        if fixed.contains(&command) {
+            continue;
+        }
         if model.overlay.is_none() && available(command, model).is_err() {
             continue;
         }
@@ -97,7 +101,7 @@ fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         shown.push((model.shared.keymap.key(command, ascii), label));
     }
     if model.overlay.is_none() {
-        for command in [Command::Palette, Command::Help] {
+        for command in fixed {
             shown.push((model.shared.keymap.key(command, ascii), command.short()));
         }
     }

@@ -80,7 +80,7 @@ impl SealKey {
             });
         }
         let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("an AES-256 key has 32 bytes");
-        let root = hmac::Key::new(HMAC_SHA256, &*bytes);
+        let root = hmac::Key::new(HMAC_SHA256, &bytes);
         Ok(Self(LessSafeKey::new(key), root))
     }
 

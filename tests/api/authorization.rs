@@ -79,14 +79,6 @@ impl Company {
         if path.contains("{request}") {
             let name = self.name("request");
             let asking = Api::asking(&name, &self.client, "production", &["orders:write"]);
-            let asking = match self.client.as_str() {
-                client => {
-                    let mut asking = asking;
-                    asking["environment"] = json!("production");
-                    asking["client"] = json!(client);
-                    asking
-                }
-            };
             let id = self
                 .api
                 .post(&self.asker, "/v1/requests", asking)

@@ -34,9 +34,9 @@ impl Follower {
     /// The next block between empty lines; none once the stream has ended.
     async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
+            if let Some((block, _)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
-                self.text = rest.to_owned();
+                self.text.drain(..block.len() + 2);
                 return Some(block);
             }
             let next = tokio::time::timeout(Duration::from_secs(10), self.response.next());

@@ -111,7 +111,7 @@ impl Hostile {
         let operator = &self.company.operator;
         done(operator.quarantine(credential, &reason, &Once::new()).await);
         if number % 2 == 0 {
-            done(operator.release(credential, &reason, &Once::new()).await);
+            done(admin.release(credential, &reason, &Once::new()).await);
             let revoke = Revoke {
                 reason: text.into(),
                 version: None,

@@ -146,7 +146,7 @@ async fn headers_are_refused_replaced_or_left_out() {
         "\u{9b}31m\u{202e}x".as_bytes().to_vec(),
         b"\xff\xfe\tx".to_vec(),
         "Z\u{301}\u{200b}".as_bytes().to_vec(),
-        vec![b'x'; 4_000],
+        vec![b'x'; 2_000],
     ];
     for value in &values {
         let value = HeaderValue::from_bytes(value).unwrap();

@@ -62,12 +62,16 @@ async fn no_message_passes_it_on() {
             &["credential", "list", "--filter", &text],
             &["client", "offboard", &text, "--reason", &text],
             &["operator", "token", &text, "--show"],
-            &["request", "withdraw", &scene.waiting[0], "--reason", &text],
             &["--context", &text, "overview"],
         ] {
             let ran = cli(scene.broker.url(), &scene.token, args);
             assert_ne!(ran.code, 0, "{args:?}: {ran:?}");
             assert_clean(&format!("{args:?}"), &ran);
         }
+        let withdraw = ["request", "withdraw", &scene.waiting[0], "--reason", &text];
+        assert_clean(
+            "withdraw",
+            &cli(scene.broker.url(), &scene.token, &withdraw),
+        );
     }
 }

@@ -387,12 +387,13 @@ fn revoke_in_console(scene: &Scene) {
     pty.send("3");
     pty.wait_for(CREDENTIAL);
     pty.send(ENTER);
+    pty.wait_for("crd_");
     pty.send(".");
     pty.wait_for("revoke");
     pty.send("x");
     pty.wait_for("REVOKE");
     commit(&pty, &["seen in a paste", CREDENTIAL]);
-    pty.wait_for("enforced");
+    pty.wait_for("whole by omar.d: seen in a paste");
     pty.send("q");
     assert_eq!(pty.ended(), 0);
 }

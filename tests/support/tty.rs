@@ -1,6 +1,11 @@
 //! A terminal that remembers every byte that it was sent, can be resized, and outlives the program that runs on it:
 //! a shell holds it, so that what the program left behind can be looked at.
 
+#![allow(
+    dead_code,
+    reason = "every integration test compiles this module for itself and uses a part of it"
+)]
+
 use super::support::broker::program;
 use super::support::cli::command;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};

@@ -177,7 +177,7 @@ impl ApiError {
             kind: format!("/problems/{}", self.kind.slug),
             title: self.kind.title.to_owned(),
             status: self.kind.status.as_u16(),
-            detail: self.said.detail.clone(),
+            detail: printable(&self.said.detail),
             instance: call.request_id.clone(),
             fault: if self.kind.status.is_server_error() {
                 Fault::System
@@ -185,7 +185,7 @@ impl ApiError {
                 Fault::Caller
             },
             retry_after_s: self.said.retry_after_s,
-            errors: self.said.errors.clone(),
+            errors: self.said.errors.iter().map(printable_error).collect(),
             trace_id: call.trace.clone(),
             current_sequence: self.said.current_sequence,
             changed: self.said.changed.clone(),
@@ -267,6 +267,20 @@ pub(super) fn render(response: &mut Response, call: &CallId) -> Option<&'static 
         );
     }
     Some(error.kind.slug)
+}
+
+/// A detail may repeat what a parser choked on, and that came from outside: nothing unprintable is sent back.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .collect()
+}
+
+fn printable_error(error: &FieldError) -> FieldError {
+    FieldError {
+        pointer: printable(&error.pointer),
+        detail: printable(&error.detail),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! brought up to date from the fleet's journal without reading everything again.
 
 use super::search::Search;
-use super::{Fleet, what};
+use super::{Fleet, NEVER, what};
+use crate::wire::CredentialState;
 use crate::wire::filter::{Expr, Filter};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ const STEP: usize = 1 << 17;
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SortColumn {
-    /// What is left of its life; never comes last.
+    /// What is left of its life: what lives first, then what never ends, then what has ended, latest first.
     #[default]
     Left,
     /// Its name.
@@ -64,7 +65,7 @@ impl SortColumn {
 
     const fn depends_on(self) -> u8 {
         match self {
-            Self::Left => what::EXPIRES,
+            Self::Left => what::EXPIRES | what::CODES,
             Self::Name => 0,
             Self::Owner => what::WORDS,
             Self::Used => what::USED,
@@ -299,7 +300,7 @@ impl View {
         let at = row as usize;
         let time = |millis: i64| millis as u64 ^ 1 << 63;
         let key = match self.sort.column {
-            SortColumn::Left => time(fleet.expires[at]),
+            SortColumn::Left => left_key(fleet.codes[at][3], fleet.expires[at]),
             SortColumn::Used => time(fleet.used[at]),
             SortColumn::Due => time(fleet.rotate[at]),
             SortColumn::State => fleet.codes[at][3].into(),
@@ -349,6 +350,20 @@ impl View {
     }
 }
 
+/// Sorts by what is left of a life: nobody looks for what has ended before what is about to.
+fn left_key(state: u8, expires: i64) -> u64 {
+    const CLASS: u32 = 62;
+    let ended = [CredentialState::Revoked, CredentialState::Expired]
+        .iter()
+        .any(|ended| CredentialState::ALL[usize::from(state)] == *ended);
+    let millis = (expires.max(0) as u64).min((1 << CLASS) - 1);
+    match (ended, expires) {
+        (true, _) => 2 << CLASS | ((1 << CLASS) - 1 - millis),
+        (false, NEVER) => 1 << CLASS,
+        (false, _) => millis,
+    }
+}
+
 /// Whether every match of `new` is a match of `old`: the same words, and typing has gone on.
 fn narrows(old: &Expr, new: &Expr) -> bool {
     match (old, new) {
@@ -367,6 +382,7 @@ fn narrows(old: &Expr, new: &Expr) -> bool {
 mod tests {
     use super::*;
     use crate::console::fixture;
+    use crate::wire::CredentialRow;
     use proptest::prelude::*;
 
     fn all(view: &mut View, fleet: &Fleet, now: DateTime<Utc>) -> Vec<String> {
@@ -430,7 +446,15 @@ mod tests {
         );
         assert!(sorted(SortColumn::Owner, false).is_sorted_by_key(|row| row.owner.clone()));
         let left = sorted(SortColumn::Left, false);
-        assert!(left.is_sorted_by_key(|row| (row.expires_at.is_none(), row.expires_at)));
+        let ended = |row: &CredentialRow| {
+            matches!(
+                row.state,
+                CredentialState::Revoked | CredentialState::Expired
+            )
+        };
+        let living = left.iter().filter(|row| !ended(row));
+        assert!(living.is_sorted_by_key(|row| (row.expires_at.is_none(), row.expires_at)));
+        assert!(left.is_sorted_by_key(ended), "what has ended comes last");
     }
 
     #[test]

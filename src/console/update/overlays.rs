@@ -174,11 +174,12 @@ pub fn edit(model: &mut Model, edit: &Edit, jump: &mut Option<Jump>, effects: &m
                 *cursor = 0;
             }
         },
-        Overlay::Prompt(prompt)
-            if prompt.kind == PromptKind::Filter && prompt.line.apply(edit, LINE_MAX) =>
-        {
-            let text = prompt.line.text().to_owned();
-            prompt.error = filter(model, &text, jump, effects).err();
+        Overlay::Prompt(prompt) => {
+            let changed = prompt.line.apply(edit, LINE_MAX);
+            if changed && prompt.kind == PromptKind::Filter {
+                let text = prompt.line.text().to_owned();
+                prompt.error = filter(model, &text, jump, effects).err();
+            }
         }
         _ => {}
     }

@@ -182,7 +182,7 @@ impl Restoring {
                 state.credentials.insert(id, credential);
             }
             Part::Revocation(revocation) => {
-                drop(state.revocations.insert(revocation.id, revocation))
+                drop(state.revocations.insert(revocation.id, revocation));
             }
             Part::Usage {
                 credential,

@@ -77,7 +77,11 @@ pub fn parts(
     let mut parts = vec![
         Part::Pair(
             "state",
-            format!("{word}, {} accepted", versions_accepted(row.accepted)),
+            match row.accepted {
+                0 => word,
+                1 => format!("{word}, 1 version accepted"),
+                many => format!("{word}, {many} versions accepted"),
+            },
             role,
         ),
         Part::Pair("issued", when(row.issued_at, shared), Role::Text),
@@ -118,13 +122,6 @@ pub fn parts(
     }
     parts.push(Part::Pair("id", row.id.to_string(), Role::Muted));
     parts
-}
-
-fn versions_accepted(count: u32) -> String {
-    match count {
-        1 => "1 version".into(),
-        many => format!("{many} versions"),
-    }
 }
 
 fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut Vec<Part>) {

@@ -13,19 +13,19 @@ use crate::console::theme::{Role, Theme};
 use crate::console::widgets::list::{CellSlot, Column, Gutter, ListState, Source, Width, list};
 use crate::console::widgets::section::section;
 use crate::console::widgets::text::wrap;
-use crate::console::widgets::{graph, put, put_right, repeat};
+use crate::console::widgets::{graph, put, repeat};
 use crate::display::time::{compact, count};
 use crate::wire::{CredentialRow, CredentialState, Kind};
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Rect;
 
 const COLUMNS: &[Column<'static>] = &[
-    Column::new("NAME", Width::AtLeast(20)),
+    Column::new("NAME", Width::AtLeast(26)),
     Column::new("ENV", Width::Fixed(4)).priority(2),
     Column::new("KIND", Width::Fixed(5)).priority(3),
     Column::new("OWNER", Width::Fixed(10)),
     Column::new("LEFT", Width::Fixed(7)).right(),
-    Column::new("LIFE┊=renew", Width::Fixed(14)).priority(1),
+    Column::new("LIFE┊=renew", Width::Fixed(11)).priority(1),
     Column::new("STATE", Width::Fixed(11)),
 ];
 
@@ -266,7 +266,7 @@ fn draw_list(
         .iter()
         .map(|column| match column.title {
             "LIFE┊=renew" if ascii => Column {
-                title: "LIFE |=renew",
+                title: "LIFE|=renew",
                 ..*column
             },
             _ => *column,
@@ -290,14 +290,6 @@ fn draw_detail(
     let Some(row) = screen.row(shared) else {
         return section("", "", Rect { height: 1, ..area }, frame.buffer, theme);
     };
-    let version = format!("v{}", row.version);
-    section(
-        &row.name,
-        &version,
-        Rect { height: 1, ..area },
-        frame.buffer,
-        theme,
-    );
     let detail = screen.detail_of(row.id);
     let indent = 11;
     let room = usize::from(area.width.saturating_sub(indent + 2));
@@ -321,6 +313,13 @@ fn draw_detail(
     }
     let height = usize::from(area.height - 1);
     let from = screen.scroll.min(lines.len().saturating_sub(height));
+    let below = lines.len().saturating_sub(from + height);
+    let note = match below {
+        0 => format!("v{}", row.version),
+        _ => format!("v{}, {below} more below", row.version),
+    };
+    let rule = Rect { height: 1, ..area };
+    section(&row.name, &note, rule, frame.buffer, theme);
     let mut labelled = false;
     for ((rule, label, text, role), y) in lines[from..].iter().zip(area.y + 1..area.bottom()) {
         if let Some((title, note)) = rule {
@@ -350,19 +349,6 @@ fn draw_detail(
         };
         let room = area.right().saturating_sub(x);
         put(frame.buffer, theme, (x, y), room, text, theme.style(*role));
-    }
-    let below = lines.len().saturating_sub(from + height);
-    if below > 0 {
-        let note = format!(" {below} more below ");
-        let at = (area.right(), area.bottom() - 1);
-        put_right(
-            frame.buffer,
-            theme,
-            at,
-            area.width,
-            &note,
-            theme.style(Role::Muted),
-        );
     }
 }
 

@@ -32,6 +32,8 @@ pub mod keys;
 pub mod link;
 /// What the console knows and shows.
 pub mod model;
+/// Every screen from fixed data, for `screenshots/`.
+pub mod pictures;
 /// Drawing text into cells.
 pub mod paint;
 /// Any command by its words.

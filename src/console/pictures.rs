@@ -1,0 +1,129 @@
+//! The pictures of the documents: every screen, drawn by the program itself from fixed data.
+
+use super::backend::{Frame, Options, Pace, Screen};
+use super::effect::Call;
+use super::event::{Event, LinkState, Reply};
+use super::fixture;
+use super::model::{Context, Model, Shared};
+use super::screens::{ScreenId, samples};
+use super::theme::Theme;
+use super::update::update;
+use super::view::view;
+use crate::wire::{Environment, Page, RequestRow};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::time::Instant;
+
+/// The sizes that every screen must be right at.
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+/// Every picture by its name, such as `overview-80x24`.
+pub fn all() -> Vec<(String, Buffer)> {
+    let mut pictures = Vec::new();
+    for size in SIZES {
+        let named = |name: &str| format!("{name}-{}x{}", size.0, size.1);
+        pictures.push((named("overview"), draw(&answered(size, ScreenId::Overview))));
+        let mut queue = answered(size, ScreenId::Approvals);
+        pictures.push((named("approvals"), draw(&queue)));
+        fixture::press(&mut queue, "j enter");
+        answer_all(&mut queue);
+        pictures.push((named("review"), draw(&queue)));
+        fixture::press(&mut queue, "pgdn pgdn pgdn .");
+        pictures.push((named("act-menu"), draw(&queue)));
+        let mut fleet = fixture::model(size, ScreenId::Credentials);
+        pictures.push((named("credentials"), draw(&fleet)));
+        fixture::press(&mut fleet, "?");
+        pictures.push((named("help"), draw(&fleet)));
+        pictures.push((named("audit"), draw(&answered(size, ScreenId::Audit))));
+    }
+    pictures
+}
+
+/// A picture's glyphs, a line a row: what a test without fonts compares.
+pub fn text(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    (0..area.height)
+        .map(|y| {
+            let row: String = (0..area.width).map(|x| buffer[(x, y)].symbol()).collect();
+            format!("{}\n", row.trim_end())
+        })
+        .collect()
+}
+
+/// A console on one screen, signed in, live, and with an answer to everything that it has asked.
+fn answered(size: (u16, u16), screen: ScreenId) -> Model {
+    let context = Context {
+        name: "prod".into(),
+        url: "https://countersign.example".into(),
+        environment: Some(Environment::Production),
+        ..Context::default()
+    };
+    let mut shared = Shared::new(context, samples::now(), size, 7);
+    shared.session = Some(samples::session());
+    shared.heard_at = Some(samples::now());
+    shared.chain = samples::whole();
+    let mut model = Model::new(shared);
+    model.current = screen;
+    update(&mut model, &Event::Link(LinkState::Live { latency_ms: 184 }));
+    answer_all(&mut model);
+    model
+}
+
+fn answer_all(model: &mut Model) {
+    // An answer may make a screen ask for more; three rounds are more than any screen needs.
+    for _ in 0..3 {
+        for (id, call) in model.shared.calls.clone() {
+            let reply = match call {
+                Call::Session => Reply::Session(Box::new(samples::session())),
+                Call::Overview => {
+                    let mut overview = samples::overview();
+                    overview
+                        .recent
+                        .retain(|event| drawable(&format!("{event:?}")));
+                    Reply::Overview(Box::new(overview))
+                }
+                Call::Requests { .. } => Reply::Requests(queue()),
+                Call::Request(_) => Reply::Request(Box::new(samples::detail())),
+                Call::Events { .. } => {
+                    let mut page = samples::event_page();
+                    page.items
+                        .retain(|event| drawable(&format!("{event:?}")));
+                    Reply::Events(page)
+                }
+                _ => continue,
+            };
+            update(model, &Event::Reply(id, Box::new(Ok(reply))));
+        }
+    }
+}
+
+/// The sample queue without the rows that are there to be hostile: the bundled font has no such letters.
+fn queue() -> Page<RequestRow> {
+    let mut items = samples::requests();
+    items.retain(|row| drawable(&row.requester) && drawable(&row.credential));
+    Page {
+        next: None,
+        total: items.len() as u64,
+        sequence: 918_204,
+        items,
+    }
+}
+
+/// The bundled font draws Latin letters only.
+fn drawable(text: &str) -> bool {
+    text.is_ascii()
+}
+
+fn draw(model: &Model) -> Buffer {
+    let (width, height) = model.shared.size;
+    let mut screen = Screen::new(Vec::new(), width, height, Options::default(), Pace::off());
+    let mut drawn = Buffer::empty(Rect::new(0, 0, width, height));
+    let paint = |frame: &mut Frame<'_>| {
+        view(model, frame, &Theme::default());
+        drawn = frame.buffer.clone();
+    };
+    screen
+        .draw(Instant::now(), paint)
+        .expect("writing into memory cannot fail");
+    drawn
+}

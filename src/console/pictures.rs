@@ -25,10 +25,10 @@ pub fn all() -> Vec<(String, Buffer)> {
         pictures.push((named("overview"), draw(&answered(size, ScreenId::Overview))));
         let mut queue = answered(size, ScreenId::Approvals);
         pictures.push((named("approvals"), draw(&queue)));
-        fixture::press(&mut queue, "j enter");
+        fixture::press(&mut queue, "j<enter>");
         answer_all(&mut queue);
         pictures.push((named("review"), draw(&queue)));
-        fixture::press(&mut queue, "pgdn pgdn pgdn .");
+        fixture::press(&mut queue, "<pgdn><pgdn><pgdn>.");
         pictures.push((named("act-menu"), draw(&queue)));
         let mut fleet = fixture::model(size, ScreenId::Credentials);
         pictures.push((named("credentials"), draw(&fleet)));

@@ -33,6 +33,7 @@ pub mod link;
 /// What the console knows and shows.
 pub mod model;
 /// Every screen from fixed data, for `screenshots/`.
+#[cfg(any(test, feature = "dev"))]
 pub mod pictures;
 /// Drawing text into cells.
 pub mod paint;

@@ -32,13 +32,13 @@ pub mod keys;
 pub mod link;
 /// What the console knows and shows.
 pub mod model;
-/// Every screen from fixed data, for `screenshots/`.
-#[cfg(any(test, feature = "dev"))]
-pub mod pictures;
 /// Drawing text into cells.
 pub mod paint;
 /// Any command by its words.
 pub mod palette;
+/// Every screen from fixed data, for `screenshots/`.
+#[cfg(any(test, feature = "dev"))]
+pub mod pictures;
 /// A bounded recording of the session, and its replay.
 pub mod record;
 /// The loop.

@@ -42,12 +42,13 @@ pub fn all() -> Vec<(String, Buffer)> {
 /// A picture's glyphs, a line a row: what a test without fonts compares.
 pub fn text(buffer: &Buffer) -> String {
     let area = buffer.area;
-    (0..area.height)
-        .map(|y| {
-            let row: String = (0..area.width).map(|x| buffer[(x, y)].symbol()).collect();
-            format!("{}\n", row.trim_end())
-        })
-        .collect()
+    let mut text = String::new();
+    for y in 0..area.height {
+        let row: String = (0..area.width).map(|x| buffer[(x, y)].symbol()).collect();
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// A console on one screen, signed in, live, and with an answer to everything that it has asked.
@@ -64,7 +65,10 @@ fn answered(size: (u16, u16), screen: ScreenId) -> Model {
     shared.chain = samples::whole();
     let mut model = Model::new(shared);
     model.current = screen;
-    update(&mut model, &Event::Link(LinkState::Live { latency_ms: 184 }));
+    update(
+        &mut model,
+        &Event::Link(LinkState::Live { latency_ms: 184 }),
+    );
     answer_all(&mut model);
     model
 }
@@ -86,8 +90,7 @@ fn answer_all(model: &mut Model) {
                 Call::Request(_) => Reply::Request(Box::new(samples::detail())),
                 Call::Events { .. } => {
                     let mut page = samples::event_page();
-                    page.items
-                        .retain(|event| drawable(&format!("{event:?}")));
+                    page.items.retain(|event| drawable(&format!("{event:?}")));
                     Reply::Events(page)
                 }
                 _ => continue,
@@ -126,4 +129,29 @@ fn draw(model: &Model) -> Buffer {
         .draw(Instant::now(), paint)
         .expect("writing into memory cannot fail");
     drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn no_picture_is_stale() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        for (name, buffer) in all() {
+            let file = folder.join(format!("{name}.txt"));
+            let committed = std::fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert_eq!(
+                committed,
+                text(&buffer),
+                "{name} is stale: cargo run --features dev --bin dev screenshots"
+            );
+            for drawn in ["svg", "png"] {
+                let file = folder.join(format!("{name}.{drawn}"));
+                assert!(file.exists(), "{} is missing", file.display());
+            }
+        }
+    }
 }

@@ -87,13 +87,7 @@ impl World {
     /// The company described by the constants above.
     pub fn new() -> Self {
         let mut world = Self::empty();
-        let admin = operator(
-            ROOT,
-            "root",
-            Environment::ALL,
-            &[Role::Admin],
-            &[],
-        );
+        let admin = operator(ROOT, "root", Environment::ALL, &[Role::Admin], &[]);
         world.given(BROKER, Command::EnrolOperator(Box::new(admin)));
         for (id, name, environment) in [
             (CHECKOUT, "checkout", PROD),

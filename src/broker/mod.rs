@@ -6,7 +6,7 @@
 //!             └──────────── reactors ◀────────────┘   issuance · enforcement · expiry · usage · reconciliation
 //! ```
 //!
-//! What a reactor has to do is folded from the log like everything else ([`crate::domain::State::to_issue`] and
+//! What a reactor has to do is folded from the log like everything else (`crate::domain::State::to_issue` and
 //! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree.
 
 /// Who is calling, and what they may read.

@@ -1,7 +1,7 @@
 //! The command line: one file a noun, the scriptable twin of every screen.
 //!
-//! [`run`] does everything but `serve`, `demo` and the console, which the program itself starts. It
-//! writes through [`Io`] only, and ends with the exit code of [`error::exit_code`].
+//! `run` does everything but `serve`, `demo` and the console, which the program itself starts. It
+//! writes through `Io` only, and ends with the exit code of `error::exit_code`.
 
 mod app;
 pub mod args;

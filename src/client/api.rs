@@ -1,5 +1,5 @@
-//! The broker's API, a method a call. Reads give an [`Answer`]; commands take a [`Once`], which keeps
-//! their idempotency key, and give an [`Outcome`].
+//! The broker's API, a method a call. Reads give an `Answer`; commands take a `Once`, which keeps
+//! their idempotency key, and give an `Outcome`.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;

@@ -1,8 +1,8 @@
 //! A client of the broker's HTTP API: one transport with bounds on everything, retries of what is safe,
 //! a stream that resumes and notices gaps, and a login kept where this machine can keep it;
-//! [`Client`] has the typed calls.
+//! `Client` has the typed calls.
 //!
-//! The other side is not trusted: whatever it sends ends as a value, or as a [`ClientError`] whose
+//! The other side is not trusted: whatever it sends ends as a value, or as a `ClientError` whose
 //! words are safe to print.
 
 mod address;

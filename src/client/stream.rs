@@ -1,7 +1,7 @@
 //! Following the broker's events: Server-Sent Events with resume, gap detection and a link whose state
 //! can be shown.
 //!
-//! [`follow`] runs until it is told something that resuming cannot mend: a gap, a broker that no longer
+//! `follow` runs until it is told something that resuming cannot mend: a gap, a broker that no longer
 //! keeps what is needed, or a refusal. The follower then reads the list again and follows from there.
 
 use std::marker::PhantomData;

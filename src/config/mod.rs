@@ -1,7 +1,7 @@
 //! Contexts, files, environment variables and their defaults.
 //!
-//! [`variables`] is the one registry of environment variables; [`console`] is the file that people keep
-//! (`config.toml`); [`broker`] is what `serve --config` reads. Nothing here holds a secret.
+//! `variables` is the one registry of environment variables; `console` is the file that people keep
+//! (`config.toml`); `broker` is what `serve --config` reads. Nothing here holds a secret.
 
 pub mod broker;
 pub mod console;

@@ -1,6 +1,6 @@
 //! From the terminal's bytes to input: keys, pastes, answers, hang-ups.
 //!
-//! [`Parser`] is pure; [`Reader`] is one thread that blocks on the terminal, on the signals and on a
+//! `Parser` is pure; `Reader` is one thread that blocks on the terminal, on the signals and on a
 //! stop order, and wakes for nothing else. crossterm's reader swallows the answer `ESC [ 0 n` that the
 //! output path waits for, and does not notice a terminal that is gone; hence our own.
 

@@ -1,4 +1,4 @@
-//! From keys to commands. The table of [`super::command`] gives the defaults, the settings' `[keys]` change
+//! From keys to commands. The table of `super::command` gives the defaults, the settings' `[keys]` change
 //! them, and two commands on one key are refused with both names.
 
 use super::command::{ActKind, Command};

@@ -1,8 +1,8 @@
 //! The terminal console: one ordered queue, a pure update, a view that only reads.
 //!
-//! Keys become commands before they enter the queue ([`keymap`]), [`update`] turns an [`event::Event`] into
-//! a changed [`model::Model`] and [`effect::Effect`]s as data, the runner carries those out, and the view
-//! draws what is there. To add a screen: a file in [`screens`], one row in its table, and data for it in the
+//! Keys become commands before they enter the queue (`keymap`), `update` turns an `event::Event` into
+//! a changed `model::Model` and `effect::Effect`s as data, the runner carries those out, and the view
+//! draws what is there. To add a screen: a file in `screens`, one row in its table, and data for it in the
 //! fixture.
 
 /// The output path: from ratatui's buffer to few bytes, at the pace of the line.

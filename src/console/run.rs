@@ -1,7 +1,7 @@
 //! The loop: one ordered queue of input and events, one place that carries effects out, and a picture only
 //! when nothing waits and something changed.
 //!
-//! The queue holds [`QUEUE`] items. When it is full, the terminal's reader waits (the terminal then holds the
+//! The queue holds `QUEUE` items. When it is full, the terminal's reader waits (the terminal then holds the
 //! keys), and so does whoever brings events (the broker's stream then waits at its end of the line); nothing is
 //! dropped. Everything that waits is taken before a picture is made, so a hundred keys cost one.
 

@@ -1,6 +1,6 @@
 //! Few colours a user may set, expanded into the styles of roles; and the glyph set.
 //!
-//! Widgets ask for a [`Role`], never for a colour. By default only the sixteen colours of the terminal are
+//! Widgets ask for a `Role`, never for a colour. By default only the sixteen colours of the terminal are
 //! used and its own foreground and background are left alone, so light and dark screens both stay
 //! readable. Reverse video together with a word is reserved for HIGH and CRITICAL and for the
 //! environment; everything that colour says, a glyph or a word says too.

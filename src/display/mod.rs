@@ -1,7 +1,7 @@
 //! What both faces need to show things: outside text made safe, times, tables, small graphics.
 //!
 //! Depends on none of our other modules. Every string that came from outside the program passes
-//! [`sanitize::safe`] or [`sanitize::fit`] before it reaches a screen, a table or a log line.
+//! `sanitize::safe` or `sanitize::fit` before it reaches a screen, a table or a log line.
 
 /// Pure text graphics: life bars, eighth blocks, sparklines; each with a plain ASCII form.
 pub mod glyphs;

@@ -1,7 +1,7 @@
 //! Words and rules, after `DOMAIN`: what may happen to a credential, and what then follows.
 //!
-//! Everything here is plain data and plain functions. [`decide`] answers a command with events or a typed
-//! refusal, [`State::apply`] folds an event into the state; neither reads a clock, draws randomness or does I/O.
+//! Everything here is plain data and plain functions. `decide` answers a command with events or a typed
+//! refusal, `State::apply` folds an event into the state; neither reads a clock, draws randomness or does I/O.
 //!
 //! To add an event: a variant in `event.rs`, its fold in `state.rs`, the command that causes it in `command.rs`,
 //! its rule in `decide/`, and its word in the model of `tests/rules.rs`.

@@ -1,5 +1,5 @@
-//! One suite that every store must pass: call [`run`] from a test with a factory of empty stores.
-//! It panics on the first promise of [`super::store`] that is broken.
+//! One suite that every store must pass: call `run` from a test with a factory of empty stores.
+//! It panics on the first promise of `super::store` that is broken.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! What a store of the log must promise. It keeps bytes; hashing, signing and checking are the
-//! log's. [`super::conformance`] is the test of these promises.
+//! log's. `super::conformance` is the test of these promises.
 
 use std::future::Future;
 

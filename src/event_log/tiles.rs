@@ -1,5 +1,5 @@
 //! C2SP tlog-tiles: the tree cut into tiles of 256 hashes, their paths and bytes, and bundles of
-//! leaves. [`Tree`] is the growing tree as the log keeps it: a frontier and the incomplete tiles.
+//! leaves. `Tree` is the growing tree as the log keeps it: a frontier and the incomplete tiles.
 
 use std::fmt;
 use std::str::FromStr;

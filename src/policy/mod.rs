@@ -1,6 +1,6 @@
 //! Facts in, decision with reasons out. Pure: no clock, no I/O, no randomness.
 //!
-//! A policy is Rego text, compiled once. [`PolicyStore`] holds the one in force and only ever exchanges
+//! A policy is Rego text, compiled once. `PolicyStore` holds the one in force and only ever exchanges
 //! it for another that loaded. Whatever goes wrong while deciding is a denial by `policy.undefined`.
 
 mod decision;

@@ -1,8 +1,8 @@
 //! The credentials' list in columns: a million rows in some 40 bytes each, and quick to read.
 //!
-//! The media type [`super::header::COLUMNS`] is a run of frames, each `[u32 little-endian length][payload]`. The
-//! first payload is the [`ListHeader`] as JSON; every other is zstd over postcard of one block of at most
-//! [`BLOCK_ROWS`] rows, column by column: closed words as numbers, owners and clients through a dictionary,
+//! The media type `super::header::COLUMNS` is a run of frames, each `[u32 little-endian length][payload]`. The
+//! first payload is the `ListHeader` as JSON; every other is zstd over postcard of one block of at most
+//! `BLOCK_ROWS` rows, column by column: closed words as numbers, owners and clients through a dictionary,
 //! times as differences, names one after another. Whatever arrives is bounded before it is believed.
 
 use super::{CredentialId, CredentialRow, CredentialState, Environment, Kind, ListHeader, Tier};

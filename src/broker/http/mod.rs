@@ -1,7 +1,7 @@
 //! The HTTP face: axum routes, one file a resource, thin: parse, authorise, command, answer.
 //!
-//! What holds for every call is in [`edge`]; what handlers are given in [`extract`]; every refusal in [`problem`].
-//! To add a route: a handler with its `utoipa::path` in the resource's file, a line in [`routes`], a line in the
+//! What holds for every call is in `edge`; what handlers are given in `extract`; every refusal in `problem`.
+//! To add a route: a handler with its `utoipa::path` in the resource's file, a line in `routes`, a line in the
 //! authorization matrix of `tests/api.rs`. The OpenAPI document follows from the code.
 
 /// Clients of credentials.

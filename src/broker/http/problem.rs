@@ -1,5 +1,5 @@
 //! One error type for everything that the API refuses or fails at. A handler returns it; the outermost layer
-//! ([`super::edge`]) renders it as RFC 9457 problem details, because only that layer knows the call's identifiers.
+//! (`super::edge`) renders it as RFC 9457 problem details, because only that layer knows the call's identifiers.
 
 use super::edge::CallId;
 use crate::{

@@ -3,7 +3,7 @@
 //! In this order: given for this run (`--token-file`, `COUNTERSIGN_TOKEN`; never stored); the kernel's
 //! persistent keyring; the desktop's credential store, unless this is an SSH session; a private file on
 //! a memory file system, only when asked for; memory. Losing it costs one sign-in, so nothing here
-//! ever stops one: a store that fails is passed over, and [`Login::place`] says where the token is.
+//! ever stops one: a store that fails is passed over, and `Login::place` says where the token is.
 
 mod desktop;
 mod file;

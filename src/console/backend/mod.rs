@@ -1,6 +1,6 @@
 //! The output path: ratatui's buffer for drawing, our own way from buffer to bytes.
 //!
-//! [`Screen`] holds what the terminal shows and what it should show; `encode` finds a short way from
+//! `Screen` holds what the terminal shows and what it should show; `encode` finds a short way from
 //! one to the other; `pace` keeps a slow line from filling up with pictures nobody will see.
 
 mod encode;

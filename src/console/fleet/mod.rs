@@ -2,7 +2,7 @@
 //!
 //! Closed words are one byte, owners and clients numbers into a dictionary, names one run of bytes that a
 //! search goes over in one go. Rows are only ever added or overwritten: credentials do not vanish, so a row's
-//! number stays what it is and the lists of [`view`] can be made of numbers.
+//! number stays what it is and the lists of `view` can be made of numbers.
 
 /// Lists over the fleet: sorted, filtered, kept up to date.
 pub mod view;

@@ -1,4 +1,4 @@
-//! The screens. To add one: a file here with a type that is [`Screen`], one row in the table below, and its
+//! The screens. To add one: a file here with a type that is `Screen`, one row in the table below, and its
 //! data in the fixture. The order of the table is the order of the tabs.
 
 use super::backend::Frame;

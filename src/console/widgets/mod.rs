@@ -1,7 +1,7 @@
 //! What screens are put together from: pure functions from data, area and theme to cells.
 //!
 //! Cells are written directly into ratatui's buffer; nothing is allocated for what is off the screen.
-//! All text goes through [`put`] and thereby through the sanitiser, so no widget can let a control
+//! All text goes through `put` and thereby through the sanitiser, so no widget can let a control
 //! character past.
 
 /// Lines of a change, with signs as well as colours.

@@ -69,7 +69,7 @@ pub struct Global {
     /// The context to use instead of the current one
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "url")]
     pub context: Option<String>,
-    /// The broker's address, without a configured context: https://HOST[:PORT], or http:// on loopback
+    /// The broker's address, without a configured context: https://HOST:PORT, or http:// on loopback
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Option<String>,
     /// Trust only the certificates in this file (PEM) for the broker of --url

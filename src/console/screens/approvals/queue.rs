@@ -76,7 +76,7 @@ fn left(row: &RequestRow, look: &Look<'_>) -> (String, Role) {
     }
 }
 
-/// The heads above [`line`].
+/// The heads above [`line()`].
 pub fn heads(look: &Look<'_>, columns: usize) -> Line<'static> {
     let head = look.style(Role::Head);
     let (name, wants) = widths(columns);

@@ -109,7 +109,7 @@ fn object_columns(columns: usize) -> usize {
     columns.saturating_sub(1 + 8 + 1 + 12 + 1 + 11 + 1 + 21 + 1 + 2)
 }
 
-/// The heads above [`line`].
+/// The heads above [`line()`].
 pub fn heads(look: &Look<'_>, columns: usize) -> Line<'static> {
     let head = look.style(Role::Head);
     look.row()

@@ -32,6 +32,8 @@ pub mod keys;
 pub mod link;
 /// What the console knows and shows.
 pub mod model;
+/// Drawing text into cells.
+pub mod paint;
 /// Any command by its words.
 pub mod palette;
 /// Every screen from fixed data, for `screenshots/`.

@@ -383,7 +383,7 @@ impl Screen for Audit {
                     height: 1,
                     ..below
                 };
-                crate::console::widgets::clear(frame.buffer, last);
+                crate::console::paint::clear(frame.buffer, last);
                 kit::paint(
                     frame.buffer,
                     last,

@@ -125,7 +125,7 @@ impl<'a> Look<'a> {
     /// Someone's words in lines of at most `columns`, with their own line ends: `lead` is a gutter on each line.
     pub fn quoted(&self, role: Role, lead: &str, text: &str, columns: usize) -> Vec<Line<'static>> {
         let room = columns.saturating_sub(width(lead)).max(8);
-        crate::console::widgets::text::wrap(text, room)
+        crate::console::paint::wrap(text, room)
             .iter()
             .map(|part| {
                 self.row()
@@ -221,7 +221,7 @@ impl Flow {
     #[must_use]
     pub fn piece(mut self, style: Style, text: impl AsRef<str>, gap: usize) -> Self {
         let room = self.columns.saturating_sub(self.indent).max(8);
-        for (n, part) in crate::console::widgets::text::wrap(&safe(text.as_ref()), room)
+        for (n, part) in crate::console::paint::wrap(&safe(text.as_ref()), room)
             .iter()
             .enumerate()
         {

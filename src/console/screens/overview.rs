@@ -14,8 +14,8 @@ use crate::console::command::Command;
 use crate::console::effect::{Call, CallId};
 use crate::console::event::{Event, Reply};
 use crate::console::model::{Available, Ctx, Shared};
+use crate::console::paint;
 use crate::console::theme::{Role, Theme};
-use crate::console::widgets::put;
 use crate::wire::Overview;
 use chrono::{DateTime, Utc};
 use page::{Page, Step};
@@ -177,10 +177,10 @@ impl Screen for OverviewScreen {
             } else {
                 "no figures yet"
             };
-            put(
+            paint::text(
                 frame.buffer,
-                theme,
-                (area.x + 1, area.y),
+                area.x + 1,
+                area.y,
                 area.width,
                 words,
                 theme.style(Role::Muted),
@@ -196,10 +196,10 @@ impl Screen for OverviewScreen {
             && let Some(row) = place.line.checked_sub(self.skip)
             && row < usize::from(area.height)
         {
-            put(
+            paint::text(
                 frame.buffer,
-                theme,
-                (area.x + place.column as u16, area.y + row as u16),
+                area.x + place.column as u16,
+                area.y + row as u16,
                 1,
                 theme.glyphs.cursor,
                 theme.style(Role::Focused),

@@ -47,7 +47,7 @@ impl Approvals {
                     height: 1,
                     ..pane
                 };
-                crate::console::widgets::clear(frame.buffer, last);
+                crate::console::paint::clear(frame.buffer, last);
                 kit::paint(frame.buffer, last, &[more], 0);
             }
         } else {

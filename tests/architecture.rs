@@ -10,6 +10,7 @@ use std::{
 /// What each module may use of ours, and why no more.
 const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("clock", &[], "a leaf"),
+    ("ssh", &[], "a leaf: the formats of another program"),
     (
         "domain",
         &[],
@@ -48,8 +49,16 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "client",
-        &["wire", "config", "secret", "clock", "display", "event_log"],
-        "speaks to any broker; checks proofs itself",
+        &[
+            "wire",
+            "config",
+            "secret",
+            "ssh",
+            "clock",
+            "display",
+            "event_log",
+        ],
+        "speaks to any broker; checks proofs and signs itself",
     ),
     (
         "broker",
@@ -60,6 +69,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "issuers",
             "event_log",
             "secret",
+            "ssh",
             "config",
             "clock",
         ],

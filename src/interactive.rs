@@ -15,6 +15,7 @@ use countersign::{
     },
     demo::{self, Demo},
     display::time::TimeFormat,
+    ssh::Signer,
     wire::Environment,
 };
 use std::{
@@ -117,6 +118,14 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
                 .flatten(),
             exports: env::current_dir().wrap_err("finding the folder for exports")?,
             term: env::var("TERM").unwrap_or_default(),
+            signer: match demo {
+                Some(demo) => demo.signer.clone(),
+                None => Signer::Agent(
+                    io.variables
+                        .get(variables::SSH_AUTH_SOCK)
+                        .map(PathBuf::from),
+                ),
+            },
             runtime: runtime.handle().clone(),
         };
         match start::run(options)? {

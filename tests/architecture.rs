@@ -39,7 +39,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("wire", &["domain"], "speaks the domain's words"),
     (
         "config",
-        &["secret", "clock", "policy", "issuers", "event_log"],
+        &["secret", "ssh", "clock", "policy", "issuers", "event_log"],
         "reads files into what each part is opened with",
     ),
     (
@@ -77,8 +77,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "console",
-        &["wire", "client", "config", "display", "clock", "secret"],
-        "a guest: it could be pointed at any broker that speaks the contract; a pasted key is hashed by it, locally",
+        &[
+            "wire", "client", "config", "display", "clock", "secret", "ssh",
+        ],
+        "a guest: it could be pointed at any broker that speaks the contract; a pasted key is hashed by it, locally, \
+         and what it shows is signed by whoever looks",
     ),
     (
         "cli",
@@ -89,6 +92,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "display",
             "clock",
             "secret",
+            "ssh",
             "event_log",
         ],
         "the console's twin, which also checks a log offline",
@@ -107,6 +111,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "issuers",
             "policy",
             "secret",
+            "ssh",
             "wire",
         ],
         "composes a broker and drives it through the client; draws nothing",

@@ -317,9 +317,21 @@ fn approving_is_bound_to_the_plan_and_typed_in_production() {
     assert_eq!(bench.refused(ActKind::Approve), None);
     let sheet = bench.act(ActKind::Approve).expect("a sheet opens");
     let id = samples::detail().row.id;
+    let Action::Approve(approved, digest, Some(to_sign)) = &sheet.targets[0].action else {
+        panic!("{:?}", sheet.targets[0].action);
+    };
     assert_eq!(
-        sheet.targets[0].action,
-        Action::Approve(id, countersign::wire::plan_digest(&samples::plan()))
+        (*approved, *digest),
+        (id, countersign::wire::plan_digest(&samples::plan()))
+    );
+    assert_eq!(
+        to_sign.detail,
+        samples::detail(),
+        "what was shown is what is signed"
+    );
+    assert_eq!(
+        (to_sign.operator.as_str(), to_sign.head.size),
+        ("maya.k", 918_203)
     );
     assert_eq!(sheet.targets[0].sequence, samples::detail().row.sequence);
     assert_eq!(sheet.missing().as_deref(), Some("still to do: 1 and 2"));

@@ -151,6 +151,7 @@ fn approval(request: RequestId) -> Command {
         approval: ApprovalId::from_bits(fresh_bits(clock::now())),
         digest: Digest([7; 32]),
         reason: String::new(),
+        checked: None,
     }
 }
 

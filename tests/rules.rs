@@ -34,5 +34,8 @@ mod steps;
 #[path = "rules/histories.rs"]
 mod histories;
 
+#[path = "rules/signing.rs"]
+mod signing;
+
 #[path = "rules/leaves.rs"]
 mod leaves;

@@ -18,8 +18,8 @@ use countersign::{
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
         Environment, Evaluation, Kind, MintedVersion, Operator, OperatorId, Plan, Proof, Quorum,
-        Recorded, RequestId, RequestState, RevocationId, Risk, Role, State, Tier, Token, TokenId,
-        Version, VersionState,
+        Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey, State, StepUp, Tier,
+        Token, TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -65,12 +65,22 @@ impl World {
             None,
         );
         let mut approver = operator(APPROVER, "ana", &[Role::Approver], "security");
-        approver.authenticators.push(Authenticator::SshKey {
+        approver.display_name = "Ana".into();
+        world.ask(system, Command::EnrolOperator(Box::new(approver)), None);
+        let key = SshKey {
             fingerprint: "SHA256:abc".into(),
             public_key: "ssh-ed25519 AAAA".into(),
+            hardware: true,
+            enrolled_by: ADMIN,
             enrolled_at: world.now,
-        });
-        world.ask(system, Command::EnrolOperator(Box::new(approver)), None);
+            valid_from: None,
+            countersigned_by: None,
+        };
+        let enrol = Command::EnrolKey {
+            operator: APPROVER,
+            key,
+        };
+        world.ask(by(ADMIN), enrol, None);
         world.onboard();
         assert_eq!(world.state.clients.len(), 1, "the company stands");
         world
@@ -166,6 +176,7 @@ impl World {
                             request: id,
                             digest,
                             reason,
+                            revocation: RevocationId::from_bits(self.fresh()),
                         }
                     } else {
                         Command::Approve {
@@ -173,6 +184,7 @@ impl World {
                             approval,
                             digest,
                             reason,
+                            checked: None,
                         }
                     };
                     self.ask(by(APPROVER), command, key);
@@ -356,6 +368,9 @@ impl World {
                 count: 1 + how % 2,
                 groups: vec!["security".into()],
             }),
+            step_up: StepUp::None,
+            hold: false,
+            review: None,
             max_ttl_s: 604_800,
             approval_ttl_s: 14_400,
             risk: Risk {
@@ -415,6 +430,7 @@ fn token(number: u128) -> Token {
         digest: digest_of_bytes(&number.to_be_bytes()),
         created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         expires_at: DateTime::from_timestamp(9_999_999_999, 0).unwrap(),
+        key: None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     folding,
     issuers::Issuers,
     sealed::Sealed,
+    signing::Signing,
     snapshot::Snapshots,
     usage::Usage,
     writer::{self, Job},
@@ -125,6 +126,7 @@ pub(super) struct Inner {
     jobs: mpsc::Sender<Job>,
     policy: PolicyStore,
     issuers: Issuers,
+    signing: Signing,
     pub(super) sealed: Sealed,
     usage: Usage,
     pub(super) origin: String,
@@ -166,6 +168,7 @@ impl Engine {
         seal_key: SealKey,
         policy: PolicyStore,
         issuers: Issuers,
+        signing: Signing,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -193,6 +196,7 @@ impl Engine {
             jobs,
             policy,
             issuers,
+            signing,
             sealed: Sealed::new(store, seal_key),
             usage: Usage::default(),
             origin,
@@ -367,6 +371,11 @@ impl Engine {
     /// The configured issuers.
     pub fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// What signatures are checked with.
+    pub fn signing(&self) -> &Signing {
+        &self.0.signing
     }
 
     /// The log's origin.

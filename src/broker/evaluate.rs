@@ -99,6 +99,9 @@ fn in_our_words(decision: Decision) -> Evaluation {
             count: quorum.count,
             groups: quorum.groups,
         }),
+        step_up: crate::domain::StepUp::None,
+        hold: false,
+        review: None,
         max_ttl_s: decision.max_ttl_s,
         approval_ttl_s: decision.approval_ttl_s,
         risk: Risk {

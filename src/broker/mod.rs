@@ -27,6 +27,8 @@ pub mod http;
 pub mod issuers;
 /// The listener.
 pub mod listen;
+/// Nonces that wait for their one use.
+pub mod nonces;
 /// The first screen's figures.
 pub mod overview;
 /// What follows from events.
@@ -35,6 +37,8 @@ pub mod reactors;
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;
+/// What people sign, checked.
+pub mod signing;
 /// The folded state at rest.
 pub mod snapshot;
 /// Use, counted beside the log.

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::app::App;
+use super::approval;
 use super::args::{Format, ListArgs};
 use super::error::CliError;
 use super::output::write_json;
@@ -40,6 +41,11 @@ pub enum Verb {
     /// It writes entries.ndjson, checkpoint.txt, proofs.ndjson and verifier-key.txt into a new folder.
     /// What is written is verified on the way.
     Export(Export),
+    /// One approval: what was signed, by which key, and how to check it with stock OpenSSH
+    ///
+    /// With --export it writes statement.json, statement.json.sig, allowed_signers and leaf.tlog-proof into a new
+    /// folder; `ssh-keygen -Y verify` needs the first three, and nothing of ours.
+    Approval(approval::Approval),
 }
 
 /// Arguments of `audit list`.
@@ -127,6 +133,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             _ => online(app, args).await,
         },
         Verb::Export(args) => export(app, args).await,
+        Verb::Approval(args) => approval::run(app, args).await,
     }
 }
 

@@ -2,6 +2,7 @@
 //! accepted, the request id, and what to do next.
 
 use crate::client::login::LoginError;
+use crate::client::sign::SigningError;
 use crate::client::{ClientError, Delivery};
 use crate::config::ConfigError;
 use crate::display::sanitize::safe;
@@ -42,6 +43,15 @@ pub enum CliError {
         what: &'static str,
         /// What was asked for.
         name: String,
+    },
+    /// Nothing was signed.
+    #[error("cannot {doing}")]
+    Signing {
+        /// What the signature was for, as in "cannot …".
+        doing: String,
+        /// Why.
+        #[source]
+        source: Box<SigningError>,
     },
     /// Several have.
     #[error("{name:?} could be any of {} {what}s: {}", .ids.len(), .ids.join(", "))]
@@ -127,6 +137,22 @@ impl CliError {
         }
     }
 
+    /// A signature that was not made, and what it was for.
+    pub fn signing(doing: impl Into<String>) -> impl FnOnce(SigningError) -> Self {
+        let doing = doing.into();
+        move |source| match source {
+            SigningError::Call(source) => Self::Call {
+                doing,
+                source,
+                key: None,
+            },
+            source => Self::Signing {
+                doing,
+                source: Box::new(source),
+            },
+        }
+    }
+
     /// A file that failed, and what was being done.
     pub fn files(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
@@ -157,6 +183,11 @@ pub fn exit_code(error: &CliError) -> u8 {
         CliError::AwaitsApproval(_) => 4,
         CliError::NotConverged { .. } => 5,
         CliError::Changed { .. } => 6,
+        CliError::Signing { source, .. } => match source.as_ref() {
+            SigningError::Changed(_) => 6,
+            SigningError::NoKey { .. } => 3,
+            _ => 1,
+        },
         CliError::Call { source, .. } => call_code(source),
         CliError::NotFound { .. }
         | CliError::Ended { .. }

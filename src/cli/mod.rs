@@ -4,6 +4,7 @@
 //! writes through `Io` only, and ends with the exit code of `error::exit_code`.
 
 mod app;
+mod approval;
 pub mod args;
 mod audit;
 mod certificate;
@@ -14,6 +15,7 @@ mod deliver;
 mod doctor;
 pub mod error;
 mod io;
+mod key;
 mod login;
 mod operator;
 mod output;

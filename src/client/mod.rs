@@ -16,6 +16,7 @@ mod outcome;
 mod query;
 pub mod retry;
 mod rows;
+pub mod sign;
 pub mod stream;
 mod transport;
 

@@ -6,6 +6,7 @@ use super::edit::Edit;
 use super::effect::CallId;
 use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
+use crate::wire::request::Narrowed;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
     Problem, Receipt, RequestDetail, RequestRow, RevocationRow, Session,
@@ -69,6 +70,8 @@ pub enum Reply {
     Revocations(Page<RevocationRow>),
     /// Events of the log.
     Events(Page<EventRecord>),
+    /// What a narrower request would come to.
+    Narrowed(Box<Narrowed>),
     /// A command was carried out.
     Receipt(Receipt),
 }

@@ -3,11 +3,14 @@
 
 use super::effect::{ActCall, Action, Call, CallId, Effect};
 use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
+use super::pens::Pens;
 use super::run::Incoming;
 use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
+use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
 use crate::wire::revocation::Revoke;
-use crate::wire::{Approve, Deny, Reason, Receipt};
+use crate::wire::signing::Decision;
+use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -51,6 +54,7 @@ impl Sender {
 /// The broker as the runner's effects reach it.
 pub struct Broker {
     client: Client,
+    pens: Arc<Pens>,
     runtime: Handle,
     sender: Sender,
     calls: HashMap<CallId, AbortHandle>,
@@ -60,7 +64,13 @@ pub struct Broker {
 
 impl Broker {
     /// Begins to follow the broker. The list is kept in `cache`, if there is one.
-    pub fn start(client: Client, runtime: Handle, sender: Sender, cache: Option<PathBuf>) -> Self {
+    pub fn start(
+        client: Client,
+        signer: Signer,
+        runtime: Handle,
+        sender: Sender,
+        cache: Option<PathBuf>,
+    ) -> Self {
         let reload = Arc::new(Notify::new());
         let follower = Follower {
             client: client.clone(),
@@ -70,8 +80,10 @@ impl Broker {
             failures: 0,
         };
         let follower = runtime.spawn(follower.run()).abort_handle();
+        let pens = Arc::new(Pens::new(signer));
         Self {
             client,
+            pens,
             runtime,
             sender,
             calls: HashMap::new(),
@@ -107,8 +119,9 @@ impl Broker {
     fn call(&mut self, id: CallId, call: Call) {
         self.calls.retain(|_, task| !task.is_finished());
         let (client, sender) = (self.client.clone(), self.sender.clone());
+        let pens = Arc::clone(&self.pens);
         let task = self.runtime.spawn(async move {
-            let reply = ask(&client, call).await;
+            let reply = ask(&client, &pens, call).await;
             sender.send(Event::Reply(id, Box::new(reply))).await;
         });
         self.calls.insert(id, task.abort_handle());
@@ -137,7 +150,7 @@ pub fn call_error(error: &ClientError, delivery: Delivery) -> CallError {
     }
 }
 
-async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
+async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallError> {
     let failed = |error: ClientError| {
         let delivery = match error.delivery() {
             crate::client::Delivery::Sent => Delivery::Refused,
@@ -162,6 +175,18 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
         ),
         Call::Request(id) => {
             Reply::Request(Box::new(client.request(id).await.map_err(failed)?.value))
+        }
+        Call::WouldNarrow(id, digest, scopes, ttl_s) => {
+            let body = Narrow {
+                digest,
+                scopes: Some(scopes),
+                ttl_s: Some(ttl_s),
+                // What is only tried needs no reason of a person's; what is done gets one.
+                reason: "to see what it would come to".into(),
+                dry_run: true,
+            };
+            let outcome = client.would_narrow(id, &body, &Once::new()).await;
+            Reply::Narrowed(Box::new(outcome.into_result().map_err(failed)?.value))
         }
         Call::Credential(id) => {
             Reply::Credential(Box::new(client.credential(id).await.map_err(failed)?.value))
@@ -189,11 +214,11 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
             };
             Reply::Events(client.log_events(&query).await.map_err(failed)?.value)
         }
-        Call::Act(act) => return change(client, act).await.map(Reply::Receipt),
+        Call::Act(act) => return change(client, pens, act).await.map(Reply::Receipt),
     })
 }
 
-async fn change(client: &Client, act: ActCall) -> Result<Receipt, CallError> {
+async fn change(client: &Client, pens: &Pens, act: ActCall) -> Result<Receipt, CallError> {
     let once = Once {
         key: act.key,
         seen: Some(act.if_match),
@@ -203,13 +228,43 @@ async fn change(client: &Client, act: ActCall) -> Result<Receipt, CallError> {
         reason: text.clone(),
     };
     let outcome = match act.action {
-        Action::Approve(id, digest) => {
+        Action::Approve(id, digest, to_sign) => {
+            let signed = match to_sign {
+                Some(to_sign) => Some(
+                    pens.sign(client, &to_sign, Decision::Approve, &text, &once.key)
+                        .await?,
+                ),
+                None => None,
+            };
             let body = Approve {
                 digest,
                 reason: text,
+                signed,
             };
             client.approve(id, &body, &once).await
         }
+        Action::BreakGlass(id, to_sign) => {
+            let body = BreakGlass {
+                signed: pens
+                    .sign(client, &to_sign, Decision::BreakGlass, &text, &once.key)
+                    .await?,
+                reason: text,
+            };
+            client.break_glass(id, &body, &once).await
+        }
+        Action::Narrow(id, digest, scopes, ttl_s) => {
+            let body = Narrow {
+                digest,
+                scopes: Some(scopes),
+                ttl_s: Some(ttl_s),
+                reason: text,
+                dry_run: false,
+            };
+            client.narrow(id, &body, &once).await
+        }
+        Action::Hold(id) => client.hold(id, &reason, &once).await,
+        Action::Resume(id) => client.resume(id, &reason, &once).await,
+        Action::AddNote(id) => client.add_note(id, &NewNote { text }, &once).await,
         Action::Deny(id, digest) => {
             let body = Deny {
                 digest,

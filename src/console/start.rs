@@ -15,6 +15,7 @@ use super::watchdog::GRACE;
 use crate::client::Client;
 use crate::client::chain::Keep;
 use crate::display::time::TimeFormat;
+use crate::ssh::Signer;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct Options {
     pub exports: PathBuf,
     /// The value of `TERM`.
     pub term: String,
+    /// What decisions are signed with.
+    pub signer: Signer,
     /// The runtime that calls run on.
     pub runtime: Handle,
 }
@@ -192,6 +195,7 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     ));
     let broker = Broker::start(
         options.client,
+        options.signer,
         options.runtime,
         Sender(sender.clone()),
         cache,

@@ -4,6 +4,7 @@
 //! that the engine decides by its rules and appends to its log, exactly as if the weeks had passed.
 
 use super::company::{Company, Team, Variety};
+use super::pens::{Agreed, Pens};
 use crate::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits, system_context},
@@ -12,11 +13,14 @@ use crate::{
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
         Environment, Kind, MintedVersion, OperatorId, Plan, Proof, RequestId, RevocationId, Role,
-        Tier, TokenId, Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
+        SshKey, Tier, TokenId, Version, VersionState, event::UsageEntry,
+        request::Outcome as PolicyOutcome, statement::LogHead,
     },
     secret::{SecretMaterial, digest_of, mint_token},
+    ssh::PublicKey,
     wire::plan_digest,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream::FuturesOrdered};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,10 +35,12 @@ const PIPELINE: usize = 1_024;
 /// Who can act once the history is made, with the tokens that they sign in with.
 #[derive(Debug)]
 pub struct Cast {
-    /// The person at the console.
-    pub approver: SecretMaterial,
+    /// The person at the console, by handle.
+    pub approver: (String, SecretMaterial),
     /// Another person on call, who also approves.
-    pub colleague: SecretMaterial,
+    pub colleague: (String, SecretMaterial),
+    /// Everybody's key.
+    pub pens: Pens,
     /// Services that ask, with their client and team.
     pub services: Vec<Service>,
 }
@@ -69,6 +75,8 @@ struct Author<'a> {
     now: DateTime<Utc>,
     admin: OperatorId,
     people: BTreeMap<String, OperatorId>,
+    pens: Pens,
+    head: LogHead,
     services: Vec<Service>,
     script: Vec<(DateTime<Utc>, Line)>,
     living: Vec<(CredentialId, DateTime<Utc>)>,
@@ -96,12 +104,15 @@ pub async fn make(
         now,
         admin,
         people: BTreeMap::new(),
+        pens: Pens::default(),
+        head: head(engine),
         services: Vec::new(),
         script: Vec::new(),
         living: Vec::new(),
     };
     let (approver, colleague) = author.enrol();
     play(engine, std::mem::take(&mut author.script)).await?;
+    author.head = head(engine);
     let by_request = credentials.min(BY_REQUEST) * 7 / 10;
     author.requests(engine, by_request);
     author.adoptions(credentials - by_request);
@@ -116,6 +127,7 @@ pub async fn make(
     Ok(Cast {
         approver,
         colleague,
+        pens: author.pens,
         services: author.services,
     })
 }
@@ -150,6 +162,16 @@ async fn play(engine: &Engine, script: Vec<(DateTime<Utc>, Line)>) -> Result<(),
     Ok(())
 }
 
+/// The log as it is: what those who sign have verified.
+fn head(engine: &Engine) -> LogHead {
+    let head = engine.log().head();
+    LogHead {
+        origin: engine.origin().to_owned(),
+        size: head.size,
+        root: STANDARD.encode(head.root),
+    }
+}
+
 fn context(by: OperatorId, now: DateTime<Utc>) -> Context {
     Context {
         now,
@@ -177,7 +199,7 @@ impl Author<'_> {
         at + TimeDelta::milliseconds(self.variety.between(from * 1_000, to * 1_000) as i64)
     }
 
-    fn enrol(&mut self) -> (SecretMaterial, SecretMaterial) {
+    fn enrol(&mut self) -> ((String, SecretMaterial), (String, SecretMaterial)) {
         let (start, ends) = (self.start, self.now + TimeDelta::days(30));
         let mut approvers = Vec::new();
         for person in &self.company.person.clone() {
@@ -199,8 +221,15 @@ impl Author<'_> {
                 self.admin,
                 Command::EnrolOperator(Box::new(operator)),
             );
+            let key = self.pens.cut(&person.name);
+            let operator = self.people[&person.name];
+            self.act(
+                start,
+                self.admin,
+                enrol_key(operator, self.admin, key.public(), start),
+            );
             if person.roles.contains(&Role::Approver) && person.roles.contains(&Role::Operator) {
-                approvers.push(token);
+                approvers.push((person.name.clone(), token));
             }
         }
         for team in self.company.team.clone() {
@@ -341,7 +370,7 @@ impl Author<'_> {
             let ttl_s = plan.ttl_s;
             let (id, outcome, needed, command) = self.submission(engine, place, plan, asked);
             let asker = self.services[place].operator;
-            self.act(asked, asker, command);
+            self.act(asked, asker, command.clone());
             let mut decided = asked;
             match outcome {
                 PolicyOutcome::Deny => continue,
@@ -363,24 +392,13 @@ impl Author<'_> {
                                 request: id,
                                 digest,
                                 reason,
+                                revocation: RevocationId::from_bits(fresh_bits(decided)),
                             },
                         );
                         continue;
                     }
                     for turn in 0..usize::from(needed) {
-                        let by = self.people[deciders[(first + turn) % 3]];
-                        let reason = self.variety.of(&self.company.words.approvals).clone();
-                        let approval = ApprovalId::from_bits(fresh_bits(decided));
-                        self.act(
-                            decided,
-                            by,
-                            Command::Approve {
-                                request: id,
-                                approval,
-                                digest,
-                                reason,
-                            },
-                        );
+                        self.approve(&command, deciders[(first + turn) % 3], decided);
                         if turn + 1 < usize::from(needed) {
                             decided = self.after(decided, 20, 900);
                         }
@@ -389,6 +407,38 @@ impl Author<'_> {
             }
             self.issue(id, asker, decided, ttl_s);
         }
+    }
+
+    /// Somebody approves what `submitted` asks for, signed where policy wants that.
+    fn approve(&mut self, submitted: &Command, by: &str, at: DateTime<Utc>) {
+        let Command::SubmitRequest {
+            id,
+            plan,
+            digest,
+            evaluation,
+            ..
+        } = submitted
+        else {
+            return;
+        };
+        let reason = self.variety.of(&self.company.words.approvals).clone();
+        let agreed = Agreed {
+            by,
+            request: *id,
+            plan,
+            digest: *digest,
+            evaluation,
+            reason: &reason,
+            at,
+        };
+        let command = Command::Approve {
+            request: *id,
+            approval: ApprovalId::from_bits(fresh_bits(at)),
+            digest: *digest,
+            checked: self.pens.sign(&self.head, &agreed),
+            reason,
+        };
+        self.act(at, self.people[by], command);
     }
 
     fn issue(
@@ -593,29 +643,37 @@ impl Author<'_> {
             let minutes = [4, 11, 23, 55, 130, 222, 229][waiting];
             let asked = self.now - TimeDelta::minutes(minutes);
             let (place, plan) = self.plan(serial);
-            let digest = plan_digest(&plan);
-            let (id, outcome, needed, command) = self.submission(engine, place, plan, asked);
+            let (_, outcome, needed, command) = self.submission(engine, place, plan, asked);
             if outcome != PolicyOutcome::Needs {
                 continue;
             }
-            self.act(asked, self.services[place].operator, command);
+            self.act(asked, self.services[place].operator, command.clone());
             if needed > 1 && waiting % 3 == 1 {
                 let at = asked + TimeDelta::seconds(90);
-                let reason = self.variety.of(&self.company.words.approvals).clone();
-                let approval = ApprovalId::from_bits(fresh_bits(at));
-                self.act(
-                    at,
-                    self.people["tomo.s"],
-                    Command::Approve {
-                        request: id,
-                        approval,
-                        digest,
-                        reason,
-                    },
-                );
+                self.approve(&command, "tomo.s", at);
             }
             waiting += 1;
         }
+    }
+}
+
+fn enrol_key(
+    operator: OperatorId,
+    admin: OperatorId,
+    key: &PublicKey,
+    at: DateTime<Utc>,
+) -> Command {
+    Command::EnrolKey {
+        operator,
+        key: SshKey {
+            fingerprint: key.fingerprint(),
+            public_key: key.line(),
+            hardware: key.algorithm().in_hardware(),
+            enrolled_by: admin,
+            enrolled_at: at,
+            valid_from: None,
+            countersigned_by: None,
+        },
     }
 }
 

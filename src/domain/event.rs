@@ -1,9 +1,9 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
-    Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
-    Version, command::ActorStamp, request::Ending,
+    Approval, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment,
+    Evaluation, Note, Operator, OperatorId, Plan, Request, RequestId, Revocation, RevocationId,
+    Role, SshKey, Token, TokenId, Version, command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,23 @@ pub enum Event {
         operator: OperatorId,
         token: TokenId,
     },
+    /// An SSH key was enrolled; it counts from its `valid_from` on.
+    #[serde(rename = "operator.key_enrolled")]
+    KeyEnrolled { operator: OperatorId, key: SshKey },
+    /// Another admin countersigned an SSH key: it counts from here on.
+    #[serde(rename = "operator.key_countersigned")]
+    KeyCountersigned {
+        operator: OperatorId,
+        fingerprint: String,
+        by: String,
+    },
+    /// An SSH key was taken out of use; its sessions ended.
+    #[serde(rename = "operator.key_removed")]
+    KeyRemoved {
+        operator: OperatorId,
+        fingerprint: String,
+        reason: String,
+    },
     /// Roles and groups were set.
     #[serde(rename = "operator.granted")]
     OperatorGranted {
@@ -134,6 +151,51 @@ pub enum Event {
     /// Policy or a person said no.
     #[serde(rename = "request.denied")]
     RequestDenied { request: RequestId, ending: Ending },
+    /// Somebody who may decide it made it ask for less. Approvals of what it was before no longer count.
+    #[serde(rename = "request.narrowed")]
+    RequestNarrowed {
+        request: RequestId,
+        by: String,
+        reason: String,
+        plan: Box<Plan>,
+        digest: Digest,
+        evaluation: Box<Evaluation>,
+    },
+    /// It waits until somebody lets it go on.
+    #[serde(rename = "request.held")]
+    RequestHeld {
+        request: RequestId,
+        by: String,
+        reason: String,
+        deadline: DateTime<Utc>,
+    },
+    /// It goes on.
+    #[serde(rename = "request.resumed")]
+    RequestResumed {
+        request: RequestId,
+        by: String,
+        reason: String,
+    },
+    /// A question, or its answer.
+    #[serde(rename = "request.note_added")]
+    NoteAdded { request: RequestId, note: Note },
+    /// The quorum was skipped in an emergency.
+    #[serde(rename = "request.glass_broken")]
+    GlassBroken {
+        request: RequestId,
+        glass: Box<BreakGlass>,
+        evaluation: Box<Evaluation>,
+    },
+    /// Enough others have looked at what was issued without them.
+    #[serde(rename = "review.closed")]
+    ReviewClosed { request: RequestId },
+    /// Nobody looked in time, or somebody said no: what was issued is withdrawn.
+    #[serde(rename = "review.failed")]
+    ReviewFailed {
+        request: RequestId,
+        by: String,
+        reason: String,
+    },
     /// Nobody decided in time.
     #[serde(rename = "request.expired")]
     RequestExpired { request: RequestId },
@@ -262,6 +324,9 @@ impl Event {
             Self::OperatorEnrolled { .. } => "operator.enrolled",
             Self::TokenIssued { .. } => "operator.token_issued",
             Self::TokenRevoked { .. } => "operator.token_revoked",
+            Self::KeyEnrolled { .. } => "operator.key_enrolled",
+            Self::KeyCountersigned { .. } => "operator.key_countersigned",
+            Self::KeyRemoved { .. } => "operator.key_removed",
             Self::OperatorGranted { .. } => "operator.granted",
             Self::OperatorOffboarded { .. } => "operator.offboarded",
             Self::RequestSubmitted { .. } => "request.submitted",
@@ -271,6 +336,13 @@ impl Event {
             Self::ApprovalGiven { .. } => "approval.given",
             Self::RequestApproved { .. } => "request.approved",
             Self::RequestDenied { .. } => "request.denied",
+            Self::RequestNarrowed { .. } => "request.narrowed",
+            Self::RequestHeld { .. } => "request.held",
+            Self::RequestResumed { .. } => "request.resumed",
+            Self::NoteAdded { .. } => "request.note_added",
+            Self::GlassBroken { .. } => "request.glass_broken",
+            Self::ReviewClosed { .. } => "review.closed",
+            Self::ReviewFailed { .. } => "review.failed",
             Self::RequestExpired { .. } => "request.expired",
             Self::RequestWithdrawn { .. } => "request.withdrawn",
             Self::IssuanceStarted { .. } => "issuance.started",
@@ -303,6 +375,9 @@ impl Event {
             Self::OperatorEnrolled { operator } => Subject::Operator(operator.id),
             Self::TokenIssued { operator, .. }
             | Self::TokenRevoked { operator, .. }
+            | Self::KeyEnrolled { operator, .. }
+            | Self::KeyCountersigned { operator, .. }
+            | Self::KeyRemoved { operator, .. }
             | Self::OperatorGranted { operator, .. }
             | Self::OperatorOffboarded { operator, .. } => Subject::Operator(*operator),
             Self::RequestSubmitted { request } => Subject::Request(request.id),
@@ -312,6 +387,13 @@ impl Event {
             | Self::ApprovalGiven { request, .. }
             | Self::RequestApproved { request, .. }
             | Self::RequestDenied { request, .. }
+            | Self::RequestNarrowed { request, .. }
+            | Self::RequestHeld { request, .. }
+            | Self::RequestResumed { request, .. }
+            | Self::NoteAdded { request, .. }
+            | Self::GlassBroken { request, .. }
+            | Self::ReviewClosed { request }
+            | Self::ReviewFailed { request, .. }
             | Self::RequestExpired { request }
             | Self::RequestWithdrawn { request, .. }
             | Self::IssuanceStarted { request, .. }

@@ -20,6 +20,9 @@ pub mod snapshot;
 /// For how long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::hours(24);
 
+/// For how long a plan that people denied cannot be asked for again unchanged.
+pub const REFUSED_WINDOW: Duration = Duration::hours(24);
+
 /// A remembered idempotency key, and what its command came to: the answer that a repetition gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
@@ -49,6 +52,8 @@ pub struct Usage {
 pub enum Due {
     /// A request's deadline.
     Request(RequestId),
+    /// The look that others owe a request whose quorum was skipped.
+    Review(RequestId),
     /// The end of a version's life or overlap.
     Version(CredentialId, u32),
 }
@@ -88,6 +93,8 @@ pub struct State {
     client_names: HashMap<String, ClientId>,
     operator_names: HashMap<String, OperatorId>,
     token_digests: HashMap<Digest, OperatorId>,
+    /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
+    refused: OrdMap<Digest, DateTime<Utc>>,
     answered: HashMap<(OperatorId, String), Answered>,
     answered_order: Vector<(DateTime<Utc>, OperatorId, String)>,
 }
@@ -152,6 +159,11 @@ impl State {
         self.token_digests
             .get(digest)
             .and_then(|id| self.operators.get(id))
+    }
+
+    /// Until when this very plan cannot be asked for again, because people denied it.
+    pub fn refused_until(&self, plan: &Digest) -> Option<DateTime<Utc>> {
+        self.refused.get(plan).copied()
     }
 
     /// What a call with this idempotency key came to.

@@ -29,6 +29,8 @@ pub mod request;
 pub mod revocation;
 /// Health, readiness and token introspection.
 pub mod service;
+/// Signing in with an SSH key, and signing decisions.
+pub mod signing;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
@@ -39,15 +41,20 @@ pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Sessi
 pub use overview::Overview;
 pub use problem::{Fault, Problem};
 pub use request::{
-    Approve, Claimed, Deny, NewRequest, Receipt, RequestDetail, RequestRow, Verdict,
+    Approve, BreakGlass, Claimed, Deny, Narrow, NewNote, NewRequest, Receipt, RequestDetail,
+    RequestRow, Verdict,
 };
 pub use revocation::RevocationRow;
 pub use service::{Health, Introspection, IssuerHealth, Readiness};
+pub use signing::{
+    Challenge, KeyName, KeyRow, NewChallenge, NewKey, RemoveKey, SignedStatement, SigningOrder,
+    SshSignIn,
+};
 
 pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
-    FieldError, Kind, OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk,
-    RiskFactor, Role, RuleResult, Tier, TokenId, VersionState, request::Outcome,
+    FieldError, Kind, Note, OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk,
+    RiskFactor, Role, RuleResult, Statement, StepUp, Tier, TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

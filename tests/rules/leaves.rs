@@ -2,7 +2,8 @@
 
 use crate::world::*;
 use countersign::domain::{
-    Actor, Command, Context, Digest, Evaluation, OperatorId, Proof, RiskFactor, Role, RuleResult,
+    Actor, Command, Context, Decision, Digest, Evaluation, OperatorId, RiskFactor, Role,
+    RuleResult,
     check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
     event::UsageEntry,
     operator::Authenticator,
@@ -108,18 +109,20 @@ fn the_largest_request_and_its_approval_fit() {
             else {
                 unreachable!()
             };
-            let proof = Proof::SshSignature {
-                fingerprint: line(NAME_MAX),
-                payload: "\n".repeat(PAYLOAD_MAX),
-                signature: "\n".repeat(SIGNATURE_MAX),
-            };
+            world.enrol_key(ANA);
+            let reason = text();
+            let mut checked = world.signed(ANA, request, Decision::Approve, &reason);
+            checked.signed.payload = "\n".repeat(PAYLOAD_MAX);
+            checked.signed.signature = "\n".repeat(SIGNATURE_MAX);
+            checked.signed.allowed_signer = line(2 * TEXT_MAX);
             let command = Command::Approve {
                 request,
                 approval,
                 digest,
-                reason: text(),
+                reason,
+                checked: Some(Box::new(checked)),
             };
-            runs(&mut world, Actor::Operator { id: ANA, proof }, &command);
+            runs(&mut world, by(ANA), &command);
             let start = world.start(request);
             runs(&mut world, BROKER, &start);
             let mut minted = world.minted(request, &[]);
@@ -146,11 +149,10 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
     someone.groups = (0..LIST_MAX).map(name).collect();
     someone.display_name = line(256);
     someone.authenticators = vec![
-        Authenticator::SshKey {
-            fingerprint: line(NAME_MAX),
-            public_key: line(TEXT_MAX),
-            enrolled_at: world.now,
-        };
+        Authenticator::Token(countersign::domain::Token {
+            key: Some(line(NAME_MAX)),
+            ..token(70)
+        });
         8
     ];
     runs(

@@ -265,11 +265,13 @@ impl History {
                 approval: ApprovalId::from_bits(self.world.fresh()),
                 digest,
                 reason,
+                checked: None,
             },
             What::Deny => Command::Deny {
                 request,
                 digest,
                 reason,
+                revocation: RevocationId::from_bits(self.world.fresh()),
             },
             What::Withdraw => Command::Withdraw { request, reason },
             What::Retry => Command::Retry { request },

@@ -12,7 +12,7 @@ use crate::{
         engine::{Outcome, call_digest},
     },
     clock,
-    domain::{Command, Context, Digest, Refusal, State},
+    domain::{Actor, Command, Context, Digest, Refusal, State},
     wire::header as names,
 };
 use axum::{
@@ -152,6 +152,43 @@ pub struct Call<T> {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// What came with a call, whoever makes it.
+struct Arrived<T> {
+    body: T,
+    id: CallId,
+    from: Option<String>,
+    digest: Digest,
+}
+
+async fn arrived<T: DeserializeOwned>(
+    parts: &Parts,
+    body: axum::body::Body,
+    app: &App,
+) -> Result<Arrived<T>, ApiError> {
+    let bytes = read(&parts.headers, body, app.body_max()).await?;
+    let address = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |address| address.as_str());
+    let digest = call_digest(parts.method.as_str(), address, &bytes);
+    if !bytes.is_empty() && !is(&parts.headers, "application", "json") {
+        return Err(ApiError::new(
+            &problem::MEDIA_TYPE,
+            "expected Content-Type: application/json",
+        ));
+    }
+    let id = parts.extensions.get::<CallId>().cloned();
+    Ok(Arrived {
+        body: parse(if bytes.is_empty() { b"{}" } else { &bytes })?,
+        id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
+        from: parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip().to_string()),
+        digest,
+    })
+}
+
 impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
     type Rejection = ApiError;
 
@@ -160,34 +197,67 @@ impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
         let (caller, state, now) = signed_in(app, &parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let if_match = if_match(&parts.headers)?;
-        let bytes = read(&parts.headers, body, app.body_max()).await?;
-        let address = parts
-            .uri
-            .path_and_query()
-            .map_or("/", |address| address.as_str());
-        let digest = call_digest(parts.method.as_str(), address, &bytes);
-        if !bytes.is_empty() && !is(&parts.headers, "application", "json") {
-            return Err(ApiError::new(
-                &problem::MEDIA_TYPE,
-                "expected Content-Type: application/json",
-            ));
-        }
-        let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
-        let id = parts.extensions.get::<CallId>().cloned();
+        let Arrived {
+            body,
+            id,
+            from,
+            digest,
+        } = arrived(&parts, body, app).await?;
         Ok(Self {
             caller,
             body,
             state,
             now,
-            id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
-            from: parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(address)| address.ip().to_string()),
+            id,
+            from,
             key,
             digest,
             if_match,
         })
+    }
+}
+
+/// A call by somebody who is not signed in yet.
+#[derive(Debug)]
+pub struct Stranger<T> {
+    /// What they sent.
+    pub body: T,
+    /// The snapshot to look things up in.
+    pub state: Arc<State>,
+    /// The time of the call.
+    pub now: DateTime<Utc>,
+    id: CallId,
+    from: Option<String>,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Stranger<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let Arrived { body, id, from, .. } = arrived(&parts, body, app).await?;
+        Ok(Self {
+            body,
+            state: app.engine().state(),
+            now: clock::now(),
+            id,
+            from,
+        })
+    }
+}
+
+impl<T> Stranger<T> {
+    /// The call as the rules see it, once it is known who `actor` is.
+    pub fn context(&self, actor: Actor) -> Context {
+        Context {
+            now: self.now,
+            actor,
+            from: self.from.clone(),
+            request_id: self.id.request_id.clone(),
+            trace: self.id.trace.clone(),
+            idempotency: None,
+            if_match: None,
+        }
     }
 }
 
@@ -243,6 +313,13 @@ impl<T> Call<T> {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the same caller has sent this idempotency key before: the answer is then the first one's.
+    pub fn is_repetition(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|key| self.state.answered(self.caller.id(), key).is_some())
     }
 
     /// The call as the rules see it, without its idempotency key.

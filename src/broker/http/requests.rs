@@ -9,13 +9,10 @@ use super::{
 };
 use crate::{
     broker::engine::{Outcome, fresh_bits},
-    domain::{
-        ApprovalId, Command, Plan, Request, RequestId, check, decide::decide, event::Subject,
-        request,
-    },
+    domain::{Command, Plan, Request, RequestId, check, decide::decide, event::Subject, request},
     wire::{
-        Approve, Claimed, Deny, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow,
-        digest::plan_digest, header as names,
+        Claimed, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow, digest::plan_digest,
+        header as names,
     },
 };
 use axum::{
@@ -269,7 +266,7 @@ fn dry_run(app: &App, call: &Call<NewRequest>, command: &Command) -> Result<Resp
 }
 
 impl<T> Call<T> {
-    fn must_see_request(&self, id: RequestId) -> Result<(), ApiError> {
+    pub(super) fn must_see_request(&self, id: RequestId) -> Result<(), ApiError> {
         let client = self
             .state
             .requests
@@ -277,41 +274,6 @@ impl<T> Call<T> {
             .map(|request| request.plan.client);
         self.must_see("request", id, client)
     }
-}
-
-/// Approves a request, bound to the digest of the plan that was seen.
-#[utoipa::path(post, path = "/v1/requests/{id}/approvals", tag = "requests", request_body = Approve,
-    params(("id" = String, Path, description = "`req_…`")), responses((status = 200, body = Receipt)))]
-pub async fn approve(
-    Shared(app): Shared<App>,
-    Id(id): Id<RequestId>,
-    call: Call<Approve>,
-) -> Result<Response, ApiError> {
-    call.must_see_request(id)?;
-    let command = Command::Approve {
-        request: id,
-        approval: ApprovalId::from_bits(fresh_bits(call.now)),
-        digest: call.body.digest,
-        reason: call.body.reason.clone(),
-    };
-    Ok(receipt(&call.submit(&app, command).await?))
-}
-
-/// Denies a request: one person's no ends it.
-#[utoipa::path(post, path = "/v1/requests/{id}/denials", tag = "requests", request_body = Deny,
-    params(("id" = String, Path, description = "`req_…`")), responses((status = 200, body = Receipt)))]
-pub async fn deny(
-    Shared(app): Shared<App>,
-    Id(id): Id<RequestId>,
-    call: Call<Deny>,
-) -> Result<Response, ApiError> {
-    call.must_see_request(id)?;
-    let command = Command::Deny {
-        request: id,
-        digest: call.body.digest,
-        reason: call.body.reason.clone(),
-    };
-    Ok(receipt(&call.submit(&app, command).await?))
 }
 
 /// Takes a request back.

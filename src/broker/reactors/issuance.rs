@@ -12,9 +12,10 @@ use crate::{
         engine::{Engine, EngineError, fresh_bits},
         issuers::Configured,
         sealed::Sealed,
+        signing::countersigned_plan,
     },
     clock,
-    domain::{Command, CredentialId, MintedVersion, Request, RequestId, RequestState},
+    domain::{Command, CredentialId, MintedVersion, Plan, Request, RequestId, RequestState},
     issuers::{IssueError, Locator, MintOrder, Minted, Prepared, RevokeOutcome},
 };
 use chrono::{DateTime, Utc};
@@ -198,7 +199,18 @@ async fn begin(
     failures: u32,
 ) -> Result<Turn, EngineError> {
     let attempt = request.attempts + 1;
-    let order = order(request, attempt);
+    let signing = engine.signing();
+    let plan = countersigned_plan(
+        &signing.authorities,
+        &engine.state(),
+        engine.origin(),
+        request,
+    );
+    let order = match plan {
+        Ok(plan) => order(request, &plan, attempt),
+        // What the approvals say is not what stands in the state: nothing is made, and a person sees why.
+        Err(reason) => return fail_unstarted(engine, request, reason).await,
+    };
     if !issuer.issuer.capabilities().has_leases {
         return mint_here(engine, issuer, request.id, attempt, &order).await;
     }
@@ -390,17 +402,18 @@ async fn failed(
     Ok(())
 }
 
-fn order(request: &Request, attempt: u32) -> MintOrder {
+/// What the issuer is asked for: the plan as it was signed, and the state's word for who asks and how often.
+fn order(request: &Request, plan: &Plan, attempt: u32) -> MintOrder {
     MintOrder {
         attempt_key: format!("{}/{attempt}", request.id),
         request_id: request.id.to_string(),
-        credential: request.plan.credential.clone(),
-        role: if request.plan.role.is_empty() {
-            request.plan.environment.short().to_ascii_lowercase()
+        credential: plan.credential.clone(),
+        role: if plan.role.is_empty() {
+            plan.environment.short().to_ascii_lowercase()
         } else {
-            request.plan.role.clone()
+            plan.role.clone()
         },
-        ttl_s: request.plan.ttl_s,
+        ttl_s: plan.ttl_s,
         max_ttl_s: request.granted_ttl_s(),
     }
 }

@@ -15,9 +15,9 @@ use super::usage::Usage;
 use crate::{
     domain::{
         Client, ClientId, Credential, Kind, Operator, Plan, Request, Revocation, State, Tier,
-        credential::CredentialState,
+        credential::CredentialState, decide::standing,
     },
-    wire::{ClientRow, CredentialRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
+    wire::{ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
 };
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -93,7 +93,7 @@ impl Views<'_> {
             state: request.state,
             risk: risk.map_or(0, |risk| risk.score),
             tier: risk.map_or(Tier::Low, |risk| risk.tier),
-            approvals: request.approvals.len() as u32,
+            approvals: standing(self.state, request).len() as u32,
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,
@@ -164,6 +164,19 @@ impl Views<'_> {
                     id: token.id,
                     created_at: token.created_at,
                     expires_at: token.expires_at,
+                    key: token.key.clone(),
+                })
+                .collect(),
+            keys: operator
+                .ssh_keys()
+                .map(|key| KeyRow {
+                    fingerprint: key.fingerprint.clone(),
+                    public_key: key.public_key.clone(),
+                    hardware: key.hardware,
+                    enrolled_by: key.enrolled_by,
+                    enrolled_at: key.enrolled_at,
+                    valid_from: key.valid_from,
+                    countersigned_by: key.countersigned_by.clone(),
                 })
                 .collect(),
             offboarded_at: operator.offboarded_at,

@@ -4,11 +4,13 @@
 use super::{Views, living};
 use crate::{
     domain::{
-        Credential, Kind, Operator, Proof, Refusal, Request, RequestState, decide::may_decide,
+        Credential, Kind, Operator, Proof, Refusal, Request, RequestState,
+        check::covers,
+        decide::{approval_counts, may_decide},
     },
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
-        request::{ApprovalView, RequesterHistory, ScopeChange},
+        request::{ApprovalView, BreakGlassView, RequesterHistory, ScopeChange},
     },
 };
 use chrono::TimeDelta;
@@ -20,18 +22,6 @@ const HISTORY_DAYS: u32 = 90;
 const DECIDERS: usize = 16;
 /// How many others who hold the same are named.
 const HOLDERS: usize = 8;
-
-/// Whether scope pattern `wide`, which may end in or be `*`, covers `scope`.
-fn covers(wide: &str, scope: &str) -> bool {
-    match wide.split_once('*') {
-        Some((before, after)) => {
-            scope.len() >= before.len() + after.len()
-                && scope.starts_with(before)
-                && scope.ends_with(after)
-        }
-        None => wide == scope,
-    }
-}
 
 /// What a credential or plan allows, as a list: the issuer's role where the issuer decides by role.
 fn allowed<'a>(kind: Kind, role: &'a str, scopes: &'a [String]) -> Vec<&'a str> {
@@ -82,6 +72,16 @@ impl Views<'_> {
                     evaluation.policy_digest.short()
                 )
             }),
+            revision: request.revision,
+            step_up: request.step_up(),
+            notes: request.notes.clone(),
+            break_glass: request.break_glass.as_ref().map(|glass| BreakGlassView {
+                by: glass.by_name.clone(),
+                at: glass.at,
+                reason: glass.reason.clone(),
+                review_by: glass.review_by,
+                reviewed_at: glass.reviewed_at,
+            }),
             approvals: request
                 .approvals
                 .iter()
@@ -92,9 +92,12 @@ impl Views<'_> {
                     reason: approval.reason.clone(),
                     proof: match approval.proof {
                         Proof::Token { .. } => "token",
-                        Proof::SshSignature { .. } => "ssh_signature",
+                        Proof::SshSignature(_) => "ssh_signature",
                     }
                     .to_owned(),
+                    key: approval.key().map(str::to_owned),
+                    hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
+                    counts: approval_counts(self.state, request, approval),
                 })
                 .collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),
@@ -122,16 +125,18 @@ impl Views<'_> {
             rule: rule.to_owned(),
             detail,
         };
-        if request.state != RequestState::AwaitingApproval {
+        let reviewed = request.review_owed().is_some();
+        if request.state != RequestState::AwaitingApproval && !reviewed {
             let detail = format!(
                 "the request is {}: there is nothing to decide",
                 request.state
             );
             return refused("not-waiting", detail);
         }
-        if request
-            .deadline
-            .is_some_and(|deadline| deadline <= self.now)
+        if !reviewed
+            && request
+                .deadline
+                .is_some_and(|deadline| deadline <= self.now)
         {
             return refused("too-late", "the time to decide is over".to_owned());
         }

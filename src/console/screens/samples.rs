@@ -12,7 +12,7 @@ use crate::wire::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, Rev
 use crate::wire::{
     Environment, EventRecord, IssuerHealth, Kind, Overview, Page, Plan, Quorum, RequestDetail,
     RequestRow, RequestState, RevocationRow, Risk, RiskFactor, RuleResult, ScopeHolder, Session,
-    Tier, Verdict, plan_digest,
+    StepUp, Tier, Verdict, plan_digest,
 };
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use serde_json::json;
@@ -45,7 +45,8 @@ pub fn session() -> Session {
         robot: false,
         groups: ["security".to_owned()].into(),
         roles: BTreeMap::from(roles),
-        method: "token".into(),
+        method: "ssh".into(),
+        key: Some("SHA256:uFDBJ4RgTfUYYkB1JTDCCd3LIHOdDAZ8jLdMAcCQTXk".into()),
         expires_at: at(3_600),
         origin: "broker.example/audit".into(),
         verifier_key: String::new(),
@@ -187,6 +188,10 @@ pub fn detail() -> RequestDetail {
             rule("ok", "separation", "the approver is another person"),
         ],
         policy: "default@9f3c".into(),
+        revision: 1,
+        step_up: StepUp::SshSignature,
+        notes: Vec::new(),
+        break_glass: None,
         approvals: Vec::new(),
         ended_by: None,
         end_reason: None,
@@ -231,7 +236,10 @@ pub fn hostile_detail() -> RequestDetail {
         by: "tomo.s".into(),
         at: at(-60),
         reason: "\u{9b}31mfine\u{2066}".into(),
-        proof: "token".into(),
+        proof: "ssh_signature".into(),
+        key: Some("SHA256:hX0bRBbXTQfZmiUR5wWaUS1h2fIKSeEpeQ3T2V9Ycb8".into()),
+        hardware: false,
+        counts: true,
     }];
     detail.row.approvals = 1;
     detail

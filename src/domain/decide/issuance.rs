@@ -2,8 +2,9 @@
 //! before a secret is made, and once more before it counts.
 
 use super::{
+    decisions::standing,
     fresh, holder, operator,
-    requests::{find, same_purpose, seconds, served_client, standing},
+    requests::{find, same_purpose, seconds, served_client},
     system,
 };
 use crate::domain::{

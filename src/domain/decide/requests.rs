@@ -1,18 +1,15 @@
-//! A request's way from asking to the claimed secret, and who may say yes.
+//! A request's way from asking to its decision: asked, narrowed, held, talked about, taken back.
 
-use super::{fresh, holder, operator, people};
+use super::{decisions::may_decide, fresh, holder, operator, people};
 use crate::domain::{
-    Actor, Approval, ApprovalId, Client, Command, Context, Credential, Digest, Event, Kind,
-    Operator, OperatorId, Plan, Refusal, Request, RequestId, RequestState, Role, State,
-    check::{self, Check},
-    request::{Ending, Evaluation, Outcome},
+    Client, Command, Context, Credential, Digest, Event, Kind, Note, Plan, Refusal, Request,
+    RequestId, RequestState, Role, State,
+    check::{self, Check, covers},
+    request::{Ending, Evaluation, NOTES_MAX, Outcome},
 };
 use chrono::Duration;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// What is said where a quorum names no group: nobody can decide it.
-pub const APPROVAL_GROUP_EMPTY: &str =
-    "the policy names no group that may decide this, so nobody can";
 /// How many open requests one requester may have.
 const OPEN_MAX: usize = 64;
 
@@ -33,17 +30,16 @@ pub(super) fn decide(
         } => submit(
             state, context, *id, plan, *digest, reason, owner, tags, evaluation,
         ),
-        Command::Approve {
+        Command::Narrow {
             request,
-            approval,
+            plan,
             digest,
             reason,
-        } => approve(state, context, *request, *approval, *digest, reason),
-        Command::Deny {
-            request,
-            digest,
-            reason,
-        } => deny(state, context, *request, *digest, reason),
+            evaluation,
+        } => narrow(state, context, *request, plan, *digest, reason, evaluation),
+        Command::Hold { request, reason } => hold(state, context, *request, reason),
+        Command::Resume { request, reason } => resume(state, context, *request, reason),
+        Command::AddNote { request, text } => add_note(state, context, *request, text),
         Command::Withdraw { request, reason } => withdraw(state, context, *request, reason),
         _ => Ok(Vec::new()),
     }
@@ -82,6 +78,17 @@ fn submit(
             detail: format!("{id} exists already"),
         });
     }
+    if let Some(until) = state
+        .refused_until(&digest)
+        .filter(|until| context.now < *until)
+    {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "people denied exactly this; ask for less, or for the same after {}",
+                until.format("%Y-%m-%dT%H:%M:%SZ")
+            ),
+        });
+    }
     let waiting = state
         .awaiting
         .iter()
@@ -112,6 +119,9 @@ fn submit(
         attempt_locator: Default::default(),
         failure: None,
         issued: None,
+        revision: 1,
+        notes: Vec::new(),
+        break_glass: None,
         sequence: 0,
         trail: Vec::new(),
     };
@@ -144,15 +154,9 @@ fn submit(
             deadline: context.now + seconds(evaluation.approval_ttl_s),
         },
         Outcome::Deny => {
-            let reasons: Vec<_> = evaluation
-                .rules
-                .iter()
-                .filter(|rule| rule.effect == "deny")
-                .map(|rule| rule.reason.as_str())
-                .collect();
             let ending = Ending {
                 by: "policy".into(),
-                reason: check::clip(&reasons.join("; "), check::TEXT_MAX),
+                reason: denials(&evaluation),
                 at: context.now,
             };
             Event::RequestDenied {
@@ -161,6 +165,14 @@ fn submit(
             }
         }
     });
+    if evaluation.outcome == Outcome::Needs && evaluation.hold {
+        events.push(Event::RequestHeld {
+            request: id,
+            by: "policy".into(),
+            reason: "policy wants somebody to look before it is decided".into(),
+            deadline: context.now + seconds(evaluation.approval_ttl_s),
+        });
+    }
     Ok(events)
 }
 
@@ -255,70 +267,205 @@ pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal
     }
 }
 
-fn approve(
+/// Makes a request ask for less. Everything else about it stays: who decides a narrower plan need not wonder what else
+/// may have changed.
+fn narrow(
     state: &State,
     context: &Context,
     id: RequestId,
-    approval: ApprovalId,
+    plan: &Plan,
     digest: Digest,
     reason: &str,
+    evaluation: &Evaluation,
 ) -> Result<Vec<Event>, Refusal> {
-    let held = decidable(state, context, id, digest)?;
-    let approver = may_decide(state, held, operator(state, context)?)?;
-    let Actor::Operator { proof, .. } = &context.actor else {
-        return Ok(Vec::new());
-    };
+    let held = open(state, context, id, &[RequestState::AwaitingApproval])?;
+    let person = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
     let mut check = Check::default();
-    check.text("/reason", reason, false);
-    check.proof("/proof", proof);
+    check.scopes("/scopes", &plan.scopes);
+    check.ttl("/ttl_s", plan.ttl_s);
+    if plan.ttl_s > held.granted_ttl_s() {
+        check.refuse(
+            "/ttl_s",
+            format!("expected at most {} seconds", held.granted_ttl_s()),
+        );
+    }
+    for (index, scope) in plan.scopes.iter().enumerate() {
+        if !held.plan.scopes.iter().any(|wider| covers(wider, scope)) {
+            check.refuse(
+                format!("/scopes/{index}"),
+                "expected one that was asked for",
+            );
+        }
+    }
+    if plan.scopes.is_empty() && !held.plan.scopes.is_empty() {
+        check.refuse("/scopes", "expected at least one; to grant none, deny it");
+    }
     check.finish()?;
-    if held.approvals.iter().any(|given| given.by == approver.id) {
-        return Err(Refusal::Separation {
-            rule: "distinct-people",
-            detail: "you have approved this already; another person is needed".into(),
+    let kept = Plan {
+        scopes: held.plan.scopes.clone(),
+        ttl_s: held.plan.ttl_s,
+        ..plan.clone()
+    };
+    if kept != held.plan || digest == held.digest {
+        return Err(Refusal::Conflict {
+            detail: "narrowing takes scopes away or shortens the life, and changes nothing else"
+                .into(),
         });
     }
-    let given = Approval {
-        id: approval,
-        by: approver.id,
-        by_name: approver.name.clone(),
-        at: context.now,
-        digest,
-        reason: reason.to_owned(),
-        proof: proof.clone(),
-    };
-    let mut events = vec![Event::ApprovalGiven {
+    state
+        .credential_named(plan.environment, &plan.credential)
+        .map_or(Ok(()), |credential| same_purpose(credential, plan))?;
+    if evaluation.outcome == Outcome::Deny {
+        return Err(Refusal::Conflict {
+            detail: format!("policy says no to this: {}", denials(evaluation)),
+        });
+    }
+    let mut events = vec![Event::RequestNarrowed {
         request: id,
-        approval: Box::new(given),
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+        plan: Box::new(plan.clone()),
+        digest,
+        evaluation: Box::new(evaluation.bounded()),
     }];
-    let needed = held.quorum().map_or(u8::MAX, |quorum| quorum.count);
-    if standing(state, held).len() + 1 >= usize::from(needed) {
+    if evaluation.outcome == Outcome::Allow {
         events.push(Event::RequestApproved {
             request: id,
-            by: "quorum".into(),
+            by: "policy".into(),
         });
     }
     Ok(events)
 }
 
-fn deny(
+/// What the rules that say no say.
+pub(super) fn denials(evaluation: &Evaluation) -> String {
+    let reasons: Vec<_> = evaluation
+        .rules
+        .iter()
+        .filter(|rule| rule.effect == "deny")
+        .map(|rule| rule.reason.as_str())
+        .collect();
+    check::clip(&reasons.join("; "), check::TEXT_MAX)
+}
+
+fn hold(
     state: &State,
     context: &Context,
     id: RequestId,
-    digest: Digest,
     reason: &str,
 ) -> Result<Vec<Event>, Refusal> {
-    let held = decidable(state, context, id, digest)?;
-    let denier = may_decide(state, held, operator(state, context)?)?;
+    let held = open(
+        state,
+        context,
+        id,
+        &[RequestState::AwaitingApproval, RequestState::Held],
+    )?;
+    let person = operator(state, context)?;
+    // Stopping is safe: who is on call may do it as well as who decides.
+    if !person.holds(held.plan.environment, &[Role::Operator]) {
+        may_decide(state, held, person)?;
+    }
     people::require_reason(reason)?;
-    Ok(vec![Event::RequestDenied {
+    if held.state == RequestState::Held {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::RequestHeld {
         request: id,
-        ending: Ending {
-            by: denier.name.clone(),
-            reason: reason.to_owned(),
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+        deadline: held.deadline.unwrap_or(context.now),
+    }])
+}
+
+fn resume(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    reason: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = open(
+        state,
+        context,
+        id,
+        &[RequestState::AwaitingApproval, RequestState::Held],
+    )?;
+    let person = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
+    if held.state == RequestState::AwaitingApproval {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::RequestResumed {
+        request: id,
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+    }])
+}
+
+fn add_note(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    text: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    let person = operator(state, context)?;
+    if held.review_owed().is_none() {
+        open(
+            state,
+            context,
+            id,
+            &[RequestState::AwaitingApproval, RequestState::Held],
+        )?;
+    }
+    let answer = person.id == held.requester;
+    if !answer {
+        may_decide(state, held, person)?;
+    }
+    let mut check = Check::default();
+    check.text("/text", text, true);
+    check.finish()?;
+    if held.notes.len() >= NOTES_MAX {
+        return Err(Refusal::Limit {
+            detail: format!(
+                "a request holds {NOTES_MAX} questions and answers; decide it, or talk"
+            ),
+        });
+    }
+    Ok(vec![Event::NoteAdded {
+        request: id,
+        note: Note {
+            by: person.name.clone(),
             at: context.now,
+            text: text.to_owned(),
+            answer,
         },
     }])
+}
+
+/// The request, if it is in one of `states`, in time, and as the caller saw it.
+pub(super) fn open<'a>(
+    state: &'a State,
+    context: &Context,
+    id: RequestId,
+    states: &[RequestState],
+) -> Result<&'a Arc<Request>, Refusal> {
+    let held = find(state, id)?;
+    fresh(context, id, held.sequence, &held.trail)?;
+    if !states.contains(&held.state) {
+        return Err(Refusal::Conflict {
+            detail: format!("the request is {}: there is nothing to decide", held.state),
+        });
+    }
+    if held
+        .deadline
+        .is_some_and(|deadline| deadline <= context.now)
+    {
+        return Err(Refusal::Conflict {
+            detail: "the time to decide is over".into(),
+        });
+    }
+    Ok(held)
 }
 
 /// Taking back works until the issuer was asked: from then on there may be a secret, and it must be accounted for.
@@ -360,110 +507,6 @@ fn withdraw(
             detail: format!("the request is {other}: it cannot be taken back"),
         }),
     }
-}
-
-/// The request, if it still waits for people and is what the caller saw.
-fn decidable<'a>(
-    state: &'a State,
-    context: &Context,
-    id: RequestId,
-    digest: Digest,
-) -> Result<&'a Arc<Request>, Refusal> {
-    let held = find(state, id)?;
-    fresh(context, id, held.sequence, &held.trail)?;
-    if held.state != RequestState::AwaitingApproval {
-        return Err(Refusal::Conflict {
-            detail: format!("the request is {}: there is nothing to decide", held.state),
-        });
-    }
-    if held
-        .deadline
-        .is_some_and(|deadline| deadline <= context.now)
-    {
-        return Err(Refusal::Conflict {
-            detail: "the time to decide is over".into(),
-        });
-    }
-    if held.digest != digest {
-        return Err(Refusal::Conflict {
-            detail: format!(
-                "what you saw ({}) is not what is asked ({})",
-                digest.short(),
-                held.digest.short()
-            ),
-        });
-    }
-    Ok(held)
-}
-
-/// Whether `person` may decide `request`: the answer to the approver's first question.
-///
-/// # Errors
-/// The rule that says no, and who could decide instead.
-pub fn may_decide<'a>(
-    _state: &State,
-    request: &Request,
-    person: &'a Arc<Operator>,
-) -> Result<&'a Arc<Operator>, Refusal> {
-    let quorum = request.quorum();
-    let groups = quorum
-        .map(|quorum| quorum.groups.join(" or "))
-        .unwrap_or_default();
-    let refuse = |rule, detail| Err(Refusal::Separation { rule, detail });
-    if quorum.is_none_or(|quorum| quorum.groups.is_empty() || quorum.count == 0) {
-        return refuse("no-group", APPROVAL_GROUP_EMPTY.to_owned());
-    }
-    if person.id == request.requester {
-        return refuse(
-            "requester-never-counts",
-            format!(
-                "you asked for this; {} of {groups} decide",
-                quorum.map_or(0, |quorum| quorum.count)
-            ),
-        );
-    }
-    if person.robot {
-        return refuse("people-only", "robots do not decide requests".to_owned());
-    }
-    if person
-        .client
-        .is_some_and(|client| client == request.plan.client)
-    {
-        return refuse(
-            "beneficiary",
-            "you act for the client that would get this".to_owned(),
-        );
-    }
-    if !person.holds(request.plan.environment, &[Role::Approver]) {
-        return Err(Refusal::Role {
-            needs: vec![Role::Approver.as_str()],
-            environment: request.plan.environment,
-        });
-    }
-    if !quorum.is_some_and(|quorum| {
-        quorum
-            .groups
-            .iter()
-            .any(|group| person.groups.contains(group))
-    }) {
-        return refuse(
-            "group",
-            format!("this is for {groups}; you are in none of them"),
-        );
-    }
-    Ok(person)
-}
-
-/// The distinct people whose approvals still count: entitled now, for this very digest.
-pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
-    request
-        .approvals
-        .iter()
-        .filter(|approval| approval.digest == request.digest)
-        .filter_map(|approval| state.operators.get(&approval.by))
-        .filter(|person| may_decide(state, request, person).is_ok())
-        .map(|person| person.id)
-        .collect()
 }
 
 pub(super) fn find(state: &State, id: RequestId) -> Result<&Arc<Request>, Refusal> {

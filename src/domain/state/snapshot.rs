@@ -6,10 +6,11 @@
 
 use super::{Answered, Due, State, Usage};
 use crate::domain::{
-    Approval, ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Kind, Operator, OperatorId, Plan, Proof, Request, RequestId, RequestState,
-    Revocation, RevocationId, Role, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, revocation::Enforcement,
+    Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
+    Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Request, RequestId,
+    RequestState, Revocation, RevocationId, Role, Signed, SshKey, Tier, Token, TokenId, Version,
+    VersionState, event::Subject, operator::Authenticator, request::Ending,
+    revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,8 @@ pub enum Part {
     ToEnforce(RevocationId),
     /// Something that will be due.
     Due(#[serde(with = "time")] DateTime<Utc>, Due),
+    /// A plan that people denied, and until when it cannot be asked for again.
+    Refused(Digest, #[serde(with = "time")] DateTime<Utc>),
     /// A remembered idempotency key, in the order in which they are forgotten.
     Answered {
         /// Since when.
@@ -118,6 +121,11 @@ impl State {
         let lists = (self.awaiting.iter().copied().map(Part::Awaiting))
             .chain(self.to_issue.iter().copied().map(Part::ToIssue))
             .chain(self.to_enforce.iter().copied().map(Part::ToEnforce))
+            .chain(
+                self.refused
+                    .iter()
+                    .map(|(digest, until)| Part::Refused(*digest, *until)),
+            )
             .chain(self.due.iter().map(|(at, due)| Part::Due(*at, *due)));
         let answers = self
             .answered_order
@@ -201,6 +209,7 @@ impl Restoring {
             Part::ToIssue(id) => drop(state.to_issue.insert(id)),
             Part::ToEnforce(id) => drop(state.to_enforce.insert(id)),
             Part::Due(at, due) => drop(state.due.insert((at, due))),
+            Part::Refused(digest, until) => drop(state.refused.insert(digest, until)),
             Part::Answered {
                 since,
                 operator,
@@ -367,12 +376,34 @@ struct PlainOperator {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Authenticator")]
 enum PlainAuthenticator {
-    Token(Token),
-    SshKey {
-        fingerprint: String,
-        public_key: String,
-        enrolled_at: DateTime<Utc>,
-    },
+    Token(#[serde(with = "PlainToken")] Token),
+    SshKey(#[serde(with = "PlainSshKey")] SshKey),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Token")]
+struct PlainToken {
+    id: TokenId,
+    digest: Digest,
+    #[serde(with = "time")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "time")]
+    expires_at: DateTime<Utc>,
+    key: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SshKey")]
+struct PlainSshKey {
+    fingerprint: String,
+    public_key: String,
+    hardware: bool,
+    enrolled_by: OperatorId,
+    #[serde(with = "time")]
+    enrolled_at: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    valid_from: Option<DateTime<Utc>>,
+    countersigned_by: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -399,6 +430,10 @@ struct PlainRequest {
     attempt_locator: BTreeMap<String, String>,
     failure: Option<String>,
     issued: Option<(CredentialId, u32)>,
+    revision: u32,
+    notes: Vec<Note>,
+    #[serde(with = "broken_glass")]
+    break_glass: Option<Box<BreakGlass>>,
     sequence: u64,
     trail: Vec<u64>,
 }
@@ -420,14 +455,54 @@ struct PlainApproval {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Proof")]
 enum PlainProof {
-    Token {
-        token: TokenId,
-    },
-    SshSignature {
-        fingerprint: String,
-        payload: String,
-        signature: String,
-    },
+    Token { token: TokenId },
+    SshSignature(Box<Signed>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BreakGlass")]
+struct PlainBreakGlass {
+    by: OperatorId,
+    by_name: String,
+    #[serde(with = "time")]
+    at: DateTime<Utc>,
+    reason: String,
+    #[serde(with = "PlainProof")]
+    proof: Proof,
+    #[serde(with = "time")]
+    review_by: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    reviewed_at: Option<DateTime<Utc>>,
+}
+
+mod broken_glass {
+    use super::{BreakGlass, Deserialize, PlainBreakGlass, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    struct Lent<'a>(&'a BreakGlass);
+
+    impl Serialize for Lent<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            PlainBreakGlass::serialize(self.0, serializer)
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Held(#[serde(with = "PlainBreakGlass")] BreakGlass);
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        glass: &Option<Box<BreakGlass>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        glass.as_deref().map(Lent).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Box<BreakGlass>>, D::Error> {
+        Ok(Option::<Held>::deserialize(deserializer)?.map(|held| Box::new(held.0)))
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! The running broker as everything else sees it: a snapshot to read, a queue for commands, a feed to follow.
 
 use super::{
-    evaluate,
     feed::{Feed, Subscription, TooOld},
     folding,
     issuers::Issuers,
+    policies::{InForce, Policies},
     sealed::Sealed,
     snapshot::Snapshots,
     usage::Usage,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, Command, Context, Digest, Evaluation, OperatorId, Plan, Recorded, Refusal,
+        Actor, Command, Context, Digest, Evaluation, Facts, OperatorId, Plan, Recorded, Refusal,
         RequestId, State, event::Subject,
     },
     event_log::{
@@ -123,7 +123,7 @@ pub(super) struct Inner {
     pub(super) state: RwLock<Arc<State>>,
     pub(super) feed: Arc<Feed>,
     jobs: mpsc::Sender<Job>,
-    policy: PolicyStore,
+    policies: Policies,
     issuers: Issuers,
     pub(super) sealed: Sealed,
     usage: Usage,
@@ -185,13 +185,17 @@ impl Engine {
             state,
             from_snapshot,
         } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
+        let policies = Policies::new(policy);
+        if let InForce::Broken { id, reason } = policies.in_force(&state) {
+            tracing::error!(version = id.version, digest = id.digest, reason, "every request is refused");
+        }
         let (jobs, queue) = mpsc::channel(waiting);
         let inner = Arc::new(Inner {
             feed: Arc::new(Feed::new(state.sequence)),
             state: RwLock::new(Arc::new(state)),
             log,
             jobs,
-            policy,
+            policies,
             issuers,
             sealed: Sealed::new(store, seal_key),
             usage: Usage::default(),
@@ -259,7 +263,7 @@ impl Engine {
         answered.await.map_err(|_| stopped())?
     }
 
-    /// What policy says about a plan.
+    /// What the policy in force says about a plan, and on which facts.
     pub fn evaluate(
         &self,
         plan: &Plan,
@@ -267,16 +271,15 @@ impl Engine {
         reason: &str,
         tags: &[String],
         now: DateTime<Utc>,
-    ) -> Evaluation {
-        evaluate::evaluate(
-            &self.0.policy,
-            &self.state(),
-            plan,
-            requester,
-            reason,
-            tags,
-            now,
-        )
+    ) -> (Facts, Evaluation) {
+        self.0
+            .policies
+            .evaluate(&self.state(), plan, requester, reason, tags, now)
+    }
+
+    /// Policies: the one in force, and those that are proposed.
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
     }
 
     /// Follows the log from the event after `after`.

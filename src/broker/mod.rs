@@ -29,6 +29,8 @@ pub mod issuers;
 pub mod listen;
 /// The first screen's figures.
 pub mod overview;
+/// Which policy decides.
+pub mod policies;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.

@@ -314,7 +314,7 @@ impl Author<'_> {
         let reason = self.variety.of(&self.company.words.reasons).clone();
         let service = &self.services[place];
         let (operator, team) = (service.operator, service.team.clone());
-        let evaluation = engine.evaluate(&plan, operator, &reason, &team.tags, at);
+        let (facts, evaluation) = engine.evaluate(&plan, operator, &reason, &team.tags, at);
         let needed = evaluation.quorum.as_ref().map_or(0, |quorum| quorum.count);
         let outcome = evaluation.outcome;
         let id = RequestId::from_bits(fresh_bits(at));
@@ -326,6 +326,7 @@ impl Author<'_> {
             owner: team.name.clone(),
             tags: team.tags,
             evaluation: Box::new(evaluation),
+            facts: Box::new(facts),
         };
         (id, outcome, needed, command)
     }

@@ -1,8 +1,8 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
-    Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
+    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation, Facts,
+    Operator, OperatorId, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
     Version, command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
@@ -109,6 +109,9 @@ pub enum Event {
         request: RequestId,
         roles: BTreeSet<Role>,
         groups: BTreeSet<String>,
+        /// What policy is asked about; older events have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<Facts>>,
     },
     /// Policy has spoken.
     #[serde(rename = "request.evaluated")]
@@ -177,6 +180,34 @@ pub enum Event {
     /// Nobody came for the secret.
     #[serde(rename = "request.lapsed")]
     RequestLapsed { request: RequestId },
+
+    /// Another policy was proposed, with its whole text.
+    #[serde(rename = "policy.proposed")]
+    PolicyProposed { proposal: Box<Proposal> },
+    /// One person approved a proposed policy.
+    #[serde(rename = "policy.approval_given")]
+    PolicyApprovalGiven {
+        proposal: ProposalId,
+        approval: Box<Approval>,
+    },
+    /// Enough people approved: it decides from here on.
+    #[serde(rename = "policy.in_force")]
+    PolicyInForce { proposal: ProposalId, version: u32 },
+    /// A person said no to a proposed policy.
+    #[serde(rename = "policy.denied")]
+    PolicyDenied {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// A proposed policy was taken back.
+    #[serde(rename = "policy.withdrawn")]
+    PolicyWithdrawn {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// Nobody decided a proposed policy in time.
+    #[serde(rename = "policy.expired")]
+    PolicyExpired { proposal: ProposalId },
 
     /// A credential that something else issued came under management.
     #[serde(rename = "credential.adopted")]
@@ -279,6 +310,12 @@ impl Event {
             Self::VersionMinted { .. } => "version.minted",
             Self::RequestClaimed { .. } => "request.claimed",
             Self::RequestLapsed { .. } => "request.lapsed",
+            Self::PolicyProposed { .. } => "policy.proposed",
+            Self::PolicyApprovalGiven { .. } => "policy.approval_given",
+            Self::PolicyInForce { .. } => "policy.in_force",
+            Self::PolicyDenied { .. } => "policy.denied",
+            Self::PolicyWithdrawn { .. } => "policy.withdrawn",
+            Self::PolicyExpired { .. } => "policy.expired",
             Self::CredentialAdopted { .. } => "credential.adopted",
             Self::VersionPromoted { .. } => "version.promoted",
             Self::VersionRetiring { .. } => "version.retiring",
@@ -319,6 +356,12 @@ impl Event {
             | Self::RequestRetried { request }
             | Self::RequestClaimed { request, .. }
             | Self::RequestLapsed { request } => Subject::Request(*request),
+            Self::PolicyProposed { proposal } => Subject::Proposal(proposal.id),
+            Self::PolicyApprovalGiven { proposal, .. }
+            | Self::PolicyInForce { proposal, .. }
+            | Self::PolicyDenied { proposal, .. }
+            | Self::PolicyWithdrawn { proposal, .. }
+            | Self::PolicyExpired { proposal } => Subject::Proposal(*proposal),
             Self::VersionMinted { credential, .. }
             | Self::VersionPromoted { credential, .. }
             | Self::VersionRetiring { credential, .. }
@@ -349,6 +392,8 @@ pub enum Subject {
     Credential(CredentialId),
     /// A revocation.
     Revocation(RevocationId),
+    /// A proposed change of policy, or the policy that it became.
+    Proposal(ProposalId),
     /// The broker itself.
     Broker,
 }
@@ -361,6 +406,7 @@ impl std::fmt::Display for Subject {
             Self::Request(id) => id.fmt(f),
             Self::Credential(id) => id.fmt(f),
             Self::Revocation(id) => id.fmt(f),
+            Self::Proposal(id) => id.fmt(f),
             Self::Broker => f.write_str("broker"),
         }
     }

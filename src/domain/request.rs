@@ -133,6 +133,15 @@ pub struct Evaluation {
     pub outcome: Outcome,
     /// Who must approve, when the outcome is `needs`.
     pub quorum: Option<Quorum>,
+    /// How each approval must be proven.
+    #[serde(default)]
+    pub step_up: StepUp,
+    /// Nothing happens until somebody has looked.
+    #[serde(default)]
+    pub hold: bool,
+    /// Who must look at it afterwards, when the quorum was skipped.
+    #[serde(default)]
+    pub review: Option<Review>,
     /// The longest life that policy grants, in seconds.
     pub max_ttl_s: u64,
     /// For how long the request may wait for a decision, in seconds.
@@ -178,6 +187,12 @@ impl Evaluation {
         Self {
             outcome: self.outcome,
             quorum: self.quorum.as_ref().map(quorum),
+            step_up: self.step_up,
+            hold: self.hold,
+            review: self.review.as_ref().map(|review| Review {
+                quorum: quorum(&review.quorum),
+                within_s: review.within_s.min(TTL_MAX_S),
+            }),
             max_ttl_s: self.max_ttl_s.min(TTL_MAX_S),
             approval_ttl_s: self.approval_ttl_s.min(TTL_MAX_S),
             risk: Risk {
@@ -192,7 +207,33 @@ impl Evaluation {
     }
 }
 
+/// The look that others must take after the quorum was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// How many, from which groups; never whoever skipped it.
+    pub quorum: Quorum,
+    /// Within how many seconds; then what was issued is withdrawn.
+    pub within_s: u64,
+}
+
+impl Default for StepUp {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
 words! {
+    /// What an approver must show besides being signed in.
+    StepUp, "step-up" {
+        /// Nothing more.
+        None => "none",
+        /// A signature by an enrolled SSH key over what was shown.
+        SshSignature => "ssh_signature",
+        /// Such a signature by a hardware key that was touched for it.
+        HardwareKey => "hardware_key",
+    }
+
     /// What policy decided.
     Outcome, "outcome" {
         /// Issue at once.
@@ -238,6 +279,9 @@ pub struct Request {
     pub ended_by: Option<Ending>,
     /// How often issuance was begun.
     pub attempts: u32,
+    /// Sequence of the event that holds the facts that policy was asked about; 0 where none were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub facts_at: u64,
     /// Where the issuer knows the attempt under way: logged before the secret is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempt_locator: BTreeMap<String, String>,

@@ -234,7 +234,7 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
             format!("expected a client in service in {}", body.environment),
         )
     })?;
-    let evaluation =
+    let (facts, evaluation) =
         app.engine()
             .evaluate(&plan, call.caller.id(), &body.reason, &body.tags, call.now);
     Ok(Command::SubmitRequest {
@@ -245,6 +245,7 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
         owner,
         tags: body.tags.clone(),
         evaluation: Box::new(evaluation),
+        facts: Box::new(facts),
     })
 }
 

@@ -3,10 +3,12 @@
 mod credentials;
 mod issuance;
 mod people;
+mod policy;
 mod requests;
 mod sweep;
 
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
+pub use policy::may_decide_policy;
 pub use requests::{APPROVAL_GROUP_EMPTY, may_decide};
 
 use super::{
@@ -34,6 +36,10 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::Approve { .. }
         | Command::Deny { .. }
         | Command::Withdraw { .. } => requests::decide(state, command, context),
+        Command::ProposePolicy { .. }
+        | Command::ApprovePolicy { .. }
+        | Command::DenyPolicy { .. }
+        | Command::WithdrawPolicy { .. } => policy::decide(state, command, context),
         Command::Retry { .. }
         | Command::Claim { .. }
         | Command::StartIssuance { .. }

@@ -2,7 +2,7 @@
 
 use super::people;
 use crate::domain::{
-    Command, Credential, Event, Request, RequestState, Revocation, RevocationId, State, Version,
+    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId, State, Version,
     VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
@@ -26,6 +26,13 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
             Due::Request(id) => {
                 if let Some(request) = state.requests.get(id) {
                     request_due(state, request, revocation, now, &mut events);
+                }
+            }
+            Due::Proposal(id) => {
+                if let Some(proposal) = state.proposals.get(id)
+                    && proposal.state == ProposalState::AwaitingApproval
+                {
+                    events.push(Event::PolicyExpired { proposal: *id });
                 }
             }
             Due::Version(id, number) => {

@@ -1,6 +1,6 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, State};
+use super::{Answered, Due, IDEMPOTENCY_WINDOW, State, granted::wanted};
 use crate::domain::{
     Credential, CredentialId, Event, Recorded, Request, RequestId, RequestState, Version,
     VersionState,
@@ -43,6 +43,12 @@ impl State {
             | Event::RevocationFailed { .. } => {
                 self.apply_revocation(&recorded.event, at);
             }
+            Event::PolicyProposed { .. }
+            | Event::PolicyApprovalGiven { .. }
+            | Event::PolicyInForce { .. }
+            | Event::PolicyDenied { .. }
+            | Event::PolicyWithdrawn { .. }
+            | Event::PolicyExpired { .. } => self.apply_policy(&recorded.event, at),
             _ => self.apply_request(&recorded.event),
         }
         self.remember_answer(recorded);
@@ -169,8 +175,12 @@ impl State {
         let Subject::Request(id) = event.subject() else {
             return;
         };
+        let sequence = self.sequence;
         self.change_request(id, |request| match event {
-            Event::RequestIdentified { .. } => request.state = RequestState::Identified,
+            Event::RequestIdentified { facts, .. } => {
+                request.state = RequestState::Identified;
+                request.facts_at = if facts.is_some() { sequence } else { 0 };
+            }
             Event::RequestEvaluated { evaluation, .. } => {
                 request.state = RequestState::Evaluated;
                 request.evaluation = Some(evaluation.as_ref().clone());
@@ -288,6 +298,10 @@ impl State {
                 credential.versions.push(version.as_ref().clone());
             });
         }
+        if let Some(request) = self.requests.get(request) {
+            self.granted
+                .issued(request.requester, wanted(&request.plan));
+        }
         self.change_request(*request, |request| {
             request.state = RequestState::Issued;
             request.deadline = Some(*claim_until);
@@ -307,6 +321,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(credential.id, version);
         }
+        self.granted.held(None, Some(&credential));
         self.credentials.insert(credential.id, Arc::new(credential));
     }
 
@@ -339,6 +354,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(id, version);
         }
+        self.granted.held(Some(&before), Some(&credential));
         self.credentials.insert(id, Arc::new(credential));
     }
 

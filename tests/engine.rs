@@ -111,9 +111,9 @@ impl Company {
             scopes: scopes.iter().map(ToString::to_string).collect(),
             ttl_s: 86_400,
         };
-        let evaluation = self
-            .engine()
-            .evaluate(&plan, self.service, "CHG-1", &[], clock::now());
+        let (facts, evaluation) =
+            self.engine()
+                .evaluate(&plan, self.service, "CHG-1", &[], clock::now());
         Command::SubmitRequest {
             id,
             digest: Digest([7; 32]),
@@ -122,6 +122,7 @@ impl Company {
             owner: "payments".into(),
             tags: vec![],
             evaluation: Box::new(evaluation),
+            facts: Box::new(facts),
         }
     }
 

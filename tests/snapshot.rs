@@ -17,9 +17,9 @@ use countersign::{
     config::BrokerConfig,
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
-        Environment, Evaluation, Kind, MintedVersion, Operator, OperatorId, Plan, Proof, Quorum,
-        Recorded, RequestId, RequestState, RevocationId, Risk, Role, State, Tier, Token, TokenId,
-        Version, VersionState,
+        Environment, Evaluation, Facts, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
+        Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, State, StepUp, Tier,
+        Token, TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -356,6 +356,9 @@ impl World {
                 count: 1 + how % 2,
                 groups: vec!["security".into()],
             }),
+            step_up: StepUp::None,
+            hold: false,
+            review: None,
             max_ttl_s: 604_800,
             approval_ttl_s: 14_400,
             risk: Risk {
@@ -364,7 +367,7 @@ impl World {
                 factors: vec![],
             },
             rules: vec![],
-            policy_version: "1".into(),
+            policy_version: self.state.policy_version().to_string(),
             policy_digest: digest_of_bytes(b"policy"),
         };
         let command = Command::SubmitRequest {
@@ -375,6 +378,7 @@ impl World {
             owner: "payments".into(),
             tags: vec!["pci".into()],
             evaluation: Box::new(evaluation),
+            facts: Box::new(Facts::ordinary("api_key", "production")),
         };
         self.ask(by(ADMIN), command, key);
     }

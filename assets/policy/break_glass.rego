@@ -24,7 +24,10 @@ deny contains {"id": "break_glass.reason", "reason": "breaking glass asks for a 
 	not input.request.reason_present
 }
 
-cap contains data.break_glass.cap_s if input.request.break_glass
+cap contains seconds if {
+	seconds := data.break_glass.cap_s
+	input.request.break_glass
+}
 
 break_glass_review := {
 	"quorum": {"count": data.break_glass.review.count, "groups": data.break_glass.review.groups},

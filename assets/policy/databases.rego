@@ -15,7 +15,8 @@ deny contains {"id": "database.admin_by_robot", "reason": "an administrative rol
 	input.requester.robot
 }
 
-cap contains data.databases.admin_cap_s[input.environment.name] if {
+cap contains seconds if {
+	seconds := data.databases.admin_cap_s[input.environment.name]
 	lease
 	count(admins) > 0
 }

@@ -4,7 +4,9 @@ package countersign.issue
 
 import rego.v1
 
-cap contains data.lifetimes.cap_s[input.request.kind][input.environment.name]
+cap contains seconds if {
+	seconds := data.lifetimes.cap_s[input.request.kind][input.environment.name]
+}
 
 deny contains {"id": "ttl.cap", "reason": sprintf("asked for %d s; at most %d s for this %s in %s", [input.request.ttl_s, max_ttl, input.request.kind, input.environment.name])} if {
 	max_ttl > 0

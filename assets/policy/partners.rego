@@ -17,7 +17,10 @@ deny contains {"id": "partner.scope", "reason": sprintf("%s is not for partners;
 	not scope in data.partners.scopes
 }
 
-cap contains data.partners.cap_s[input.environment.name] if partner
+cap contains seconds if {
+	seconds := data.partners.cap_s[input.environment.name]
+	partner
+}
 
 demand contains {"id": "partner.approval", "reason": "a partner's key needs one from security or partnerships", "count": 1, "groups": ["security", "partnerships"], "step_up": "none"} if {
 	partner

@@ -58,7 +58,10 @@ off_hours if input.time.hour < data.weights.working_hours.from
 
 off_hours if input.time.hour >= data.weights.working_hours.to
 
-factors contains {"id": signal.id, "points": data.weights.points[signal.id], "reason": signal.reason} if some signal in signals
+factors contains {"id": signal.id, "points": points, "reason": signal.reason} if {
+	some signal in signals
+	points := data.weights.points[signal.id]
+}
 
 # A signal without a weight would be a risk that nobody counts.
 deny contains {"id": "risk.unweighted", "reason": sprintf("a fault of the policy: weights.json has no weight for %s", [signal.id])} if {

@@ -187,7 +187,12 @@ impl Engine {
         } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
         let policies = Policies::new(policy);
         if let InForce::Broken { id, reason } = policies.in_force(&state) {
-            tracing::error!(version = id.version, digest = id.digest, reason, "every request is refused");
+            tracing::error!(
+                version = id.version,
+                digest = id.digest,
+                reason,
+                "every request is refused"
+            );
         }
         let (jobs, queue) = mpsc::channel(waiting);
         let inner = Arc::new(Inner {

@@ -55,7 +55,10 @@ fn able(state: &State, quorum: &Quorum, plan: &Plan, requester: OperatorId) -> u
             && !person.robot
             && person.client != Some(plan.client)
             && person.holds(plan.environment, &[Role::Approver])
-            && quorum.groups.iter().any(|group| person.groups.contains(group))
+            && quorum
+                .groups
+                .iter()
+                .any(|group| person.groups.contains(group))
     };
     state
         .operators
@@ -136,8 +139,12 @@ fn client_facts(state: &State, plan: &Plan) -> ClientFacts {
     let client = state.clients.get(&plan.client);
     ClientFacts {
         name: client.map(|client| client.name.clone()).unwrap_or_default(),
-        owner: client.map(|client| client.owner.clone()).unwrap_or_default(),
-        tier: client.map_or(Tier::Critical, |client| client.tier).to_string(),
+        owner: client
+            .map(|client| client.owner.clone())
+            .unwrap_or_default(),
+        tier: client
+            .map_or(Tier::Critical, |client| client.tier)
+            .to_string(),
         dependents: client.map_or(0, |client| client.dependents.len() as u32),
     }
 }

@@ -37,6 +37,8 @@ pub mod reactors;
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;
+/// What a policy would have decided.
+pub mod simulation;
 /// The folded state at rest.
 pub mod snapshot;
 /// Use, counted beside the log.

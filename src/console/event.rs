@@ -8,7 +8,8 @@ use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
-    Problem, Receipt, RequestDetail, RequestRow, RevocationRow, Session,
+    Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail, RequestRow,
+    RevocationRow, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,14 @@ pub enum Reply {
     Revocations(Page<RevocationRow>),
     /// Events of the log.
     Events(Page<EventRecord>),
+    /// Versions of the policy, and what is proposed.
+    Policies(Box<Policies>),
+    /// One version with its text.
+    Policy(Box<PolicyDetail>),
+    /// One proposal with its text.
+    Proposal(Box<ProposalDetail>),
+    /// What a proposal would have decided.
+    Simulation(Box<Simulation>),
     /// A command was carried out.
     Receipt(Receipt),
 }

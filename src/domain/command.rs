@@ -3,7 +3,8 @@
 
 use super::{
     ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation, Facts,
-    Operator, OperatorId, Plan, Proof, ProposalId, Quorum, RequestId, RevocationId, Role, Token, TokenId,
+    Operator, OperatorId, Plan, Proof, ProposalId, Quorum, RequestId, RevocationId, Role, Token,
+    TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};

@@ -1,9 +1,9 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation, Facts,
-    Operator, OperatorId, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
-    Version, command::ActorStamp, request::Ending,
+    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
+    Facts, Operator, OperatorId, Proposal, ProposalId, Request, RequestId, Revocation,
+    RevocationId, Role, Token, TokenId, Version, command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

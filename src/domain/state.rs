@@ -10,7 +10,8 @@ mod policies;
 
 use super::{
     Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Proposal, ProposalId,
-    Request, RequestId, Revocation, RevocationId, event::Subject, revocation::Enforcement, words::Environment,
+    Request, RequestId, Revocation, RevocationId, event::Subject, revocation::Enforcement,
+    words::Environment,
 };
 use chrono::{DateTime, Duration, Utc};
 use imbl::{HashMap, OrdMap, OrdSet, Vector};

@@ -171,7 +171,11 @@ impl Decision {
             (Outcome::Needs, Some(quorum)) if quorum.count == 0 || quorum.groups.is_empty() => {
                 return Err(format!(
                     "it asks for {} and names no group that they may come from: a fault of the policy, not of the request",
-                    if quorum.count == 1 { "1 approval".to_owned() } else { format!("{} approvals", quorum.count) }
+                    if quorum.count == 1 {
+                        "1 approval".to_owned()
+                    } else {
+                        format!("{} approvals", quorum.count)
+                    }
                 ));
             }
             (Outcome::Allow | Outcome::Deny, Some(_)) => {

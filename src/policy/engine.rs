@@ -112,7 +112,8 @@ impl Policy {
             Ok(answer) => answer,
             Err(error) => {
                 // A machine that stopped half-way is not asked again.
-                *machine = new_machine(&self.program, &self.data).map_err(|error| error.to_string())?;
+                *machine =
+                    new_machine(&self.program, &self.data).map_err(|error| error.to_string())?;
                 return Err(first_line(&error.to_string()).to_owned());
             }
         };
@@ -160,7 +161,9 @@ pub(super) fn coverage<'a>(
         // A decision that fails was reported as such; how far it came still counts.
         let _failed = engine.eval_rule(ENTRY_POINT.to_owned());
     }
-    let report = engine.get_coverage_report().map_err(|error| failed(&error))?;
+    let report = engine
+        .get_coverage_report()
+        .map_err(|error| failed(&error))?;
     Ok(report
         .files
         .into_iter()

@@ -122,8 +122,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_refused() {
-        let (line, reason) =
-            check("a := 1\nnow := time.now_ns()", &paths()).expect("impure");
+        let (line, reason) = check("a := 1\nnow := time.now_ns()", &paths()).expect("impure");
         assert_eq!(line, 2);
         assert!(reason.contains("time.now_ns"), "{reason}");
     }

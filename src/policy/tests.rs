@@ -177,11 +177,7 @@ fn what_would_count_for_less_than_it_says_fails_closed() {
 #[test]
 fn a_hardware_key_is_one_word_in_the_table() {
     let text = Bundle::shipped().files()["tiers.json"].clone();
-    let bundle = with(
-        "tiers.json",
-        &text.replace("ssh_signature", "hardware_key"),
-    )
-    .unwrap();
+    let bundle = with("tiers.json", &text.replace("ssh_signature", "hardware_key")).unwrap();
     let policy = Policy::load(2, &bundle).unwrap();
     let decision = policy.decide(&Facts::ordinary("vault_lease", "production"));
     assert_eq!(decision.step_up, StepUp::HardwareKey);
@@ -315,8 +311,10 @@ fn an_endless_rule_ends_and_is_refused() {
 fn a_policy_that_fails_its_own_cases_is_not_loaded_and_the_others_stay() {
     let store = PolicyStore::shipped();
     let before = store.first().id().clone();
-    let text = Bundle::shipped().files()["weights.json"]
-        .replace("\"environment.production\": 30", "\"environment.production\": 0");
+    let text = Bundle::shipped().files()["weights.json"].replace(
+        "\"environment.production\": 30",
+        "\"environment.production\": 0",
+    );
     let mut files = Bundle::shipped().files().clone();
     files.insert("weights.json".into(), text);
     let PolicyError::Cases { failed, total } = store.load(2, &files).unwrap_err() else {

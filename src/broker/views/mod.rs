@@ -5,6 +5,8 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// Policies and proposals.
+pub mod policy;
 /// Everything that an approver needs.
 pub mod request;
 /// Small states for tests, built by folding events.
@@ -14,13 +16,31 @@ pub mod testing;
 use super::usage::Usage;
 use crate::{
     domain::{
-        Client, ClientId, Credential, Kind, Operator, Plan, Request, Revocation, State, Tier,
-        credential::CredentialState,
+        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, Revocation,
+        State, Tier, credential::CredentialState,
     },
-    wire::{ClientRow, CredentialRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
+    wire::{
+        ClientRow, CredentialRow, OperatorRow, RequestRow, RevocationRow, TokenRow,
+        request::ApprovalView,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
+
+/// One person's approval, of whatever it is.
+fn approval_view(approval: &Approval) -> ApprovalView {
+    ApprovalView {
+        id: approval.id,
+        by: approval.by_name.clone(),
+        at: approval.at,
+        reason: approval.reason.clone(),
+        proof: match approval.proof {
+            Proof::Token { .. } => "token",
+            Proof::SshSignature { .. } => "ssh_signature",
+        }
+        .to_owned(),
+    }
+}
 
 /// One snapshot, seen at one time.
 #[derive(Debug, Clone, Copy)]

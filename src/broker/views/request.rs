@@ -3,12 +3,10 @@
 
 use super::{Views, living};
 use crate::{
-    domain::{
-        Credential, Kind, Operator, Proof, Refusal, Request, RequestState, decide::may_decide,
-    },
+    domain::{Credential, Kind, Operator, Refusal, Request, RequestState, decide::may_decide},
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
-        request::{ApprovalView, RequesterHistory, ScopeChange},
+        request::{RequesterHistory, ScopeChange},
     },
 };
 use chrono::TimeDelta;
@@ -82,21 +80,7 @@ impl Views<'_> {
                     evaluation.policy_digest.short()
                 )
             }),
-            approvals: request
-                .approvals
-                .iter()
-                .map(|approval| ApprovalView {
-                    id: approval.id,
-                    by: approval.by_name.clone(),
-                    at: approval.at,
-                    reason: approval.reason.clone(),
-                    proof: match approval.proof {
-                        Proof::Token { .. } => "token",
-                        Proof::SshSignature { .. } => "ssh_signature",
-                    }
-                    .to_owned(),
-                })
-                .collect(),
+            approvals: request.approvals.iter().map(super::approval_view).collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),
             end_reason: request
                 .ended_by

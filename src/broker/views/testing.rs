@@ -6,8 +6,8 @@ use crate::{
     domain::{
         Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement, Environment,
         Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded, Request, RequestId,
-        RequestState, Revocation, RevocationId, Risk, Role, State, Tier, Token, TokenId, Version,
-        VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
+        RequestState, Revocation, RevocationId, Risk, Role, State, StepUp, Tier, Token, TokenId,
+        Version, VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
     },
     secret::digest_of_bytes,
 };
@@ -110,6 +110,9 @@ pub fn needs(count: u8) -> Evaluation {
             count,
             groups: vec!["security".into()],
         }),
+        step_up: StepUp::None,
+        hold: false,
+        review: None,
         max_ttl_s: 86_400,
         approval_ttl_s: 3_600,
         risk: Risk {
@@ -247,6 +250,7 @@ impl World {
             approvals: Vec::new(),
             ended_by: None,
             attempts: 0,
+            facts_at: 0,
             attempt_locator: BTreeMap::new(),
             failure: None,
             issued: None,

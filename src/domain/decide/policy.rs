@@ -63,9 +63,7 @@ pub(super) fn decide(
                 ending: ending(denier, reason, context),
             }])
         }
-        Command::WithdrawPolicy { proposal, reason } => {
-            withdraw(state, context, *proposal, reason)
-        }
+        Command::WithdrawPolicy { proposal, reason } => withdraw(state, context, *proposal, reason),
         _ => Ok(Vec::new()),
     }
 }
@@ -125,7 +123,9 @@ fn propose(
         .count();
     if waiting >= OPEN_MAX {
         return Err(Refusal::Limit {
-            detail: format!("{OPEN_MAX} proposals wait already; let one be decided, or withdraw it"),
+            detail: format!(
+                "{OPEN_MAX} proposals wait already; let one be decided, or withdraw it"
+            ),
         });
     }
     if proposed.quorum.count == 0 || proposed.quorum.groups.is_empty() {
@@ -167,7 +167,10 @@ fn check_files(files: &BTreeMap<String, String>, reason: &str) -> Result<(), Ref
     }
     for name in files.keys() {
         if name.len() > NAME_MAX {
-            check.refuse("/files", format!("expected names of at most {NAME_MAX} bytes"));
+            check.refuse(
+                "/files",
+                format!("expected names of at most {NAME_MAX} bytes"),
+            );
         } else {
             check.name("/files", name);
         }

@@ -2,8 +2,8 @@
 
 use super::people;
 use crate::domain::{
-    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId, State, Version,
-    VersionState, state::Due,
+    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
+    State, Version, VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! request, and looking through all credentials for it would take as long as there are credentials.
 
 use crate::domain::{ClientId, Credential, Kind, OperatorId, Plan};
-use imbl::{HashMap, OrdMap};
+use imbl::OrdMap;
 
 /// What one client holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct RequesterGrants {
 /// What is held and was granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Granted {
-    clients: HashMap<ClientId, ClientGrants>,
-    requesters: HashMap<OperatorId, RequesterGrants>,
+    clients: OrdMap<ClientId, ClientGrants>,
+    requesters: OrdMap<OperatorId, RequesterGrants>,
 }
 
 /// What a plan asks for in one list: its scopes, or the role's name for what is made in a database.

@@ -8,9 +8,9 @@ use super::{Answered, Due, State, Usage, granted::wanted};
 use crate::domain::{
     Approval, ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment,
     Evaluation, Kind, Operator, OperatorId, Plan, Proof, Proposal, ProposalId, ProposalState,
-    Quorum, Request, RequestId, RequestState,
-    Revocation, RevocationId, Role, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, revocation::Enforcement,
+    Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role, Tier, Token, TokenId,
+    Version, VersionState, event::Subject, operator::Authenticator, request::Ending,
+    revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

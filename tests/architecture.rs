@@ -28,8 +28,8 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "policy",
-        &[],
-        "facts in, decision out: its words are its own",
+        &["domain"],
+        "the domain's facts in, a decision out: what it decides is in its own words",
     ),
     (
         "secret",
@@ -87,6 +87,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         "cli",
         &[
             "wire",
+            "policy",
             "client",
             "config",
             "display",
@@ -95,7 +96,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "ssh",
             "event_log",
         ],
-        "the console's twin, which also checks a log offline",
+        "the console's twin, which also checks a log and a policy offline",
     ),
     (
         "demo",

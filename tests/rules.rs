@@ -28,6 +28,9 @@ mod credentials;
 #[path = "rules/people.rs"]
 mod people;
 
+#[path = "rules/policies.rs"]
+mod policies;
+
 #[path = "rules/steps.rs"]
 mod steps;
 

@@ -17,9 +17,9 @@ use countersign::{
     config::BrokerConfig,
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
-        Environment, Evaluation, Kind, MintedVersion, Operator, OperatorId, Plan, Proof, Quorum,
-        Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey, State, StepUp, Tier,
-        Token, TokenId, Version, VersionState,
+        Environment, Evaluation, Facts, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
+        Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey, State, StepUp,
+        Tier, Token, TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -379,7 +379,7 @@ impl World {
                 factors: vec![],
             },
             rules: vec![],
-            policy_version: "1".into(),
+            policy_version: self.state.policy_version().to_string(),
             policy_digest: digest_of_bytes(b"policy"),
         };
         let command = Command::SubmitRequest {
@@ -390,6 +390,7 @@ impl World {
             owner: "payments".into(),
             tags: vec!["pci".into()],
             evaluation: Box::new(evaluation),
+            facts: Box::new(Facts::ordinary("api_key", "production")),
         };
         self.ask(by(ADMIN), command, key);
     }

@@ -1,10 +1,11 @@
 //! The running broker as everything else sees it: a snapshot to read, a queue for commands, a feed to follow.
 
 use super::{
-    evaluate,
+    evaluate::Asked,
     feed::{Feed, Subscription, TooOld},
     folding,
     issuers::Issuers,
+    policies::{InForce, Policies},
     sealed::Sealed,
     signing::Signing,
     snapshot::Snapshots,
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, Command, Context, Digest, Evaluation, OperatorId, Plan, Recorded, Refusal,
-        RequestId, State, event::Subject,
+        Actor, Command, Context, Digest, Evaluation, Facts, Recorded, Refusal, RequestId, State,
+        event::Subject,
     },
     event_log::{
         checkpoint::SigningKey,
@@ -124,7 +125,7 @@ pub(super) struct Inner {
     pub(super) state: RwLock<Arc<State>>,
     pub(super) feed: Arc<Feed>,
     jobs: mpsc::Sender<Job>,
-    policy: PolicyStore,
+    policies: Policies,
     issuers: Issuers,
     signing: Signing,
     pub(super) sealed: Sealed,
@@ -188,13 +189,22 @@ impl Engine {
             state,
             from_snapshot,
         } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
+        let policies = Policies::new(policy);
+        if let InForce::Broken { id, reason } = policies.in_force(&state) {
+            tracing::error!(
+                version = id.version,
+                digest = id.digest,
+                reason,
+                "every request is refused"
+            );
+        }
         let (jobs, queue) = mpsc::channel(waiting);
         let inner = Arc::new(Inner {
             feed: Arc::new(Feed::new(state.sequence)),
             state: RwLock::new(Arc::new(state)),
             log,
             jobs,
-            policy,
+            policies,
             issuers,
             signing,
             sealed: Sealed::new(store, seal_key),
@@ -263,24 +273,14 @@ impl Engine {
         answered.await.map_err(|_| stopped())?
     }
 
-    /// What policy says about a plan.
-    pub fn evaluate(
-        &self,
-        plan: &Plan,
-        requester: OperatorId,
-        reason: &str,
-        tags: &[String],
-        now: DateTime<Utc>,
-    ) -> Evaluation {
-        evaluate::evaluate(
-            &self.0.policy,
-            &self.state(),
-            plan,
-            requester,
-            reason,
-            tags,
-            now,
-        )
+    /// What the policy in force says about a plan, and on which facts.
+    pub fn evaluate(&self, asked: &Asked<'_>, now: DateTime<Utc>) -> (Facts, Evaluation) {
+        self.0.policies.evaluate(&self.state(), asked, now)
+    }
+
+    /// Policies: the one in force, and those that are proposed.
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
     }
 
     /// Follows the log from the event after `after`.

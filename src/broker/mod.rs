@@ -31,6 +31,8 @@ pub mod listen;
 pub mod nonces;
 /// The first screen's figures.
 pub mod overview;
+/// Which policy decides.
+pub mod policies;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
@@ -39,6 +41,8 @@ pub mod sealed;
 pub mod serve;
 /// What people sign, checked.
 pub mod signing;
+/// What a policy would have decided.
+pub mod simulation;
 /// The folded state at rest.
 pub mod snapshot;
 /// Use, counted beside the log.

@@ -6,6 +6,7 @@ use crate::client::sign::SigningError;
 use crate::client::{ClientError, Delivery};
 use crate::config::ConfigError;
 use crate::display::sanitize::safe;
+use crate::policy::PolicyError;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,12 @@ pub enum CliError {
     /// At least one check failed.
     #[error("{0} of the checks failed")]
     Unfit(usize),
+    /// A policy that cannot be used.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// Cases that a policy does not decide as they say.
+    #[error("{0} of the policy's cases failed")]
+    Cases(usize),
     /// A file or the terminal.
     #[error("cannot {doing}")]
     Files {
@@ -194,6 +201,8 @@ pub fn exit_code(error: &CliError) -> u8 {
         | CliError::Unverified(_)
         | CliError::Declined(_)
         | CliError::Unfit(_)
+        | CliError::Policy(_)
+        | CliError::Cases(_)
         | CliError::Files { .. }
         | CliError::Output(_) => 1,
     }

@@ -20,6 +20,7 @@ mod login;
 mod operator;
 mod output;
 mod overview;
+mod policy;
 mod prompt;
 mod request;
 mod review;
@@ -98,6 +99,7 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         Some(Command::Credential(verb)) => credential::run(app, verb).await,
         Some(Command::Revocation(verb)) => revocation::run(app, verb).await,
         Some(Command::Audit(verb)) => audit::run(app, verb).await,
+        Some(Command::Policy(verb)) => policy::run(app, verb).await,
         Some(Command::Client(verb)) => client::run(app, verb).await,
         Some(Command::Operator(verb)) => operator::run(app, verb).await,
         Some(Command::Watch(args)) => watch::run(app, args).await,

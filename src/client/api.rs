@@ -535,7 +535,7 @@ impl Client {
         Rows::open(self.transport.lines(&call).await?.value).await
     }
 
-    async fn one<T: DeserializeOwned>(
+    pub(super) async fn one<T: DeserializeOwned>(
         &self,
         noun: &str,
         id: impl ToString,
@@ -556,7 +556,7 @@ impl Client {
             .await
     }
 
-    async fn command<T: DeserializeOwned>(
+    pub(super) async fn command<T: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &impl Serialize,

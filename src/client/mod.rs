@@ -13,6 +13,7 @@ mod error;
 mod list;
 pub mod login;
 mod outcome;
+mod policies;
 mod query;
 pub mod retry;
 mod rows;

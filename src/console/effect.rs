@@ -1,7 +1,7 @@
 //! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
 
 use crate::wire::signing::LogHead;
-use crate::wire::{CredentialId, Digest, RequestDetail, RequestId};
+use crate::wire::{CredentialId, Digest, ProposalId, RequestDetail, RequestId};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -84,6 +84,14 @@ pub enum Call {
         /// How many at most.
         limit: u32,
     },
+    /// Versions of the policy, and what is proposed.
+    Policies,
+    /// One version with its text.
+    Policy(u32),
+    /// One proposal with its text.
+    Proposal(ProposalId),
+    /// What a proposal would have decided about the requests of the last days.
+    Simulate(ProposalId),
     /// Change something.
     Act(ActCall),
 }

@@ -9,7 +9,8 @@ use crate::wire::columns::Block;
 use crate::wire::request::Narrowed;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
-    Problem, Receipt, RequestDetail, RequestRow, RevocationRow, Session,
+    Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail, RequestRow,
+    RevocationRow, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,14 @@ pub enum Reply {
     Events(Page<EventRecord>),
     /// What a narrower request would come to.
     Narrowed(Box<Narrowed>),
+    /// Versions of the policy, and what is proposed.
+    Policies(Box<Policies>),
+    /// One version with its text.
+    Policy(Box<PolicyDetail>),
+    /// One proposal with its text.
+    Proposal(Box<ProposalDetail>),
+    /// What a proposal would have decided.
+    Simulation(Box<Simulation>),
     /// A command was carried out.
     Receipt(Receipt),
 }

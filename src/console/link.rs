@@ -10,7 +10,7 @@ use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
 use crate::wire::revocation::Revoke;
 use crate::wire::signing::Decision;
-use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt};
+use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -213,6 +213,21 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
                 ..listed(filter).limit(u64::from(limit))
             };
             Reply::Events(client.log_events(&query).await.map_err(failed)?.value)
+        }
+        Call::Policies => Reply::Policies(Box::new(client.policies().await.map_err(failed)?.value)),
+        Call::Policy(version) => Reply::Policy(Box::new(
+            client.policy(version).await.map_err(failed)?.value,
+        )),
+        Call::Proposal(id) => {
+            Reply::Proposal(Box::new(client.proposal(id).await.map_err(failed)?.value))
+        }
+        Call::Simulate(id) => {
+            let simulate = Simulate {
+                proposal: Some(id),
+                ..Simulate::default()
+            };
+            let simulation = client.simulate_policy(&simulate).await;
+            Reply::Simulation(Box::new(simulation.map_err(failed)?.value))
         }
         Call::Act(act) => return change(client, pens, act).await.map(Reply::Receipt),
     })

@@ -35,6 +35,7 @@ pub fn all() -> Vec<(String, Buffer)> {
         fixture::press(&mut fleet, "?");
         pictures.push((named("help"), draw(&fleet)));
         pictures.push((named("audit"), draw(&answered(size, ScreenId::Audit))));
+        pictures.push((named("policy"), draw(&answered(size, ScreenId::Policy))));
     }
     pictures
 }
@@ -93,6 +94,10 @@ fn answer_all(model: &mut Model) {
                     page.items.retain(|event| drawable(&format!("{event:?}")));
                     Reply::Events(page)
                 }
+                Call::Policies => Reply::Policies(Box::new(samples::policy::policies())),
+                Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
+                Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),
+                Call::Simulate(_) => Reply::Simulation(Box::new(samples::policy::simulation())),
                 _ => continue,
             };
             update(model, &Event::Reply(id, Box::new(Ok(reply))));

@@ -8,6 +8,7 @@ use super::pens::{Agreed, Pens};
 use crate::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits, system_context},
+        evaluate::Asked,
         serve::new_operator,
     },
     domain::{
@@ -343,7 +344,14 @@ impl Author<'_> {
         let reason = self.variety.of(&self.company.words.reasons).clone();
         let service = &self.services[place];
         let (operator, team) = (service.operator, service.team.clone());
-        let evaluation = engine.evaluate(&plan, operator, &reason, &team.tags, at);
+        let asked = Asked {
+            plan: &plan,
+            requester: operator,
+            reason: &reason,
+            tags: &team.tags,
+            break_glass: false,
+        };
+        let (facts, evaluation) = engine.evaluate(&asked, at);
         let needed = evaluation.quorum.as_ref().map_or(0, |quorum| quorum.count);
         let outcome = evaluation.outcome;
         let id = RequestId::from_bits(fresh_bits(at));
@@ -355,6 +363,7 @@ impl Author<'_> {
             owner: team.name.clone(),
             tags: team.tags,
             evaluation: Box::new(evaluation),
+            facts: Box::new(facts),
         };
         (id, outcome, needed, command)
     }

@@ -3,8 +3,8 @@
 
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Operator, OperatorId, Plan, Proof, RequestId, RevocationId, Role, SshKey, Token,
-    TokenId,
+    Evaluation, Facts, Operator, OperatorId, Plan, Proof, ProposalId, Quorum, RequestId,
+    RevocationId, Role, SshKey, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -152,6 +152,8 @@ pub enum Command {
         tags: Vec<String>,
         /// What policy says about it.
         evaluation: Box<Evaluation>,
+        /// The facts that policy was asked about.
+        facts: Box<Facts>,
     },
     /// Approve a request. `digest` is of the plan that the approver saw; `checked` is what they signed, if they did.
     Approve {
@@ -197,6 +199,38 @@ pub enum Command {
     Retry { request: RequestId },
     /// Take the secret.
     Claim { request: RequestId },
+
+    /// Propose another policy, as a whole.
+    ProposePolicy {
+        id: ProposalId,
+        files: BTreeMap<String, String>,
+        /// SHA-256 of the files' JCS bytes.
+        digest: Digest,
+        /// The version that it was compared with.
+        base: u32,
+        reason: String,
+        /// Who must approve, as the policy in force says.
+        quorum: Quorum,
+        approval_ttl_s: u64,
+    },
+    /// Approve a proposed policy. `digest` is of the text that the approver saw.
+    ApprovePolicy {
+        proposal: ProposalId,
+        approval: ApprovalId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Deny a proposed policy.
+    DenyPolicy {
+        proposal: ProposalId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Take a proposed policy back.
+    WithdrawPolicy {
+        proposal: ProposalId,
+        reason: String,
+    },
 
     /// Begin an attempt at issuance.
     StartIssuance {
@@ -300,6 +334,10 @@ impl Command {
             | Self::StartIssuance { request, .. }
             | Self::RecordMinted { request, .. }
             | Self::RecordIssuanceFailed { request, .. } => Subject::Request(*request),
+            Self::ProposePolicy { id, .. } => Subject::Proposal(*id),
+            Self::ApprovePolicy { proposal, .. }
+            | Self::DenyPolicy { proposal, .. }
+            | Self::WithdrawPolicy { proposal, .. } => Subject::Proposal(*proposal),
             Self::Adopt(credential) => Subject::Credential(credential.id),
             Self::Quarantine { credential, .. }
             | Self::Release { credential, .. }
@@ -338,6 +376,10 @@ impl Command {
             Self::Withdraw { .. } => "withdraw",
             Self::Retry { .. } => "retry",
             Self::Claim { .. } => "claim",
+            Self::ProposePolicy { .. } => "propose_policy",
+            Self::ApprovePolicy { .. } => "approve_policy",
+            Self::DenyPolicy { .. } => "deny_policy",
+            Self::WithdrawPolicy { .. } => "withdraw_policy",
             Self::StartIssuance { .. } => "start_issuance",
             Self::RecordMinted { .. } => "record_minted",
             Self::RecordIssuanceFailed { .. } => "record_issuance_failed",

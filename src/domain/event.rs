@@ -2,8 +2,9 @@
 
 use super::{
     Approval, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Note, Operator, OperatorId, Plan, Request, RequestId, Revocation, RevocationId,
-    Role, SshKey, Token, TokenId, Version, command::ActorStamp, request::Ending,
+    Evaluation, Facts, Note, Operator, OperatorId, Plan, Proposal, ProposalId, Request, RequestId,
+    Revocation, RevocationId, Role, SshKey, Token, TokenId, Version, command::ActorStamp,
+    request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,9 @@ pub enum Event {
         request: RequestId,
         roles: BTreeSet<Role>,
         groups: BTreeSet<String>,
+        /// What policy is asked about; older events have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<Facts>>,
     },
     /// Policy has spoken.
     #[serde(rename = "request.evaluated")]
@@ -240,6 +244,34 @@ pub enum Event {
     #[serde(rename = "request.lapsed")]
     RequestLapsed { request: RequestId },
 
+    /// Another policy was proposed, with its whole text.
+    #[serde(rename = "policy.proposed")]
+    PolicyProposed { proposal: Box<Proposal> },
+    /// One person approved a proposed policy.
+    #[serde(rename = "policy.approval_given")]
+    PolicyApprovalGiven {
+        proposal: ProposalId,
+        approval: Box<Approval>,
+    },
+    /// Enough people approved: it decides from here on.
+    #[serde(rename = "policy.in_force")]
+    PolicyInForce { proposal: ProposalId, version: u32 },
+    /// A person said no to a proposed policy.
+    #[serde(rename = "policy.denied")]
+    PolicyDenied {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// A proposed policy was taken back.
+    #[serde(rename = "policy.withdrawn")]
+    PolicyWithdrawn {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// Nobody decided a proposed policy in time.
+    #[serde(rename = "policy.expired")]
+    PolicyExpired { proposal: ProposalId },
+
     /// A credential that something else issued came under management.
     #[serde(rename = "credential.adopted")]
     CredentialAdopted { credential: Box<Credential> },
@@ -351,6 +383,12 @@ impl Event {
             Self::VersionMinted { .. } => "version.minted",
             Self::RequestClaimed { .. } => "request.claimed",
             Self::RequestLapsed { .. } => "request.lapsed",
+            Self::PolicyProposed { .. } => "policy.proposed",
+            Self::PolicyApprovalGiven { .. } => "policy.approval_given",
+            Self::PolicyInForce { .. } => "policy.in_force",
+            Self::PolicyDenied { .. } => "policy.denied",
+            Self::PolicyWithdrawn { .. } => "policy.withdrawn",
+            Self::PolicyExpired { .. } => "policy.expired",
             Self::CredentialAdopted { .. } => "credential.adopted",
             Self::VersionPromoted { .. } => "version.promoted",
             Self::VersionRetiring { .. } => "version.retiring",
@@ -401,6 +439,12 @@ impl Event {
             | Self::RequestRetried { request }
             | Self::RequestClaimed { request, .. }
             | Self::RequestLapsed { request } => Subject::Request(*request),
+            Self::PolicyProposed { proposal } => Subject::Proposal(proposal.id),
+            Self::PolicyApprovalGiven { proposal, .. }
+            | Self::PolicyInForce { proposal, .. }
+            | Self::PolicyDenied { proposal, .. }
+            | Self::PolicyWithdrawn { proposal, .. }
+            | Self::PolicyExpired { proposal } => Subject::Proposal(*proposal),
             Self::VersionMinted { credential, .. }
             | Self::VersionPromoted { credential, .. }
             | Self::VersionRetiring { credential, .. }
@@ -431,6 +475,8 @@ pub enum Subject {
     Credential(CredentialId),
     /// A revocation.
     Revocation(RevocationId),
+    /// A proposed change of policy, or the policy that it became.
+    Proposal(ProposalId),
     /// The broker itself.
     Broker,
 }
@@ -443,6 +489,7 @@ impl std::fmt::Display for Subject {
             Self::Request(id) => id.fmt(f),
             Self::Credential(id) => id.fmt(f),
             Self::Revocation(id) => id.fmt(f),
+            Self::Proposal(id) => id.fmt(f),
             Self::Broker => f.write_str("broker"),
         }
     }

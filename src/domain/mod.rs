@@ -22,10 +22,14 @@ pub mod decide;
 pub mod digest;
 /// What has happened.
 pub mod event;
+/// What policy is asked about.
+pub mod facts;
 /// Typed identifiers.
 pub mod id;
 /// People and robots, their roles and how they prove who they are.
 pub mod operator;
+/// Changes of policy.
+pub mod policy;
 /// Why a command changes nothing, and what would be accepted.
 pub mod refusal;
 /// Issuance requests.
@@ -46,8 +50,12 @@ pub use credential::{Credential, CredentialState, Version, VersionState};
 pub use decide::decide;
 pub use digest::Digest;
 pub use event::{Event, Recorded};
-pub use id::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, RevocationId, TokenId};
+pub use facts::Facts;
+pub use id::{
+    ApprovalId, ClientId, CredentialId, OperatorId, ProposalId, RequestId, RevocationId, TokenId,
+};
 pub use operator::{Operator, Role, SshKey, Token};
+pub use policy::{Proposal, ProposalState};
 pub use refusal::{FieldError, Refusal};
 pub use request::{
     BreakGlass, Evaluation, Note, Plan, Request, RequestState, Review, Risk, RiskFactor,

@@ -316,6 +316,9 @@ pub struct Request {
     pub ended_by: Option<Ending>,
     /// How often issuance was begun.
     pub attempts: u32,
+    /// Sequence of the event that holds the facts that policy was asked about; 0 where none were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub facts_at: u64,
     /// Where the issuer knows the attempt under way: logged before the secret is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempt_locator: BTreeMap<String, String>,

@@ -4,10 +4,14 @@
 //! publishes it once the events are durable, and readers keep a consistent snapshot for as long as they like.
 
 mod fold;
+/// What is held and was granted, counted.
+pub mod granted;
+mod policies;
 
 use super::{
-    Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Request, RequestId,
-    Revocation, RevocationId, event::Subject, revocation::Enforcement, words::Environment,
+    Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Proposal, ProposalId,
+    Request, RequestId, Revocation, RevocationId, event::Subject, revocation::Enforcement,
+    words::Environment,
 };
 use chrono::{DateTime, Duration, Utc};
 use imbl::{HashMap, OrdMap, OrdSet, Vector};
@@ -56,6 +60,8 @@ pub enum Due {
     Review(RequestId),
     /// The end of a version's life or overlap.
     Version(CredentialId, u32),
+    /// The end of the time to decide a proposed policy.
+    Proposal(ProposalId),
 }
 
 /// Everything that is so after the events so far.
@@ -75,6 +81,11 @@ pub struct State {
     pub credentials: OrdMap<CredentialId, Arc<Credential>>,
     /// Revocations.
     pub revocations: OrdMap<RevocationId, Arc<Revocation>>,
+    /// Proposed policies, those that came in force included.
+    pub proposals: OrdMap<ProposalId, Arc<Proposal>>,
+    in_force: Option<ProposalId>,
+    /// What clients hold and requesters were granted, counted: for policy's facts.
+    pub granted: granted::Granted,
     /// Rolled-up use.
     pub usage: HashMap<CredentialId, Usage>,
     /// Requests that people must decide.
@@ -113,6 +124,8 @@ pub enum Object<'a> {
     Credential(&'a Credential),
     /// A revocation.
     Revocation(&'a Revocation),
+    /// A proposed policy.
+    Proposal(&'a Proposal),
 }
 
 impl State {
@@ -191,6 +204,10 @@ impl State {
                 .revocations
                 .get(&id)
                 .map(|revocation| Object::Revocation(revocation)),
+            Subject::Proposal(id) => self
+                .proposals
+                .get(&id)
+                .map(|proposal| Object::Proposal(proposal)),
             Subject::Broker => None,
         }
     }
@@ -199,6 +216,7 @@ impl State {
     pub fn word(&self, subject: Subject) -> String {
         match self.object(subject) {
             Some(Object::Request(request)) => request.state.to_string(),
+            Some(Object::Proposal(proposal)) => proposal.state.to_string(),
             Some(Object::Credential(credential)) => credential.state(self.time).to_string(),
             Some(Object::Revocation(revocation)) => match revocation.enforcement {
                 Enforcement::Pending { .. } => "effective".into(),

@@ -2,8 +2,8 @@
 //! alone, and without the rules' own helpers.
 
 use countersign::domain::{
-    CredentialId, Enforcement, Event, Proof, Recorded, Request, RequestId, RequestState, Role,
-    State, StepUp, VersionState, request::Outcome, state::Due,
+    CredentialId, Enforcement, Event, Proof, Proposal, ProposalState, Recorded, Request, RequestId,
+    RequestState, Role, State, StepUp, VersionState, request::Outcome, state::Due,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,16 @@ impl Watch {
             Event::VersionMinted { request, .. } => {
                 people_stand_behind(state, &state.requests[request]);
                 assert!(self.mints.insert(*request), "{request} was minted twice");
+            }
+            Event::PolicyInForce { proposal, version } => {
+                let held = &state.proposals[proposal];
+                people_stand_behind_policy(state, held);
+                assert_eq!(held.base, state.policy_version(), "compared with another");
+                assert_eq!(*version, held.base + 1, "versions count up");
+            }
+            Event::RequestEvaluated { evaluation, .. } => {
+                let in_force = state.policy_version().to_string();
+                assert_eq!(evaluation.policy_version, in_force, "decided by another");
             }
             Event::RequestClaimed { request, by } => {
                 assert!(self.claims.insert(*request), "{request} was claimed twice");
@@ -102,8 +112,51 @@ impl Watch {
                 "somebody counts twice"
             );
         }
+        let deciding: Vec<_> = state
+            .proposals
+            .values()
+            .filter(|held| held.state == ProposalState::InForce)
+            .map(|held| held.id)
+            .collect();
+        assert!(deciding.len() <= 1, "several policies are in force");
+        assert_eq!(
+            deciding.first().copied(),
+            state.policy_in_force().map(|held| held.id)
+        );
         indices(state);
     }
+}
+
+/// Enough distinct people who may, none of them who proposed it, each for this very text. The last approval is the
+/// event before, so that it is in the state already.
+fn people_stand_behind_policy(state: &State, proposal: &Proposal) {
+    let people: BTreeSet<_> = proposal
+        .approvals
+        .iter()
+        .filter(|approval| approval.digest == proposal.digest && approval.by != proposal.proposer)
+        .filter_map(|approval| state.operators.get(&approval.by))
+        .filter(|person| {
+            !person.robot
+                && person.offboarded_at.is_none()
+                && person
+                    .roles
+                    .get(&countersign::domain::Environment::Production)
+                    .is_some_and(|roles| roles.contains(&Role::Approver))
+                && proposal
+                    .quorum
+                    .groups
+                    .iter()
+                    .any(|group| person.groups.contains(group))
+        })
+        .map(|person| person.id)
+        .collect();
+    assert!(
+        proposal.quorum.count >= 1 && people.len() >= usize::from(proposal.quorum.count),
+        "{} comes in force with {} of {} people behind it",
+        proposal.id,
+        people.len(),
+        proposal.quorum.count
+    );
 }
 
 fn people_stand_behind(state: &State, request: &Request) {
@@ -197,6 +250,11 @@ pub fn indices(state: &State) {
     }
     for ((environment, name), id) in open {
         assert_eq!(state.open_request_for(environment, name), id);
+    }
+    for proposal in state.proposals.values() {
+        if proposal.state == ProposalState::AwaitingApproval {
+            due.insert((proposal.deadline, Due::Proposal(proposal.id)));
+        }
     }
     for credential in state.credentials.values() {
         let named = state.credential_named(credential.environment, &credential.name);
@@ -295,6 +353,8 @@ pub fn dump(state: &State) -> serde_json::Value {
         "requests": list(state.requests.values()),
         "credentials": list(state.credentials.values()),
         "revocations": list(state.revocations.values()),
+        "proposals": list(state.proposals.values()),
+        "granted": format!("{:?}", state.granted),
         "usage": usage,
         "awaiting": format!("{:?}", state.awaiting),
         "to_issue": format!("{:?}", state.to_issue),

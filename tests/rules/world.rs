@@ -6,9 +6,9 @@ use chrono::{DateTime, Duration, Utc};
 use countersign::{
     domain::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
-        Decision, Digest, Environment, Evaluation, Event, Kind, MintedVersion, Operator,
-        OperatorId, Plan, Proof, Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role,
-        Signed, SshKey, State, StepUp, Tier, Token, TokenId, Version, VersionState,
+        Decision, Digest, Environment, Evaluation, Event, Facts, Kind, MintedVersion, Operator,
+        OperatorId, Plan, Proof, ProposalId, Quorum, Recorded, Refusal, RequestId, RequestState,
+        Risk, Role, Signed, SshKey, State, StepUp, Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
@@ -241,7 +241,9 @@ impl World {
         id
     }
 
-    pub fn submission(&mut self, plan: Plan, evaluation: Evaluation) -> (RequestId, Command) {
+    /// Evaluated by the policy in force, whatever version `evaluation` names.
+    pub fn submission(&mut self, plan: Plan, mut evaluation: Evaluation) -> (RequestId, Command) {
+        evaluation.policy_version = self.state.policy_version().to_string();
         let id = RequestId::from_bits(self.fresh());
         let command = Command::SubmitRequest {
             id,
@@ -251,8 +253,37 @@ impl World {
             owner: "payments".into(),
             tags: vec!["pci".into()],
             evaluation: Box::new(evaluation),
+            facts: Box::new(Facts::ordinary("api_key", "production")),
         };
         (id, command)
+    }
+
+    /// A proposal of a fresh text, written against `base`, for `count` people of `security`.
+    pub fn proposal(&mut self, base: u32, count: u8) -> Command {
+        let fresh = self.fresh();
+        let files = BTreeMap::from([("issue.rego".to_owned(), format!("# {fresh}"))]);
+        Command::ProposePolicy {
+            id: ProposalId::from_bits(fresh),
+            digest: digest_of_bytes(&serde_json_canonicalizer::to_vec(&files).unwrap()),
+            files,
+            base,
+            reason: "tighter".into(),
+            quorum: Quorum {
+                count,
+                groups: vec!["security".into()],
+            },
+            approval_ttl_s: 3_600,
+        }
+    }
+
+    /// The approval of a proposal's text.
+    pub fn approve_policy(&mut self, proposal: ProposalId) -> Command {
+        Command::ApprovePolicy {
+            proposal,
+            approval: countersign::domain::ApprovalId::from_bits(self.fresh()),
+            digest: self.state.proposals[&proposal].digest,
+            reason: "looks right".into(),
+        }
     }
 
     pub fn approve(&mut self, request: RequestId) -> Command {

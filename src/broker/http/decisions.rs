@@ -8,7 +8,7 @@ use super::{
     requests::receipt,
 };
 use crate::{
-    broker::{engine::fresh_bits, signing},
+    broker::{engine::fresh_bits, evaluate::Asked, signing},
     domain::{
         ApprovalId, Checked, Command, Evaluation, Plan, Request, RequestId, RevocationId, StepUp,
         decide::decide,
@@ -161,7 +161,7 @@ pub async fn narrow(
         ttl_s: body.ttl_s.unwrap_or(request.plan.ttl_s),
         ..request.plan.clone()
     };
-    let evaluation = evaluate(&app, &call, &request, &plan);
+    let evaluation = evaluate(&app, &call, &request, &plan, false);
     let digest = plan_digest(&plan);
     let command = Command::Narrow {
         request: id,
@@ -185,14 +185,21 @@ pub async fn narrow(
     Ok(receipt(&call.submit(&app, command).await?))
 }
 
-fn evaluate<T>(app: &App, call: &Call<T>, request: &Request, plan: &Plan) -> Evaluation {
-    app.engine().evaluate(
+fn evaluate<T>(
+    app: &App,
+    call: &Call<T>,
+    request: &Request,
+    plan: &Plan,
+    break_glass: bool,
+) -> Evaluation {
+    let asked = Asked {
         plan,
-        request.requester,
-        &request.reason,
-        &request.tags,
-        call.now,
-    )
+        requester: request.requester,
+        reason: &request.reason,
+        tags: &request.tags,
+        break_glass,
+    };
+    app.engine().evaluate(&asked, call.now).1
 }
 
 /// Stops a request until somebody lets it go on.
@@ -253,7 +260,15 @@ pub async fn break_glass(
     call: Call<BreakGlass>,
 ) -> Result<Response, ApiError> {
     let request = the_request(&call, id)?;
-    let evaluation = evaluate(&app, &call, &request, &request.plan);
+    let mut evaluation = evaluate(&app, &call, &request, &request.plan, true);
+    // An emergency is granted for minutes, whatever was asked for before it was one.
+    if evaluation.max_ttl_s < request.plan.ttl_s {
+        let short = Plan {
+            ttl_s: evaluation.max_ttl_s,
+            ..request.plan.clone()
+        };
+        evaluation = evaluate(&app, &call, &request, &short, true);
+    }
     let command = Command::BreakGlass {
         request: id,
         reason: call.body.reason.clone(),

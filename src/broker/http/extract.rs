@@ -78,17 +78,7 @@ impl Reader {
     /// # Errors
     /// 403, naming the roles.
     pub fn reads_all(&self) -> Result<(), ApiError> {
-        if self.caller.reads_all() {
-            return Ok(());
-        }
-        let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
-        Err(ApiError::new(
-            &problem::ROLE,
-            format!(
-                "this needs the role {} in some environment",
-                names.join(" or ")
-            ),
-        ))
+        reads_all(&self.caller)
     }
 
     /// Whether the caller has this version of the resource already.
@@ -111,6 +101,20 @@ impl Reader {
             .split(',')
             .any(|range| range.split(';').next().unwrap_or_default().trim() == media)
     }
+}
+
+fn reads_all(caller: &Caller) -> Result<(), ApiError> {
+    if caller.reads_all() {
+        return Ok(());
+    }
+    let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
+    Err(ApiError::new(
+        &problem::ROLE,
+        format!(
+            "this needs the role {} in some environment",
+            names.join(" or ")
+        ),
+    ))
 }
 
 fn signed_in(
@@ -333,6 +337,21 @@ impl<T> Call<T> {
             idempotency: None,
             if_match: self.if_match,
         }
+    }
+
+    /// Whether this call repeats one that was answered: what it once depended on need not hold any more.
+    pub fn replays(&self, state: &State) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|key| state.answered(self.caller.id(), key).is_some())
+    }
+
+    /// Refuses whoever may not read what is about everybody.
+    ///
+    /// # Errors
+    /// 403, naming the roles.
+    pub fn must_read_all(&self) -> Result<(), ApiError> {
+        reads_all(&self.caller)
     }
 
     /// Refuses as unknown what the caller may not see.

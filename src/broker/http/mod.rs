@@ -34,6 +34,8 @@ pub mod openapi;
 pub mod operators;
 /// The first screen.
 pub mod overview;
+/// Policies and proposals.
+pub mod policies;
 /// Every refusal and failure.
 pub mod problem;
 /// Asking, deciding, claiming.
@@ -177,6 +179,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(requests::withdraw))
         .routes(routes!(requests::retry))
         .routes(routes!(requests::claim))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show))
+        .routes(routes!(policies::propose))
+        .routes(routes!(policies::proposal))
+        .routes(routes!(policies::approve))
+        .routes(routes!(policies::deny))
+        .routes(routes!(policies::withdraw))
+        .routes(routes!(policies::simulate))
         .routes(routes!(revocations::list))
         .routes(routes!(revocations::show))
         .routes(routes!(clients::list, clients::onboard))

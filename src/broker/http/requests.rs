@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     broker::engine::{Outcome, fresh_bits},
+    broker::evaluate::Asked,
     domain::{Command, Plan, Request, RequestId, check, decide::decide, event::Subject, request},
     wire::{
         Claimed, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow, digest::plan_digest,
@@ -231,9 +232,14 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
             format!("expected a client in service in {}", body.environment),
         )
     })?;
-    let evaluation =
-        app.engine()
-            .evaluate(&plan, call.caller.id(), &body.reason, &body.tags, call.now);
+    let asked = Asked {
+        plan: &plan,
+        requester: call.caller.id(),
+        reason: &body.reason,
+        tags: &body.tags,
+        break_glass: false,
+    };
+    let (facts, evaluation) = app.engine().evaluate(&asked, call.now);
     Ok(Command::SubmitRequest {
         id: RequestId::from_bits(fresh_bits(call.now)),
         digest: plan_digest(&plan),
@@ -242,6 +248,7 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
         owner,
         tags: body.tags.clone(),
         evaluation: Box::new(evaluation),
+        facts: Box::new(facts),
     })
 }
 

@@ -5,6 +5,8 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// Policies and proposals.
+pub mod policy;
 /// Everything that an approver needs.
 pub mod request;
 /// Small states for tests, built by folding events.
@@ -14,13 +16,35 @@ pub mod testing;
 use super::usage::Usage;
 use crate::{
     domain::{
-        Client, ClientId, Credential, Kind, Operator, Plan, Request, Revocation, State, Tier,
-        credential::CredentialState, decide::standing,
+        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, Revocation,
+        State, Tier, credential::CredentialState, decide::standing,
     },
-    wire::{ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
+    wire::{
+        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow,
+        request::ApprovalView,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
+
+/// One person's approval, of whatever it is.
+fn approval_view(approval: &Approval) -> ApprovalView {
+    ApprovalView {
+        id: approval.id,
+        by: approval.by_name.clone(),
+        at: approval.at,
+        reason: approval.reason.clone(),
+        proof: match approval.proof {
+            Proof::Token { .. } => "token",
+            Proof::SshSignature(_) => "ssh_signature",
+        }
+        .to_owned(),
+        key: approval.key().map(str::to_owned),
+        hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
+        // Until somebody has looked whether its giver may still decide.
+        counts: true,
+    }
+}
 
 /// One snapshot, seen at one time.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 use super::{Views, living};
 use crate::{
     domain::{
-        Credential, Kind, Operator, Proof, Refusal, Request, RequestState,
+        Credential, Kind, Operator, Refusal, Request, RequestState,
         check::covers,
         decide::{approval_counts, may_decide},
     },
@@ -86,18 +86,8 @@ impl Views<'_> {
                 .approvals
                 .iter()
                 .map(|approval| ApprovalView {
-                    id: approval.id,
-                    by: approval.by_name.clone(),
-                    at: approval.at,
-                    reason: approval.reason.clone(),
-                    proof: match approval.proof {
-                        Proof::Token { .. } => "token",
-                        Proof::SshSignature(_) => "ssh_signature",
-                    }
-                    .to_owned(),
-                    key: approval.key().map(str::to_owned),
-                    hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
                     counts: approval_counts(self.state, request, approval),
+                    ..super::approval_view(approval)
                 })
                 .collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),

@@ -6,8 +6,8 @@ use crate::{
     domain::{
         Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement, Environment,
         Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded, Request, RequestId,
-        RequestState, Revocation, RevocationId, Risk, Role, State, Tier, Token, TokenId, Version,
-        VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
+        RequestState, Revocation, RevocationId, Risk, Role, State, StepUp, Tier, Token, TokenId,
+        Version, VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
     },
     secret::digest_of_bytes,
 };
@@ -111,7 +111,7 @@ pub fn needs(count: u8) -> Evaluation {
             count,
             groups: vec!["security".into()],
         }),
-        step_up: crate::domain::StepUp::None,
+        step_up: StepUp::None,
         hold: false,
         review: None,
         max_ttl_s: 86_400,
@@ -251,6 +251,7 @@ impl World {
             approvals: Vec::new(),
             ended_by: None,
             attempts: 0,
+            facts_at: 0,
             attempt_locator: BTreeMap::new(),
             failure: None,
             issued: None,

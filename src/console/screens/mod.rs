@@ -20,6 +20,8 @@ pub mod credentials;
 pub mod kit;
 /// The first screen.
 pub mod overview;
+/// What decides, and what is proposed in its place.
+pub mod policy;
 /// Fixed data for snapshots and pictures.
 pub mod samples;
 
@@ -79,6 +81,7 @@ screens! {
     approvals: approvals::Approvals => Approvals, '2', "Approvals", "Approvals", ShowApprovals;
     credentials: credentials::Credentials => Credentials, '3', "Credentials", "Creds", ShowCredentials;
     audit: audit::Audit => Audit, '7', "Audit", "Audit", ShowAudit;
+    policy: policy::PolicyScreen => Policy, '8', "Policy", "Policy", ShowPolicy;
 }
 
 /// What the cursor is on.

@@ -1,6 +1,9 @@
 //! Fixed data for these screens: what snapshots and pictures are drawn from. The words of requesters in it are
 //! as hostile as words can be.
 
+/// Policies.
+pub mod policy;
+
 use crate::client::chain::{Alarm, ChainState};
 use crate::wire::event::ActorView;
 use crate::wire::overview::{

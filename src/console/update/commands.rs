@@ -54,6 +54,7 @@ fn is_show(command: Command) -> bool {
             | Command::ShowApprovals
             | Command::ShowCredentials
             | Command::ShowAudit
+            | Command::ShowPolicy
     )
 }
 

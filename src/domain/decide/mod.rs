@@ -5,12 +5,14 @@ mod decisions;
 mod issuance;
 mod keys;
 mod people;
+mod policy;
 mod requests;
 mod sweep;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, approval_counts, may_decide, standing};
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
 pub use keys::SESSION_MAX;
+pub use policy::may_decide_policy;
 
 use super::{
     Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,
@@ -46,6 +48,10 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         Command::Approve { .. } | Command::Deny { .. } | Command::BreakGlass { .. } => {
             decisions::decide(state, command, context)
         }
+        Command::ProposePolicy { .. }
+        | Command::ApprovePolicy { .. }
+        | Command::DenyPolicy { .. }
+        | Command::WithdrawPolicy { .. } => policy::decide(state, command, context),
         Command::Retry { .. }
         | Command::Claim { .. }
         | Command::StartIssuance { .. }

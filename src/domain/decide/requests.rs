@@ -2,7 +2,7 @@
 
 use super::{decisions::may_decide, fresh, holder, operator, people};
 use crate::domain::{
-    Client, Command, Context, Credential, Digest, Event, Kind, Note, Plan, Refusal, Request,
+    Client, Command, Context, Credential, Digest, Event, Facts, Kind, Note, Plan, Refusal, Request,
     RequestId, RequestState, Role, State,
     check::{self, Check, covers},
     request::{Ending, Evaluation, NOTES_MAX, Outcome},
@@ -27,8 +27,9 @@ pub(super) fn decide(
             owner,
             tags,
             evaluation,
+            facts,
         } => submit(
-            state, context, *id, plan, *digest, reason, owner, tags, evaluation,
+            state, context, *id, plan, *digest, reason, owner, tags, evaluation, facts,
         ),
         Command::Narrow {
             request,
@@ -55,7 +56,9 @@ fn submit(
     owner: &str,
     tags: &[String],
     evaluation: &Evaluation,
+    facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
+    same_policy(state, evaluation)?;
     let evaluation = evaluation.bounded();
     let asker = holder(
         state,
@@ -116,6 +119,7 @@ fn submit(
         approvals: Vec::new(),
         ended_by: None,
         attempts: 0,
+        facts_at: 0,
         attempt_locator: Default::default(),
         failure: None,
         issued: None,
@@ -138,6 +142,7 @@ fn submit(
             request: id,
             roles,
             groups: asker.groups.clone(),
+            facts: Some(Box::new(facts.clone())),
         },
         Event::RequestEvaluated {
             request: id,
@@ -174,6 +179,21 @@ fn submit(
         });
     }
     Ok(events)
+}
+
+/// Policy was asked before the writer's turn came: what it said only counts if it is still the policy in force.
+fn same_policy(state: &State, evaluation: &Evaluation) -> Result<(), Refusal> {
+    let in_force = state.policy_version().to_string();
+    if evaluation.policy_version == in_force {
+        Ok(())
+    } else {
+        Err(Refusal::Conflict {
+            detail: format!(
+                "version {in_force} of the policy came in force while version {} was asked; ask again",
+                check::clip(&evaluation.policy_version, check::NAME_MAX)
+            ),
+        })
+    }
 }
 
 fn check_plan(

@@ -2,8 +2,8 @@
 
 use super::{decisions::fail_review, people};
 use crate::domain::{
-    Command, Credential, Event, Request, RequestState, Revocation, RevocationId, State, Version,
-    VersionState, state::Due,
+    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
+    State, Version, VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -42,6 +42,13 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                         now,
                     );
                     events.extend(failed.into_iter().flatten());
+                }
+            }
+            Due::Proposal(id) => {
+                if let Some(proposal) = state.proposals.get(id)
+                    && proposal.state == ProposalState::AwaitingApproval
+                {
+                    events.push(Event::PolicyExpired { proposal: *id });
                 }
             }
             Due::Version(id, number) => {

@@ -1,6 +1,6 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State};
+use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted};
 use crate::domain::{
     Credential, CredentialId, Digest, Event, Operator, OperatorId, Recorded, Request, RequestId,
     RequestState, Token, Version, VersionState,
@@ -89,6 +89,12 @@ impl State {
             | Event::RevocationFailed { .. } => {
                 self.apply_revocation(&recorded.event, at);
             }
+            Event::PolicyProposed { .. }
+            | Event::PolicyApprovalGiven { .. }
+            | Event::PolicyInForce { .. }
+            | Event::PolicyDenied { .. }
+            | Event::PolicyWithdrawn { .. }
+            | Event::PolicyExpired { .. } => self.apply_policy(&recorded.event, at),
             _ => self.apply_request(&recorded.event, at),
         }
         self.remember_answer(recorded);
@@ -237,8 +243,12 @@ impl State {
         if let Event::RequestDenied { ending, .. } = event {
             self.remember_refused(id, ending.by != POLICY, at);
         }
+        let sequence = self.sequence;
         self.change_request(id, |request| match event {
-            Event::RequestIdentified { .. } => request.state = RequestState::Identified,
+            Event::RequestIdentified { facts, .. } => {
+                request.state = RequestState::Identified;
+                request.facts_at = if facts.is_some() { sequence } else { 0 };
+            }
             Event::RequestEvaluated { evaluation, .. } => {
                 request.state = RequestState::Evaluated;
                 request.evaluation = Some(evaluation.as_ref().clone());
@@ -398,6 +408,10 @@ impl State {
                 credential.versions.push(version.as_ref().clone());
             });
         }
+        if let Some(request) = self.requests.get(request) {
+            self.granted
+                .issued(request.requester, wanted(&request.plan));
+        }
         self.change_request(*request, |request| {
             request.state = RequestState::Issued;
             request.deadline = Some(*claim_until);
@@ -417,6 +431,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(credential.id, version);
         }
+        self.granted.held(None, Some(&credential));
         self.credentials.insert(credential.id, Arc::new(credential));
     }
 
@@ -449,6 +464,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(id, version);
         }
+        self.granted.held(Some(&before), Some(&credential));
         self.credentials.insert(id, Arc::new(credential));
     }
 

@@ -4,13 +4,13 @@
 //! with every field in its place, so that a format that does not name fields can hold them. Each mirror lists the
 //! fields of its type once; one that is forgotten does not compile.
 
-use super::{Answered, Due, State, Usage};
+use super::{Answered, Due, State, Usage, granted::wanted};
 use crate::domain::{
     Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
-    Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Request, RequestId,
-    RequestState, Revocation, RevocationId, Role, Signed, SshKey, Tier, Token, TokenId, Version,
-    VersionState, event::Subject, operator::Authenticator, request::Ending,
-    revocation::Enforcement,
+    Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId,
+    ProposalState, Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role,
+    Signed, SshKey, Tier, Token, TokenId, Version, VersionState, event::Subject,
+    operator::Authenticator, request::Ending, revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub enum Part {
     Credential(#[serde(with = "credential")] Arc<Credential>),
     /// A revocation.
     Revocation(#[serde(with = "revocation")] Arc<Revocation>),
+    /// A proposed policy.
+    Proposal(#[serde(with = "proposal")] Arc<Proposal>),
     /// Rolled-up use.
     Usage {
         /// Of which credential.
@@ -112,6 +114,7 @@ impl State {
         );
         let credentials = (self.credentials.values().cloned().map(Part::Credential))
             .chain(self.revocations.values().cloned().map(Part::Revocation))
+            .chain(self.proposals.values().cloned().map(Part::Proposal))
             .chain(self.usage.iter().map(|(credential, usage)| Part::Usage {
                 credential: *credential,
                 accepted: usage.accepted,
@@ -173,7 +176,15 @@ impl Restoring {
             Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
             Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
             Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
-            Part::Request(request) => drop(state.requests.insert(request.id, request)),
+            Part::Request(request) => {
+                if request.issued.is_some() {
+                    state
+                        .granted
+                        .issued(request.requester, wanted(&request.plan));
+                }
+                state.requests.insert(request.id, request);
+            }
+            Part::Proposal(proposal) => state.restore_proposal(proposal),
             Part::OpenName(environment, name, id) => {
                 state.open_by_name.insert((environment, name), id);
             }
@@ -187,6 +198,7 @@ impl Restoring {
                         self.digests.push((digest, (id, version.number)));
                     }
                 }
+                state.granted.held(None, Some(&credential));
                 state.credentials.insert(id, credential);
             }
             Part::Revocation(revocation) => {
@@ -339,6 +351,7 @@ by_mirror! {
     shared request: Request as PlainRequest;
     shared credential: Credential as PlainCredential;
     shared revocation: Revocation as PlainRevocation;
+    shared proposal: Proposal as PlainProposal;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -427,6 +440,7 @@ struct PlainRequest {
     approvals: Vec<Approval>,
     ended_by: Option<Ending>,
     attempts: u32,
+    facts_at: u64,
     attempt_locator: BTreeMap<String, String>,
     failure: Option<String>,
     issued: Option<(CredentialId, u32)>,
@@ -434,6 +448,30 @@ struct PlainRequest {
     notes: Vec<Note>,
     #[serde(with = "broken_glass")]
     break_glass: Option<Box<BreakGlass>>,
+    sequence: u64,
+    trail: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Proposal")]
+struct PlainProposal {
+    id: ProposalId,
+    proposer: OperatorId,
+    proposer_name: String,
+    files: BTreeMap<String, String>,
+    digest: Digest,
+    base: u32,
+    reason: String,
+    quorum: Quorum,
+    state: ProposalState,
+    #[serde(with = "time")]
+    proposed_at: DateTime<Utc>,
+    #[serde(with = "time")]
+    deadline: DateTime<Utc>,
+    #[serde(with = "approvals")]
+    approvals: Vec<Approval>,
+    ended_by: Option<Ending>,
+    version: Option<(u32, DateTime<Utc>)>,
     sequence: u64,
     trail: Vec<u64>,
 }

@@ -1,9 +1,9 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
-    Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
-    Version, command::ActorStamp, request::Ending,
+    Approval, ApprovalId, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment,
+    Evaluation, Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token,
+    TokenId, Version, command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,18 @@ pub enum Event {
     ApprovalGiven {
         request: RequestId,
         approval: Box<Approval>,
+    },
+    /// An approval no longer counts: whoever gave it may not decide this request any more.
+    #[serde(rename = "approval.voided")]
+    ApprovalVoided {
+        /// Of which request.
+        request: RequestId,
+        /// Which approval.
+        approval: ApprovalId,
+        /// Who had given it, by handle.
+        by: String,
+        /// What they lost.
+        reason: String,
     },
     /// Enough people approved, or policy needed none.
     #[serde(rename = "request.approved")]
@@ -269,6 +281,7 @@ impl Event {
             Self::RequestEvaluated { .. } => "request.evaluated",
             Self::RequestAwaitingApproval { .. } => "request.awaiting_approval",
             Self::ApprovalGiven { .. } => "approval.given",
+            Self::ApprovalVoided { .. } => "approval.voided",
             Self::RequestApproved { .. } => "request.approved",
             Self::RequestDenied { .. } => "request.denied",
             Self::RequestExpired { .. } => "request.expired",
@@ -310,6 +323,7 @@ impl Event {
             | Self::RequestEvaluated { request, .. }
             | Self::RequestAwaitingApproval { request, .. }
             | Self::ApprovalGiven { request, .. }
+            | Self::ApprovalVoided { request, .. }
             | Self::RequestApproved { request, .. }
             | Self::RequestDenied { request, .. }
             | Self::RequestExpired { request }

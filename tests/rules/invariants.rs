@@ -90,16 +90,16 @@ impl Watch {
             } else if request.state.ended() {
                 self.ended.insert(request.id, request.state);
             }
-            let people: BTreeSet<_> = request
+            let counting = request
                 .approvals
                 .iter()
-                .map(|approval| approval.by)
-                .collect();
-            assert_eq!(
-                people.len(),
-                request.approvals.len(),
-                "somebody counts twice"
-            );
+                .filter(|approval| approval.void.is_none());
+            let people: BTreeSet<_> = counting.clone().map(|approval| approval.by).collect();
+            assert_eq!(people.len(), counting.count(), "somebody counts twice");
+            // Or it would be tried, and refused, for ever.
+            if request.state == RequestState::Approved {
+                people_stand_behind(state, request);
+            }
         }
         indices(state);
     }
@@ -115,7 +115,11 @@ fn people_stand_behind(state: &State, request: &Request) {
     let people: BTreeSet<_> = request
         .approvals
         .iter()
-        .filter(|approval| approval.digest == request.digest && approval.by != request.requester)
+        .filter(|approval| {
+            approval.void.is_none()
+                && approval.digest == request.digest
+                && approval.by != request.requester
+        })
         .filter_map(|approval| state.operators.get(&approval.by))
         .filter(|person| {
             !person.robot

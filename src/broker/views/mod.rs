@@ -93,7 +93,12 @@ impl Views<'_> {
             state: request.state,
             risk: risk.map_or(0, |risk| risk.score),
             tier: risk.map_or(Tier::Low, |risk| risk.tier),
-            approvals: request.approvals.len() as u32,
+            approvals: request.standing().count() as u32,
+            void: request
+                .approvals
+                .iter()
+                .filter(|approval| approval.void.is_some())
+                .count() as u32,
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,

@@ -95,6 +95,7 @@ impl Views<'_> {
                         Proof::SshSignature { .. } => "ssh_signature",
                     }
                     .to_owned(),
+                    void: approval.void.clone(),
                 })
                 .collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),
@@ -135,11 +136,7 @@ impl Views<'_> {
         {
             return refused("too-late", "the time to decide is over".to_owned());
         }
-        if request
-            .approvals
-            .iter()
-            .any(|approval| approval.by == viewer.id)
-        {
+        if request.approved_by(viewer.id) {
             return refused(
                 "distinct-people",
                 "you have approved this already; another person is needed".to_owned(),
@@ -166,12 +163,7 @@ impl Views<'_> {
             .operators
             .values()
             .filter(|person| may_decide(self.state, request, person).is_ok())
-            .filter(|person| {
-                !request
-                    .approvals
-                    .iter()
-                    .any(|approval| approval.by == person.id)
-            })
+            .filter(|person| !request.approved_by(person.id))
             .map(|person| person.name.clone())
             .take(DECIDERS)
             .collect()

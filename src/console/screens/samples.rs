@@ -1,6 +1,9 @@
 //! Fixed data for these screens: what snapshots and pictures are drawn from. The words of requesters in it are
 //! as hostile as words can be.
 
+/// A log in letters that the bundled font has.
+pub mod log;
+
 use crate::client::chain::{Alarm, ChainState};
 use crate::wire::event::ActorView;
 use crate::wire::overview::{
@@ -76,6 +79,7 @@ fn row(
         risk,
         tier,
         approvals: 0,
+        void: 0,
         needed: 2,
         submitted_at: at(-540),
         deadline: Some(at(left_s)),
@@ -232,6 +236,7 @@ pub fn hostile_detail() -> RequestDetail {
         at: at(-60),
         reason: "\u{9b}31mfine\u{2066}".into(),
         proof: "token".into(),
+        void: None,
     }];
     detail.row.approvals = 1;
     detail

@@ -3,6 +3,7 @@
 mod credentials;
 mod issuance;
 mod people;
+mod quorum;
 mod requests;
 mod sweep;
 

@@ -1,6 +1,6 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, stamp, token_valid};
+use super::{fresh, holder, quorum, stamp, token_valid};
 use crate::domain::{
     Command, Context, Environment, Event, Operator, Refusal, RequestState, Revocation, Role, State,
     check::{Check, LIST_MAX, NAME_MAX, TEXT_MAX},
@@ -162,11 +162,16 @@ pub(super) fn decide(
                     .get(&environment)
                     .is_some_and(|roles| roles.contains(&Role::Admin))
             })?;
-            Ok(vec![Event::OperatorGranted {
+            let mut changed = held.as_ref().clone();
+            changed.roles.clone_from(roles);
+            changed.groups.clone_from(groups);
+            let mut events = vec![Event::OperatorGranted {
                 operator: *operator,
                 roles: roles.clone(),
                 groups: groups.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         Command::OffboardOperator { operator, reason } => {
             let held = find(state, *operator)?;
@@ -177,10 +182,14 @@ pub(super) fn decide(
                 return Ok(Vec::new());
             }
             keeps_an_admin(state, context, held, |_| false)?;
-            Ok(vec![Event::OperatorOffboarded {
+            let mut changed = held.as_ref().clone();
+            changed.offboarded_at = Some(context.now);
+            let mut events = vec![Event::OperatorOffboarded {
                 operator: *operator,
                 reason: reason.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         _ => Ok(Vec::new()),
     }

@@ -272,7 +272,7 @@ fn approve(
     check.text("/reason", reason, false);
     check.proof("/proof", proof);
     check.finish()?;
-    if held.approvals.iter().any(|given| given.by == approver.id) {
+    if held.approved_by(approver.id) {
         return Err(Refusal::Separation {
             rule: "distinct-people",
             detail: "you have approved this already; another person is needed".into(),
@@ -286,6 +286,7 @@ fn approve(
         digest,
         reason: reason.to_owned(),
         proof: proof.clone(),
+        void: None,
     };
     let mut events = vec![Event::ApprovalGiven {
         request: id,
@@ -457,9 +458,7 @@ pub fn may_decide<'a>(
 /// The distinct people whose approvals still count: entitled now, for this very digest.
 pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
     request
-        .approvals
-        .iter()
-        .filter(|approval| approval.digest == request.digest)
+        .standing()
         .filter_map(|approval| state.operators.get(&approval.by))
         .filter(|person| may_decide(state, request, person).is_ok())
         .map(|person| person.id)

@@ -179,6 +179,19 @@ fn warnings(
             ),
         ),
     }
+    if detail.row.void > 0 && detail.row.state == RequestState::AwaitingApproval {
+        let given = detail.approvals.iter();
+        let void: Vec<String> = given
+            .filter_map(|given| Some(format!("{}'s ({})", given.by, given.void.as_ref()?)))
+            .collect();
+        let text = format!(
+            "{alert} APPROVALS LOST  {} no longer counts; {} of {} do",
+            void.join(", "),
+            detail.row.approvals,
+            detail.row.needed
+        );
+        say(Role::Warn, text);
+    }
     for lookalike in around.lookalikes {
         say(Role::Warn, format!("{alert} LOOKALIKE  {lookalike}"));
     }
@@ -466,6 +479,10 @@ fn words(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'s
         };
         let text = format!("{} approved {at}: {reason}", approval.by);
         lines.extend(look.quoted(Role::Quote, &gutter, &text, columns));
+        if let Some(why) = &approval.void {
+            let text = format!("it no longer counts: {why}");
+            lines.extend(look.wrapped(Role::Warn, &gutter, &text, columns));
+        }
     }
     lines
 }

@@ -22,6 +22,9 @@ use std::process::{Command, Stdio};
 use support::cli::{Ran, command, run};
 use support::{BrokerProcess, block_until};
 
+/// Nouns that are walked through where their subject is tested.
+const ELSEWHERE: &[&str] = &["policy"];
+
 /// A person at a shell, before a broker.
 struct Desk {
     broker: BrokerProcess,
@@ -213,6 +216,7 @@ fn every_verb_works_on_a_real_broker() {
     looks::this_machine(&mut desk);
     looks::the_demo(&mut desk);
     changes::leaving(&mut desk, &people);
-    let untested: Vec<_> = every_command().difference(&desk.ran).cloned().collect();
+    let mut untested: Vec<_> = every_command().difference(&desk.ran).cloned().collect();
+    untested.retain(|name| !ELSEWHERE.iter().any(|noun| name.starts_with(noun)));
     assert!(untested.is_empty(), "never run: {untested:?}");
 }

@@ -51,7 +51,9 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
         let blank = first == ' ';
-        let end = rest.find(|c: char| (c == ' ') != blank).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| (c == ' ') != blank)
+            .unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         rest = after;
         Some(word)

@@ -205,8 +205,10 @@ fn text(value: &Value) -> String {
 fn every_verb_works_on_a_real_broker() {
     let mut desk = Desk::new(changes::AN_ISSUER_THAT_IS_AWAY);
     let people = changes::people(&mut desk);
+    looks::the_stream(&mut desk);
     changes::requests(&mut desk, &people);
     changes::credentials(&mut desk);
+    changes::a_quorum_falls(&mut desk, &people);
     changes::a_failed_request_is_tried_again(&mut desk);
     looks::lists_and_overview(&mut desk);
     looks::the_log(&mut desk);

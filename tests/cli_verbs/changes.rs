@@ -323,6 +323,76 @@ pub fn credentials(desk: &mut Desk) {
     );
 }
 
+/// An approved request whose issuer is away waits for it; when one who approved it may no longer decide, it waits for
+/// people again, and says whose approval is void and why.
+pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
+    let admin = desk.admin.clone();
+    let hired = [
+        "operator",
+        "add",
+        "tomo.s",
+        "--role",
+        "all:viewer,approver",
+        "--group",
+        "security",
+    ];
+    let tomo = text(&desk.minting_change(&admin, &hired)["token"]);
+    let asked = desk.change(
+        &admin,
+        &[
+            "request",
+            "new",
+            "reports/db",
+            "--env",
+            "production",
+            "--kind",
+            "vault_lease",
+            "--role",
+            "database/creds/app-ro",
+            "--client",
+            "reports",
+            "--audience",
+            "reports-db",
+            "--ttl",
+            "1h",
+            "--reason",
+            "the nightly report",
+        ],
+        4,
+    );
+    let id = text(&asked["subject"]);
+    for person in [&people.maya, &tomo] {
+        desk.change(person, &["request", "approve", &id, "--yes"], 0);
+    }
+    desk.reaches(&id, "approved");
+    let taken = [
+        "operator",
+        "grant",
+        "tomo.s",
+        "--role",
+        "all:viewer,approver",
+        "--group",
+        "orders",
+    ];
+    desk.change(&admin, &taken, 0);
+    let shown = desk.reaches(&id, "awaiting_approval");
+    let counts = ["approvals", "void", "needed"].map(|key| shown["row"][key].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 2]);
+    let given = shown["approvals"].as_array().unwrap();
+    let void = given.iter().find(|given| given["by"] == "tomo.s").unwrap();
+    assert_eq!(void["void"], "no longer in security");
+    let told = desk.run(&admin, &["request", "show", &id]).expect(0).out;
+    assert!(
+        told.contains("it no longer counts: no longer in security"),
+        "{told}"
+    );
+    desk.change(
+        &admin,
+        &["request", "withdraw", &id, "--reason", "not needed"],
+        0,
+    );
+}
+
 /// A request whose issuer is gone from the configuration fails, and is tried again when asked to.
 pub fn a_failed_request_is_tried_again(desk: &mut Desk) {
     let admin = desk.admin.clone();

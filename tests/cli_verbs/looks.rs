@@ -74,12 +74,9 @@ pub fn lists_and_overview(desk: &mut Desk) {
         .expect(2);
 }
 
-/// Searched, followed, verified, exported, and the export verified by itself.
-pub fn the_log(desk: &mut Desk) {
+/// What has happened is told from the beginning, for as long as the broker remembers it.
+pub fn the_stream(desk: &mut Desk) {
     let admin = desk.admin.clone();
-    let found = desk.json(&["audit", "list", "--filter", "type:request.denied"]);
-    assert_eq!(names(&found, "type"), ["request.denied"]);
-    let head = desk.settled();
     let watched = desk
         .run(
             &admin,
@@ -96,6 +93,19 @@ pub fn the_log(desk: &mut Desk) {
         })
         .collect();
     assert_eq!(sequences, [1, 2, 3]);
+}
+
+/// Searched, verified, exported, and the export verified by itself.
+pub fn the_log(desk: &mut Desk) {
+    let admin = desk.admin.clone();
+    let found = desk.json(&["audit", "list", "--filter", "type:request.denied"]);
+    assert_eq!(names(&found, "type"), ["request.denied"]);
+    // The broker was started again since: what it streams begins there.
+    let early = desk
+        .run(&admin, &["watch", "--after", "0", "--count", "1"])
+        .expect(1);
+    assert!(early.err.contains("use `audit list`"), "{early:?}");
+    let head = desk.settled();
     let verified = desk.json(&["audit", "verify"]);
     assert_eq!(
         (&verified["verified"], &verified["size"]),

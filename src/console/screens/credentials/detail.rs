@@ -134,6 +134,22 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
             Role::Warn,
         ));
     }
+    for revocation in &detail.revocations {
+        let what = if revocation.whole {
+            "whole".into()
+        } else {
+            format!("v{:?}", revocation.versions)
+        };
+        let at = shared.time.short(revocation.effective_at, shared.now);
+        let text = format!("{at} {what} by {}: {}", revocation.by, revocation.reason);
+        parts.push(Part::Pair("revoked", text, Role::Warn));
+        let role = match revocation.enforcement {
+            Enforcement::Pending { .. } => Role::Bad,
+            _ => Role::Text,
+        };
+        let text = answers::enforcement(&revocation.enforcement, shared);
+        parts.push(Part::Pair("", text, role));
+    }
     parts.push(Part::Pair("issuer", detail.issuer.clone(), Role::Text));
     if !detail.role.is_empty() {
         parts.push(Part::Pair("role", detail.role.clone(), Role::Text));
@@ -194,22 +210,6 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
     if !next.is_empty() {
         parts.push(Part::Section("NEXT".into(), String::new()));
         parts.extend(next);
-    }
-    for revocation in &detail.revocations {
-        let what = if revocation.whole {
-            "whole".into()
-        } else {
-            format!("v{:?}", revocation.versions)
-        };
-        let at = shared.time.short(revocation.effective_at, shared.now);
-        let text = format!("{at} {what} by {}: {}", revocation.by, revocation.reason);
-        parts.push(Part::Pair("revoked", text, Role::Warn));
-        let role = match revocation.enforcement {
-            Enforcement::Pending { .. } => Role::Bad,
-            _ => Role::Text,
-        };
-        let text = answers::enforcement(&revocation.enforcement, shared);
-        parts.push(Part::Pair("", text, role));
     }
     parts.push(Part::Section("TRAIL".into(), String::new()));
     for event in &detail.trail {

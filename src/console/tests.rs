@@ -742,3 +742,14 @@ fn long_words_of_a_record_keep_their_gutter_on_every_line() {
         }
     }
 }
+
+#[test]
+fn help_is_on_the_last_row_of_every_screen() {
+    for size in [(80, 24), (120, 40)] {
+        for screen in ScreenId::ALL {
+            let shown = text(&super::fixture::model(size, *screen));
+            let last = shown.lines().last().unwrap();
+            assert!(last.ends_with(": cmd  ? help"), "{screen:?}: {last}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ use super::update::available;
 use super::widgets;
 use super::widgets::section::{hints, toast};
 use super::widgets::text::wrap;
-use crate::display::time::TimeFormat;
+use crate::display::{sanitize::width, time::TimeFormat};
 use ratatui::layout::Rect;
 
 /// Narrower or lower than this, only a sentence is drawn.
@@ -146,9 +146,18 @@ fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         shown.push((model.shared.keymap.key(command, ascii), label));
     }
     if model.overlay.is_none() {
-        for command in fixed {
-            shown.push((model.shared.keymap.key(command, ascii), command.short()));
-        }
+        let hint = |command: Command| (model.shared.keymap.key(command, ascii), command.short());
+        let ways_out = fixed.map(hint);
+        // Whatever else is left out: these two lead to all of it.
+        let columns = |hints: &[(String, &str)]| -> usize {
+            let each = hints
+                .iter()
+                .map(|(key, label)| width(key) + width(label) + 3);
+            each.sum()
+        };
+        let room = usize::from(row.width).saturating_sub(columns(&ways_out));
+        while columns(&shown) > room && shown.pop().is_some() {}
+        shown.extend(ways_out);
     }
     let shown: Vec<(&str, &str)> = shown
         .iter()

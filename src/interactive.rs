@@ -170,6 +170,7 @@ fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
             .filter(|name| **name != target.name)
             .cloned()
             .collect(),
+        verifier_key: target.context.verifier_key.clone(),
         read_only: target.context.read_only,
     }
 }

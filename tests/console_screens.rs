@@ -499,6 +499,33 @@ fn who_may_not_decide_is_told_why_and_who_can() {
 }
 
 #[test]
+fn an_approval_that_no_longer_counts_is_marked_in_queue_and_review() {
+    for (columns, rows) in SIZES {
+        let mut detail = samples::detail();
+        detail.row.void = 1;
+        detail.approvals = samples::hostile_detail().approvals;
+        detail.approvals[0].void = Some("no longer in security".into());
+        let mut queue = Bench::approvals(columns, rows);
+        let item = FeedItem {
+            event: samples::event(918_205, 0, "approval.voided", "payments/ledger-db", "root"),
+            credential: None,
+            request: Some(RequestRow {
+                sequence: 918_205,
+                ..detail.row.clone()
+            }),
+        };
+        queue.event(&Event::Feed(Box::new(item)));
+        assert!(queue.text().contains("▲0/2"), "{}", queue.text());
+        let bench = Bench::review(detail, columns, rows);
+        let text = bench.text();
+        assert!(
+            text.contains("APPROVALS LOST  tomo.s's (no longer in security)"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_request_that_moved_on_says_so_and_is_read_again() {
     let mut bench = Bench::review(samples::detail(), 80, 24);
     let mut row = samples::detail().row;

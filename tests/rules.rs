@@ -22,6 +22,9 @@ mod requests;
 #[path = "rules/issuance.rs"]
 mod issuance;
 
+#[path = "rules/quorum.rs"]
+mod quorum;
+
 #[path = "rules/credentials.rs"]
 mod credentials;
 

@@ -87,6 +87,7 @@ impl<'a> App<'a> {
                     environment: None,
                     colour: None,
                     ca_file: self.global.ca_file.clone(),
+                    verifier_key: None,
                     read_only: false,
                 },
             });

@@ -62,8 +62,8 @@ pub struct Search {
 /// Arguments of `audit verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The log's verifier key, from a source that you trust: name+id+base64. Without it the broker's
-    /// own word is taken, and said so
+    /// The log's verifier key, from a source that you trust: name+id+base64. Without it the context's
+    /// is taken; where there is none the broker's own word, and said so
     #[arg(long, value_name = "KEY")]
     vkey: Option<VerifierKey>,
     /// A checkpoint that you kept from earlier: the log must be a continuation of it
@@ -83,7 +83,8 @@ pub struct Export {
     /// A new folder to write to
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     folder: PathBuf,
-    /// The log's verifier key, from a source that you trust; the broker's own word without it
+    /// The log's verifier key, from a source that you trust; the context's without it, else the broker's
+    /// own word
     #[arg(long, value_name = "KEY")]
     vkey: Option<VerifierKey>,
     /// A checkpoint from earlier: adds the proof that the log continues it
@@ -253,6 +254,13 @@ async fn trusted_key(
     if let Some(key) = given {
         return Ok((key.clone(), "given"));
     }
+    let target = app.target()?;
+    if let Some(key) = &target.context.verifier_key {
+        let key = key.parse().map_err(|error| {
+            CliError::Usage(format!("verifier_key of {}: {error}", target.name))
+        })?;
+        return Ok((key, "configured"));
+    }
     let session = client.session().await;
     let word = session
         .map_err(CliError::call("ask for the log's key"))?
@@ -262,7 +270,7 @@ async fn trusted_key(
         .parse()
         .map_err(|error| CliError::Unverified(format!("{error}")))?;
     app.say(&format!(
-        "The key is the broker's own word ({key}); compare it with one from elsewhere, or pass --vkey"
+        "The key is the broker's own word ({key}); compare it with one from elsewhere, and pass --vkey, or keep it by `context add --verifier-key`"
     ))?;
     Ok((key, "the broker"))
 }

@@ -12,9 +12,15 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Checks the broker's log for as long as the console lives, and sends each change of what is known. The key is
-/// `keep`'s, or at first contact the one that the broker names. `context` is named in the command that checks
-/// again.
-pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String) {
+/// `trusted`, else `keep`'s, else at first contact the one that the broker names. `context` is named in the command
+/// that checks again.
+pub async fn watch(
+    client: Client,
+    sender: Sender,
+    keep: Keep,
+    trusted: Option<String>,
+    context: String,
+) {
     let session = loop {
         match client.session().await {
             Ok(session) => break session.value,
@@ -25,7 +31,8 @@ pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String) 
     // Nobody says that the log has grown: it is looked at every so often. Dropped, this would end the check.
     let (_heads, grown) = tokio::sync::watch::channel(0);
     let checking = async {
-        let begun = Chain::new(client, keep, None, &session.verifier_key, &context);
+        let offered = &session.verifier_key;
+        let begun = Chain::new(client, keep, trusted.as_deref(), offered, &context);
         let detail = match begun {
             Ok(chain) => {
                 let report = |state| drop(told.send(state));

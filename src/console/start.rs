@@ -172,6 +172,7 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     let keep = options
         .state
         .map_or_else(Keep::nowhere, |state| Keep::new(state.join(remembered)));
+    let trusted = options.context.verifier_key.clone();
     let seed = uuid::Uuid::now_v7().as_u128();
     let mut shared = Shared::new(options.context, crate::clock::now(), (width, height), seed);
     shared.keymap = options.keymap;
@@ -191,6 +192,7 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         options.client.clone(),
         Sender(sender.clone()),
         keep,
+        trusted,
         context,
     ));
     let broker = Broker::start(

@@ -76,6 +76,10 @@ pub struct Approval {
     pub reason: String,
     /// What shows it.
     pub proof: Proof,
+    /// Why it no longer counts: the person lost what they decided by. It stays void; who may decide again can
+    /// approve again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
 }
 
 impl Approval {

@@ -1,10 +1,10 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Facts, Note, Operator, OperatorId, Plan, Proposal, ProposalId, Request, RequestId,
-    Revocation, RevocationId, Role, SshKey, Token, TokenId, Version, command::ActorStamp,
-    request::Ending,
+    Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
+    Environment, Evaluation, Facts, Note, Operator, OperatorId, Plan, Proposal, ProposalId,
+    Request, RequestId, Revocation, RevocationId, Role, SshKey, Token, TokenId, Version,
+    command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,18 @@ pub enum Event {
     ApprovalGiven {
         request: RequestId,
         approval: Box<Approval>,
+    },
+    /// An approval no longer counts: whoever gave it may not decide this request any more.
+    #[serde(rename = "approval.voided")]
+    ApprovalVoided {
+        /// Of which request.
+        request: RequestId,
+        /// Which approval.
+        approval: ApprovalId,
+        /// Who had given it, by handle.
+        by: String,
+        /// What they lost.
+        reason: String,
     },
     /// Enough people approved, or policy needed none.
     #[serde(rename = "request.approved")]
@@ -366,6 +378,7 @@ impl Event {
             Self::RequestEvaluated { .. } => "request.evaluated",
             Self::RequestAwaitingApproval { .. } => "request.awaiting_approval",
             Self::ApprovalGiven { .. } => "approval.given",
+            Self::ApprovalVoided { .. } => "approval.voided",
             Self::RequestApproved { .. } => "request.approved",
             Self::RequestDenied { .. } => "request.denied",
             Self::RequestNarrowed { .. } => "request.narrowed",
@@ -423,6 +436,7 @@ impl Event {
             | Self::RequestEvaluated { request, .. }
             | Self::RequestAwaitingApproval { request, .. }
             | Self::ApprovalGiven { request, .. }
+            | Self::ApprovalVoided { request, .. }
             | Self::RequestApproved { request, .. }
             | Self::RequestDenied { request, .. }
             | Self::RequestNarrowed { request, .. }

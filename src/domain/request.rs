@@ -360,6 +360,18 @@ pub struct Ending {
 }
 
 impl Request {
+    /// The approvals that count. Whether those who gave them may still decide is the state's to say.
+    pub fn standing(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals
+            .iter()
+            .filter(|approval| approval.void.is_none() && approval.digest == self.digest)
+    }
+
+    /// Whether this person has approved it, and that still counts.
+    pub fn approved_by(&self, person: OperatorId) -> bool {
+        self.standing().any(|approval| approval.by == person)
+    }
+
     /// The quorum that policy asked for, if it asked for people: before issuing, or for a look afterwards.
     pub fn quorum(&self) -> Option<&Quorum> {
         self.evaluation

@@ -67,6 +67,14 @@ pub struct Receipt {
     pub dry_run: bool,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 /// What the queue shows of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestRow {
@@ -93,8 +101,11 @@ pub struct RequestRow {
     pub risk: u8,
     /// The tier of the risk.
     pub tier: Tier,
-    /// Approvals so far.
+    /// Approvals so far that count.
     pub approvals: u32,
+    /// Approvals that no longer count, because whoever gave them may no longer decide.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub void: u32,
     /// Approvals needed; 0 when policy needs none.
     pub needed: u32,
     /// When it was received.
@@ -134,8 +145,9 @@ pub struct ApprovalView {
     pub key: Option<String>,
     /// The key is in an authenticator, and was touched.
     pub hardware: bool,
-    /// Whether it still counts: for what is asked now, by somebody who may still decide, with a key in use.
-    pub counts: bool,
+    /// Why it no longer counts, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
 }
 
 /// A quorum that was skipped in an emergency.

@@ -100,17 +100,16 @@ impl Watch {
             } else if request.state.ended() {
                 self.ended.insert(request.id, request.state);
             }
-            // Whoever approved the wider plan may approve the narrower one; nobody approves the same twice.
-            let given: BTreeSet<_> = request
+            let counting = request
                 .approvals
                 .iter()
-                .map(|approval| (approval.by, approval.digest))
-                .collect();
-            assert_eq!(
-                given.len(),
-                request.approvals.len(),
-                "somebody counts twice"
-            );
+                .filter(|approval| approval.void.is_none() && approval.digest == request.digest);
+            let people: BTreeSet<_> = counting.clone().map(|approval| approval.by).collect();
+            assert_eq!(people.len(), counting.count(), "somebody counts twice");
+            // Or it would be tried, and refused, for ever.
+            if request.state == RequestState::Approved {
+                people_stand_behind(state, request);
+            }
         }
         let deciding: Vec<_> = state
             .proposals
@@ -178,7 +177,11 @@ fn people_stand_behind(state: &State, request: &Request) {
     let people: BTreeSet<_> = request
         .approvals
         .iter()
-        .filter(|approval| approval.digest == request.digest && approval.by != request.requester)
+        .filter(|approval| {
+            approval.void.is_none()
+                && approval.digest == request.digest
+                && approval.by != request.requester
+        })
         .filter_map(|approval| Some((approval, state.operators.get(&approval.by)?)))
         .filter(|(approval, person)| match &approval.proof {
             Proof::Token { .. } => evaluation.step_up == StepUp::None,

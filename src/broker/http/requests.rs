@@ -4,7 +4,7 @@ use super::{
     App, Secret,
     credentials::trail,
     extract::{Call, Id, Nothing, Params, Reader, invalid},
-    list::{self, Key, ListParams, Sorted, answer, not_modified, tagged},
+    list::{self, Form, Key, ListParams, Sorted, answer, not_modified, tagged},
     problem::ApiError,
 };
 use crate::{
@@ -23,9 +23,6 @@ use axum::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-
-/// Rows of one piece of a streamed list.
-const LINES: usize = 512;
 
 /// What a command came to, for whoever sent it.
 pub(super) fn receipt(outcome: &Outcome) -> Response {
@@ -114,21 +111,12 @@ pub async fn list(
         .values()
         .filter(|request| reader.caller.sees(request.plan.client));
     if reader.accepts(names::NDJSON) {
-        let items = list::select(&params, now, visible, row)?;
-        let head = list::header_line(items.len(), sequence);
-        let held = Arc::clone(&state);
-        let piece = move |some: &[Arc<Request>]| {
+        let (app, held) = (app.clone(), Arc::clone(&state));
+        let rows = move |some: &[Arc<Request>]| {
             let views = app.views(&held, now);
-            list::lines(some.iter().map(|one| views.request_row(one)))
+            some.iter().map(|one| views.request_row(one)).collect()
         };
-        return Ok(list::stream(
-            names::NDJSON,
-            sequence,
-            head,
-            LINES,
-            items,
-            piece,
-        ));
+        return list::whole(Form::LINES, &params, (sequence, now), visible, row, rows);
     }
     let page: Page<RequestRow> =
         list::page(&params, sequence, now, visible.map(AsRef::as_ref), row)?;

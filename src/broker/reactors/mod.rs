@@ -13,6 +13,8 @@ pub mod reconciliation;
 pub mod usage;
 /// Retries of one reactor.
 mod waits;
+/// The loop of those that work through a list.
+mod work;
 
 use super::engine::Engine;
 use crate::clock;
@@ -22,8 +24,14 @@ use tokio_util::task::TaskTracker;
 /// Starts all reactors. They end on [`Engine::stop`]; the tracker tells when what they had begun is done.
 pub fn start(engine: &Engine) -> TaskTracker {
     let tasks = TaskTracker::new();
-    tasks.spawn(issuance::run(engine.clone(), tasks.clone()));
-    tasks.spawn(enforcement::run(engine.clone(), tasks.clone()));
+    tasks.spawn(work::run::<issuance::Issuance>(
+        engine.clone(),
+        tasks.clone(),
+    ));
+    tasks.spawn(work::run::<enforcement::Enforcement>(
+        engine.clone(),
+        tasks.clone(),
+    ));
     tasks.spawn(expiry::run(engine.clone()));
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));

@@ -17,7 +17,7 @@ use super::usage::Usage;
 use crate::{
     domain::{
         Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, Revocation,
-        State, Tier, credential::CredentialState, decide::standing,
+        State, Tier, credential::CredentialState,
     },
     wire::{
         ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow,
@@ -41,8 +41,7 @@ fn approval_view(approval: &Approval) -> ApprovalView {
         .to_owned(),
         key: approval.key().map(str::to_owned),
         hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
-        // Until somebody has looked whether its giver may still decide.
-        counts: true,
+        void: approval.void.clone(),
     }
 }
 
@@ -117,7 +116,12 @@ impl Views<'_> {
             state: request.state,
             risk: risk.map_or(0, |risk| risk.score),
             tier: risk.map_or(Tier::Low, |risk| risk.tier),
-            approvals: standing(self.state, request).len() as u32,
+            approvals: request.standing().count() as u32,
+            void: request
+                .approvals
+                .iter()
+                .filter(|approval| approval.void.is_some())
+                .count() as u32,
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,

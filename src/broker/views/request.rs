@@ -4,13 +4,12 @@
 use super::{Views, living};
 use crate::{
     domain::{
-        Credential, Kind, Operator, Refusal, Request, RequestState,
-        check::covers,
-        decide::{approval_counts, may_decide},
+        Credential, Kind, Operator, Refusal, Request, RequestState, check::covers,
+        decide::may_decide,
     },
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
-        request::{ApprovalView, BreakGlassView, RequesterHistory, ScopeChange},
+        request::{BreakGlassView, RequesterHistory, ScopeChange},
     },
 };
 use chrono::TimeDelta;
@@ -82,14 +81,7 @@ impl Views<'_> {
                 review_by: glass.review_by,
                 reviewed_at: glass.reviewed_at,
             }),
-            approvals: request
-                .approvals
-                .iter()
-                .map(|approval| ApprovalView {
-                    counts: approval_counts(self.state, request, approval),
-                    ..super::approval_view(approval)
-                })
-                .collect(),
+            approvals: request.approvals.iter().map(super::approval_view).collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),
             end_reason: request
                 .ended_by
@@ -130,11 +122,7 @@ impl Views<'_> {
         {
             return refused("too-late", "the time to decide is over".to_owned());
         }
-        if request
-            .approvals
-            .iter()
-            .any(|approval| approval.by == viewer.id)
-        {
+        if request.approved_by(viewer.id) {
             return refused(
                 "distinct-people",
                 "you have approved this already; another person is needed".to_owned(),
@@ -161,12 +149,7 @@ impl Views<'_> {
             .operators
             .values()
             .filter(|person| may_decide(self.state, request, person).is_ok())
-            .filter(|person| {
-                !request
-                    .approvals
-                    .iter()
-                    .any(|approval| approval.by == person.id)
-            })
+            .filter(|person| !request.approved_by(person.id))
             .map(|person| person.name.clone())
             .take(DECIDERS)
             .collect()

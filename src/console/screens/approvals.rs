@@ -613,8 +613,24 @@ impl Screen for Approvals {
             Command::Explain | Command::Raw | Command::Related if self.detail().is_some() => Ok(()),
             Command::Explain | Command::Raw | Command::Related => Err("open a request first"),
             Command::Open if self.open.is_none() => Ok(()),
+            Command::Open => Err("it is open already: ctrl-d reads on, . decides"),
             Command::NextObject | Command::PreviousObject => Ok(()),
-            _ => Err("not on this screen"),
+            Command::Diff => Err("what it changes stands in the review, under CHANGE"),
+            Command::Sort | Command::SortReverse => {
+                Err("the queue has one order: by risk, then by the time that is left")
+            }
+            Command::Mark | Command::MarkRange | Command::MarkClear => {
+                Err("requests are decided one by one, each for what it asks")
+            }
+            Command::FindNext | Command::FindPrevious => {
+                Err("the filter shows matches only: j and k go through them")
+            }
+            Command::ZoomIn | Command::ZoomOut | Command::ZoomNow => {
+                Err("there is no timeline in the queue")
+            }
+            _ => {
+                Err("a review is one page: ctrl-d and ctrl-u move through it, J and K to the next")
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Fixed data for these screens: what snapshots and pictures are drawn from. The words of requesters in it are
 //! as hostile as words can be.
 
+/// A log in letters that the bundled font has.
+pub mod log;
 /// Policies.
 pub mod policy;
 
@@ -80,6 +82,7 @@ fn row(
         risk,
         tier,
         approvals: 0,
+        void: 0,
         needed: 2,
         submitted_at: at(-540),
         deadline: Some(at(left_s)),
@@ -242,7 +245,7 @@ pub fn hostile_detail() -> RequestDetail {
         proof: "ssh_signature".into(),
         key: Some("SHA256:hX0bRBbXTQfZmiUR5wWaUS1h2fIKSeEpeQ3T2V9Ycb8".into()),
         hardware: false,
-        counts: true,
+        void: None,
     }];
     detail.row.approvals = 1;
     detail

@@ -77,8 +77,7 @@ fn approve(
     let mut check = Check::default();
     check.text("/reason", reason, false);
     check.finish()?;
-    let mut given = held.approvals.iter();
-    if given.any(|given| given.by == approver.id && given.digest == digest) {
+    if held.approved_by(approver.id) {
         return Err(Refusal::Separation {
             rule: "distinct-people",
             detail: "you have approved this already; another person is needed".into(),
@@ -95,9 +94,8 @@ fn approve(
     )?;
     if let Proof::SshSignature(signed) = &proof
         && held
-            .approvals
-            .iter()
-            .any(|given| given.digest == digest && given.key() == Some(&signed.fingerprint))
+            .standing()
+            .any(|given| given.key() == Some(&signed.fingerprint))
     {
         return Err(Refusal::Separation {
             rule: "distinct-keys",
@@ -113,6 +111,7 @@ fn approve(
         digest,
         reason: reason.to_owned(),
         proof,
+        void: None,
     };
     let mut events = vec![Event::ApprovalGiven {
         request: id,
@@ -487,7 +486,7 @@ pub fn may_decide<'a>(
 }
 
 /// Whether what shows an approval still does: a key that was taken out of use since takes its approvals with it.
-fn proven(request: &Request, approval: &Approval, person: &Operator) -> bool {
+pub(super) fn proven(request: &Request, approval: &Approval, person: &Operator) -> bool {
     match (&approval.proof, request.step_up()) {
         (Proof::Token { .. }, step_up) => step_up == StepUp::None,
         (Proof::SshSignature(signed), step_up) => {
@@ -497,23 +496,17 @@ fn proven(request: &Request, approval: &Approval, person: &Operator) -> bool {
     }
 }
 
-/// Whether an approval still counts: for what is asked now, by somebody who may still decide, proven by what is still in
-/// use.
-pub fn approval_counts(state: &State, request: &Request, approval: &Approval) -> bool {
-    approval.digest == request.digest
-        && state.operators.get(&approval.by).is_some_and(|person| {
-            may_decide(state, request, person).is_ok() && proven(request, approval, person)
-        })
-}
-
 /// The distinct people whose approvals still count: entitled now, for this very digest, each with a key of their own.
-pub fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
+pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
     let mut keys = BTreeSet::new();
     request
-        .approvals
-        .iter()
-        .filter(|approval| approval_counts(state, request, approval))
-        .filter(|approval| approval.key().is_none_or(|key| keys.insert(key.to_owned())))
+        .standing()
+        .filter(|approval| {
+            state.operators.get(&approval.by).is_some_and(|person| {
+                may_decide(state, request, person).is_ok() && proven(request, approval, person)
+            })
+        })
+        .filter(|approval| approval.key().is_none_or(|key| keys.insert(key)))
         .map(|approval| approval.by)
         .collect()
 }

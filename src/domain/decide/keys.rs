@@ -1,7 +1,7 @@
 //! SSH keys: enrolled by an admin, countersigned by another where production is concerned, and what they open.
 
-use super::holder;
 use super::people::{find, in_service, keeps_an_admin, manager, require_reason, works};
+use super::{holder, quorum};
 use crate::domain::{
     Actor, Command, Context, Environment, Event, Operator, OperatorId, Refusal, Role, SshKey,
     State, Token,
@@ -237,9 +237,15 @@ fn remove(
         !goes && works(authenticator, context.now)
     });
     keeps_an_admin(state, context, held, |_| left)?;
-    Ok(vec![Event::KeyRemoved {
+    let mut changed = held.as_ref().clone();
+    changed.authenticators.retain(|authenticator| {
+        !matches!(authenticator, Authenticator::SshKey(key) if key.fingerprint == fingerprint)
+    });
+    let mut events = vec![Event::KeyRemoved {
         operator: id,
         fingerprint: fingerprint.to_owned(),
         reason: reason.to_owned(),
-    }])
+    }];
+    events.extend(quorum::fallen(state, changed, context.now));
+    Ok(events)
 }

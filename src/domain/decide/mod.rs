@@ -6,10 +6,11 @@ mod issuance;
 mod keys;
 mod people;
 mod policy;
+mod quorum;
 mod requests;
 mod sweep;
 
-pub use decisions::{APPROVAL_GROUP_EMPTY, approval_counts, may_decide, standing};
+pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
 pub use keys::SESSION_MAX;
 pub use policy::may_decide_policy;

@@ -1,6 +1,6 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, stamp};
+use super::{fresh, holder, quorum, stamp};
 use crate::domain::{
     Command, Context, Environment, Event, Operator, Refusal, RequestState, Revocation, Role, State,
     check::{Check, LIST_MAX},
@@ -163,11 +163,16 @@ pub(super) fn decide(
                     .get(&environment)
                     .is_some_and(|roles| roles.contains(&Role::Admin))
             })?;
-            Ok(vec![Event::OperatorGranted {
+            let mut changed = held.as_ref().clone();
+            changed.roles.clone_from(roles);
+            changed.groups.clone_from(groups);
+            let mut events = vec![Event::OperatorGranted {
                 operator: *operator,
                 roles: roles.clone(),
                 groups: groups.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         Command::OffboardOperator { operator, reason } => {
             let held = find(state, *operator)?;
@@ -178,10 +183,14 @@ pub(super) fn decide(
                 return Ok(Vec::new());
             }
             keeps_an_admin(state, context, held, |_| false)?;
-            Ok(vec![Event::OperatorOffboarded {
+            let mut changed = held.as_ref().clone();
+            changed.offboarded_at = Some(context.now);
+            let mut events = vec![Event::OperatorOffboarded {
                 operator: *operator,
                 reason: reason.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         _ => Ok(Vec::new()),
     }

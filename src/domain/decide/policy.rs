@@ -218,6 +218,7 @@ fn approve(
             digest,
             reason: reason.to_owned(),
             proof: proof.clone(),
+            void: None,
         }),
     }];
     if standing(state, held).len() + 1 >= usize::from(held.quorum.count) {

@@ -260,6 +260,14 @@ impl State {
             Event::ApprovalGiven { approval, .. } => {
                 request.approvals.push(approval.as_ref().clone());
             }
+            Event::ApprovalVoided {
+                approval, reason, ..
+            } => {
+                let given = request.approvals.iter_mut();
+                for given in given.filter(|given| given.id == *approval) {
+                    given.void = Some(reason.clone());
+                }
+            }
             Event::RequestApproved { .. } | Event::RequestRetried { .. } => {
                 request.state = RequestState::Approved;
                 request.deadline = None;

@@ -488,6 +488,7 @@ struct PlainApproval {
     reason: String,
     #[serde(with = "PlainProof")]
     proof: Proof,
+    void: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -201,6 +201,19 @@ fn warnings(
         say(role, text);
         say(Role::Quote, format!("{}: {}", glass.by, glass.reason));
     }
+    if detail.row.void > 0 && detail.row.state == RequestState::AwaitingApproval {
+        let given = detail.approvals.iter();
+        let void: Vec<String> = given
+            .filter_map(|given| Some(format!("{}'s ({})", given.by, given.void.as_ref()?)))
+            .collect();
+        let text = format!(
+            "{alert} APPROVALS LOST  {} no longer counts; {} of {} do",
+            void.join(", "),
+            detail.row.approvals,
+            detail.row.needed
+        );
+        say(Role::Warn, text);
+    }
     for lookalike in around.lookalikes {
         say(Role::Warn, format!("{alert} LOOKALIKE  {lookalike}"));
     }
@@ -494,7 +507,7 @@ fn signatures(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Li
     if detail.approvals.is_empty() {
         return Vec::new();
     }
-    let count = detail.approvals.iter().filter(|given| given.counts).count();
+    let count = detail.row.approvals;
     let note = format!("{count} of {} count", detail.approvals.len());
     let mut lines = vec![look.rule("APPROVED SO FAR", &note, columns)];
     for given in &detail.approvals {
@@ -504,12 +517,11 @@ fn signatures(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Li
             (Some(key), true) => format!("signed by security key {key}"),
             (Some(key), false) => format!("signed by {key}"),
         };
-        let (sign, role) = if given.counts {
-            ("", Role::Text)
-        } else {
-            ("NO LONGER COUNTS  ", Role::Warn)
+        let (lost, role) = match &given.void {
+            None => (String::new(), Role::Text),
+            Some(why) => (format!("; it no longer counts: {why}"), Role::Warn),
         };
-        let text = format!("{sign}{} {at} {by}", given.by);
+        let text = format!("{} {at} {by}{lost}", given.by);
         lines.extend(look.wrapped(role, " ", &text, columns));
         if !given.reason.is_empty() {
             let gutter = format!(" {} ", look.theme.glyphs.quote);

@@ -132,7 +132,7 @@ pub fn proposal() -> ProposalDetail {
             proof: "token".into(),
             key: None,
             hardware: false,
-            counts: true,
+            void: None,
         }],
         may_decide: Verdict {
             allowed: true,

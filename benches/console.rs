@@ -142,10 +142,11 @@ fn press(runner: &mut Runner<std::io::Sink, Nowhere>, keys: &str) {
 fn keys(criterion: &mut Criterion) {
     let bytes = list(100_000);
     let mut runner = runner(&bytes);
+    let down = "j".repeat(60);
     let mut group = criterion.benchmark_group("a key on the whole screen, 100000 rows");
     for (what, lead, there, back) in [
         ("move", "gg", "j", "k"),
-        ("scroll", &"j".repeat(60), "j", ""),
+        ("scroll", down.as_str(), "j", ""),
         ("page", "gg", "<pgdn>", "<pgup>"),
     ] {
         press(&mut runner, lead);

@@ -32,11 +32,13 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
     let folder = tempfile::tempdir().unwrap();
     let keep = || Keep::new(folder.path().join("prod"));
     let (sender, incoming) = sync_channel(64);
+    let (_newest, heard) = tokio::sync::watch::channel(Some(0));
     let task = tokio::spawn(watch(
         client.clone(),
         Sender::new(sender),
         keep(),
         "prod".into(),
+        heard.clone(),
     ));
     let state = tokio::task::block_in_place(|| settled(&incoming));
     let ChainState::Whole {
@@ -55,7 +57,13 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
     let other = BrokerProcess::start("");
     let impostor = other.client(&other.admin_token());
     let (sender, incoming) = sync_channel(64);
-    let task = tokio::spawn(watch(impostor, Sender::new(sender), keep(), "prod".into()));
+    let task = tokio::spawn(watch(
+        impostor,
+        Sender::new(sender),
+        keep(),
+        "prod".into(),
+        heard,
+    ));
     let state = tokio::task::block_in_place(|| settled(&incoming));
     task.abort();
     let ChainState::Alarm(alarm) = state else {

@@ -3,12 +3,12 @@
 //! like everything on the wire that it is made of it holds no secret.
 
 use super::event::Reply;
-use crate::config::write_private;
 use crate::wire::{Environment, Overview};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read, in bytes.
@@ -102,9 +102,65 @@ impl Keeper {
             overview: overview.clone(),
         };
         if let Ok(bytes) = serde_json::to_vec(&known) {
-            let _ = write_private(path, &bytes);
+            let mut file = KeptFile::begin(Some(path));
+            file.write(&bytes);
+            file.finish();
         }
         heard.written = Some(*at);
+    }
+}
+
+/// Bytes on their way into the cache, for this user alone. Whatever fails there costs the next start some time, no
+/// more, so nothing is waited for until it is on the disk.
+pub(super) struct KeptFile {
+    file: Option<(std::fs::File, PathBuf, PathBuf)>,
+}
+
+impl KeptFile {
+    /// A new file that is to become `path`.
+    pub(super) fn begin(path: Option<&Path>) -> Self {
+        let open = |path: &Path| {
+            std::fs::create_dir_all(path.parent()?).ok()?;
+            let mut temporary = path.as_os_str().to_owned();
+            temporary.push(format!(".{}.tmp", std::process::id()));
+            let temporary = PathBuf::from(temporary);
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)
+                .ok()?;
+            Some((file, temporary, path.to_owned()))
+        };
+        Self {
+            file: path.and_then(open),
+        }
+    }
+
+    /// Takes more of it.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if let Some((file, temporary, _)) = &mut self.file
+            && file.write_all(bytes).is_err()
+        {
+            let _ = std::fs::remove_file(temporary);
+            self.file = None;
+        }
+    }
+
+    /// Complete: takes the place of the one before.
+    pub(super) fn finish(mut self) {
+        if let Some((_, temporary, path)) = self.file.take() {
+            let _ = std::fs::rename(temporary, path);
+        }
+    }
+}
+
+impl Drop for KeptFile {
+    fn drop(&mut self) {
+        if let Some((_, temporary, _)) = self.file.take() {
+            let _ = std::fs::remove_file(temporary);
+        }
     }
 }
 

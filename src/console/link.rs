@@ -3,7 +3,7 @@
 
 use super::effect::{ActCall, Action, Call, CallId, Effect};
 use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
-use super::known::Keeper;
+use super::known::{Keeper, KeptFile};
 use super::run::Incoming;
 use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
 use crate::wire::columns::{Decoded, Decoder};
@@ -11,8 +11,6 @@ use crate::wire::revocation::Revoke;
 use crate::wire::{Approve, Deny, Reason, Receipt};
 use chrono::TimeDelta;
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -92,12 +90,12 @@ impl Connection {
     }
 }
 
-/// Says when the list is whole for the first time; what nobody waits for may begin then.
-pub type Whole = watch::Receiver<bool>;
+/// The newest sequence heard of, once the list is whole for the first time: what nobody waits for may begin then.
+pub type Heard = watch::Receiver<Option<u64>>;
 
 /// The broker as the runner's effects reach it.
 pub struct Broker {
-    whole: Whole,
+    heard: Heard,
     connection: Connection,
     keeper: Arc<Keeper>,
     runtime: Handle,
@@ -117,7 +115,7 @@ impl Broker {
         keeper: Keeper,
     ) -> Self {
         let reload = Arc::new(Notify::new());
-        let (loaded, whole) = watch::channel(false);
+        let (newest, heard) = watch::channel(None);
         let mut connected = connection.clone();
         let (told, again) = (sender.clone(), Arc::clone(&reload));
         let follow = async move {
@@ -129,14 +127,14 @@ impl Broker {
                 sender: told,
                 reload: again,
                 cache,
-                loaded,
+                newest,
                 failures: 0,
             };
             follower.run().await;
         };
         let follower = runtime.spawn(follow).abort_handle();
         Self {
-            whole,
+            heard,
             connection,
             keeper: Arc::new(keeper),
             runtime,
@@ -147,9 +145,9 @@ impl Broker {
         }
     }
 
-    /// See [`Whole`].
-    pub fn whole(&self) -> Whole {
-        self.whole.clone()
+    /// See [`Heard`].
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// Carries an effect out; those that are not the broker's come back.
@@ -323,7 +321,7 @@ struct Follower {
     sender: Sender,
     reload: Arc<Notify>,
     cache: Option<PathBuf>,
-    loaded: watch::Sender<bool>,
+    newest: watch::Sender<Option<u64>>,
     failures: u32,
 }
 
@@ -401,7 +399,7 @@ impl Follower {
         let mut chunks = answer.map_err(Over::Failed)?.value;
         let latency_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
         let mut decoder = Decoder::default();
-        let mut kept = Keep::begin(self.cache.as_deref());
+        let mut kept = KeptFile::begin(self.cache.as_deref());
         let mut sequence = 0;
         while let Some(bytes) = chunks.next().await.map_err(Over::Failed)? {
             kept.write(&bytes);
@@ -420,7 +418,7 @@ impl Follower {
         decoder.finish().map_err(unreadable)?;
         kept.finish();
         self.tell(Event::Loaded(true)).await?;
-        self.loaded.send_replace(true);
+        self.newest.send_replace(Some(sequence));
         let query = EventQuery {
             after: Some(sequence),
             ..EventQuery::default()
@@ -455,7 +453,10 @@ impl Follower {
                     };
                     self.tell(Event::Link(link)).await?;
                 }
-                Feed::Item { item, .. } => self.tell(Event::Feed(Box::new(item))).await?,
+                Feed::Item { item, .. } => {
+                    self.newest.send_replace(Some(item.event.sequence));
+                    self.tell(Event::Feed(Box::new(item))).await?;
+                }
                 Feed::Gap { .. } | Feed::Reset => {
                     self.tell(Event::Link(LinkState::CatchingUp)).await?;
                     return Err(Over::Again);
@@ -478,55 +479,6 @@ fn unreadable(error: crate::wire::columns::ColumnsError) -> Over {
     Over::Failed(ClientError::Decode {
         reason: error.to_string(),
     })
-}
-
-/// The list's bytes on their way into the cache. Whatever fails there costs the next start some time, no more.
-struct Keep {
-    file: Option<(std::fs::File, PathBuf, PathBuf)>,
-}
-
-impl Keep {
-    fn begin(path: Option<&Path>) -> Self {
-        let open = |path: &Path| {
-            std::fs::create_dir_all(path.parent()?).ok()?;
-            let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-            let file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&temporary)
-                .ok()?;
-            Some((file, temporary, path.to_owned()))
-        };
-        Self {
-            file: path.and_then(open),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some((file, temporary, _)) = &mut self.file
-            && file.write_all(bytes).is_err()
-        {
-            let _ = std::fs::remove_file(temporary);
-            self.file = None;
-        }
-    }
-
-    /// Complete: takes the place of the one before.
-    fn finish(mut self) {
-        if let Some((_, temporary, path)) = self.file.take() {
-            let _ = std::fs::rename(temporary, path);
-        }
-    }
-}
-
-impl Drop for Keep {
-    fn drop(&mut self) {
-        if let Some((_, temporary, _)) = self.file.take() {
-            let _ = std::fs::remove_file(temporary);
-        }
-    }
 }
 
 /// Sends the kept list, if there is one, piece by piece. Reads files: on a thread that may be held.

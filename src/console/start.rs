@@ -187,7 +187,7 @@ where
         list.clone(),
         Keeper::new(known),
     );
-    let mut whole = broker.whole();
+    let heard = broker.heard();
     let outside = Outside {
         broker,
         terminal: Arc::clone(&terminal),
@@ -228,11 +228,9 @@ where
         });
     let (mut connected, told) = (connection, sender.clone());
     let checker = options.runtime.spawn(async move {
-        // Reading the log keeps both ends busy, and the list is what somebody waits for.
-        let loaded = whole.wait_for(|whole| *whole).await.is_ok();
-        if loaded && let Some(client) = connected.client().await {
+        if let Some(client) = connected.client().await {
             let context = if remembers { name } else { String::new() };
-            super::chain::watch(client, told, keep, context).await;
+            super::chain::watch(client, told, keep, context, heard).await;
         }
     });
     if let Some(path) = list {

@@ -1,5 +1,6 @@
 //! What a fleet of 100,000 and of a million costs the console: reading the list, sorting it, and every letter of
-//! a filter, once until the first screenful is there and once until all of it is.
+//! a filter, once until the first screenful is there and once until all of it is. And what a key costs on the whole
+//! screen, from the key to the bytes: the cursor moves, the list scrolls by a row, by half a page.
 //!
 //! `cargo bench --bench console`
 
@@ -7,13 +8,22 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use countersign::console::backend::{Options, Pace, Screen};
+use countersign::console::command::Command;
+use countersign::console::effect::Effect;
+use countersign::console::event::{Event, LinkState};
 use countersign::console::fleet::{Fleet, Sort, SortColumn, View};
+use countersign::console::input::Input;
+use countersign::console::keys::script;
+use countersign::console::model::{Context, Model, Shared};
+use countersign::console::run::{Incoming, Runner, World};
+use countersign::console::theme::Theme;
 use countersign::wire::columns::{BLOCK_ROWS, Decoded, Decoder, block_frame, header_frame};
 use countersign::wire::filter::Filter;
 use countersign::wire::{
     CredentialId, CredentialRow, CredentialState, Environment, Kind, ListHeader, Tier,
 };
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_692_327, 0).expect("a time")
@@ -95,6 +105,63 @@ fn filtered(view: &mut View, text: &str, fleet: &Fleet, whole: bool) {
     }
 }
 
+/// Nobody carries anything out.
+struct Nowhere;
+
+impl World for Nowhere {
+    fn carry_out(&mut self, _effect: Effect) {}
+}
+
+/// The live console on a terminal of 120 by 40 that counts for nothing, with the list on it.
+fn runner(bytes: &[u8]) -> Runner<std::io::Sink, Nowhere> {
+    let mut shared = Shared::new(Context::default(), now(), (120, 40), 7);
+    shared.fleet = read(bytes);
+    let screen = Screen::new(std::io::sink(), 120, 40, Options::default(), Pace::off());
+    let mut runner = Runner::new(Model::new(shared), screen, Theme::default(), Nowhere);
+    for event in [
+        Event::Loaded(true),
+        Event::Link(LinkState::Live { latency_ms: 9 }),
+        Event::Command(Command::ShowCredentials),
+    ] {
+        runner
+            .take(Incoming::Event(event))
+            .expect("a sink takes it");
+    }
+    runner.paint(now()).expect("a sink takes it");
+    runner
+}
+
+fn press(runner: &mut Runner<std::io::Sink, Nowhere>, keys: &str) {
+    for key in script(keys) {
+        let key = Incoming::Input(Input::Key(key));
+        runner.take(key).expect("a sink takes it");
+        runner.paint(now()).expect("a sink takes it");
+    }
+}
+
+fn keys(criterion: &mut Criterion) {
+    let bytes = list(100_000);
+    let mut runner = runner(&bytes);
+    let down = "j".repeat(60);
+    let mut group = criterion.benchmark_group("a key on the whole screen, 100000 rows");
+    for (what, lead, there, back) in [
+        ("move", "gg", "j", "k"),
+        ("scroll", down.as_str(), "j", ""),
+        ("page", "gg", "<pgdn>", "<pgup>"),
+    ] {
+        press(&mut runner, lead);
+        let runner = std::cell::RefCell::new(&mut runner);
+        group.bench_function(what, |bench| {
+            bench.iter_batched(
+                || press(&mut runner.borrow_mut(), back),
+                |()| press(&mut runner.borrow_mut(), there),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 fn console(criterion: &mut Criterion) {
     for count in [100_000, 1_000_000] {
         let bytes = list(count);
@@ -146,5 +213,5 @@ fn console(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, console);
+criterion_group!(benches, keys, console);
 criterion_main!(benches);

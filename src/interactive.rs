@@ -92,10 +92,9 @@ fn world(demo: Option<&Demo>) -> Io {
 fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<ExitCode, Report> {
     loop {
         let mut io = world(demo);
-        let (config, target, client) = runtime.block_on(cli::for_console(&global, &mut io))?;
+        let (config, target) = cli::for_console(&global, &mut io)?;
         let no_color = io.variables.has(variables::NO_COLOR);
         let options = Options {
-            client,
             context: context(&config, &target, demo),
             keymap: Keymap::with(&config.keys)?,
             theme: Theme::from_settings(
@@ -128,8 +127,10 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
             },
             runtime: runtime.handle().clone(),
         };
-        match start::run(options)? {
-            ExitReason::Quit | ExitReason::Hangup => return Ok(ExitCode::SUCCESS),
+        match start::run(options, cli::connect(global.clone(), io, target))? {
+            ExitReason::Quit | ExitReason::Hangup | ExitReason::Unusable => {
+                return Ok(ExitCode::SUCCESS);
+            }
             // As a shell reports a death by signal.
             ExitReason::Terminated(signal) => {
                 return Ok(ExitCode::from(

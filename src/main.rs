@@ -26,7 +26,9 @@ mod interactive;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match start() {
+    // The console draws on a thread of its own; beside it one is enough, and wakes nobody else.
+    let workers = cli.command.is_none().then_some(1);
+    let runtime = match start(workers) {
         Ok(runtime) => runtime,
         Err(error) => return report(&error),
     };
@@ -41,10 +43,14 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|error| report(&error))
 }
 
-fn start() -> Result<Runtime, Report> {
+fn start(workers: Option<usize>) -> Result<Runtime, Report> {
     // One backend for all of TLS. It can only be set once, and this is the only place.
     let _set = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Builder::new_multi_thread()
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    builder
         .enable_all()
         .build()
         .wrap_err("starting the runtime")

@@ -32,12 +32,14 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
     let folder = tempfile::tempdir().unwrap();
     let keep = || Keep::new(folder.path().join("prod"));
     let (sender, incoming) = sync_channel(64);
+    let (_newest, heard) = tokio::sync::watch::channel(Some(0));
     let task = tokio::spawn(watch(
         client.clone(),
-        Sender(sender),
+        Sender::new(sender),
         keep(),
         None,
         "prod".into(),
+        heard.clone(),
     ));
     let state = tokio::task::block_in_place(|| settled(&incoming));
     let ChainState::Whole {
@@ -56,7 +58,14 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
     let other = BrokerProcess::start("");
     let impostor = other.client(&other.admin_token());
     let (sender, incoming) = sync_channel(64);
-    let task = tokio::spawn(watch(impostor, Sender(sender), keep(), None, "prod".into()));
+    let task = tokio::spawn(watch(
+        impostor,
+        Sender::new(sender),
+        keep(),
+        None,
+        "prod".into(),
+        heard,
+    ));
     let state = tokio::task::block_in_place(|| settled(&incoming));
     task.abort();
     let ChainState::Alarm(alarm) = state else {
@@ -73,12 +82,14 @@ async fn with_a_configured_key_nothing_is_trusted_on_first_use() {
     let key = broker.started().verifier_key.clone();
     let check = async |trusted: &str| {
         let (sender, incoming) = sync_channel(64);
+        let (_newest, heard) = tokio::sync::watch::channel(Some(0));
         let task = tokio::spawn(watch(
             client.clone(),
-            Sender(sender),
+            Sender::new(sender),
             Keep::nowhere(),
             Some(trusted.to_owned()),
             "prod".into(),
+            heard,
         ));
         let state = tokio::task::block_in_place(|| settled(&incoming));
         task.abort();

@@ -12,6 +12,7 @@ mod tty;
 
 use portable_pty::native_pty_system;
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -144,6 +145,79 @@ fn it_goes_with_its_terminal() {
 fn it_goes_with_its_terminal_when_nobody_tells_it() {
     let deaf = "trap '' HUP; exec \"$@\"";
     gone_with_its_terminal(&["sh", "-c", deaf, "sh", program().to_str().unwrap()]);
+}
+
+/// What the console shows of the company on its first screen, once it knows.
+const FIGURES: &str = "TIME TO EXPIRY";
+
+fn first_row(tty: &Tty) -> String {
+    let screen = tty.screen();
+    screen.lines().next().unwrap_or_default().trim_end().into()
+}
+
+/// Runs the console with this cache, its token to come from a pipe that nobody has written to yet.
+fn open_without_token(broker: &BrokerProcess, cache: &Path, pipe: &Path) -> Tty {
+    let made = Command::new("mkfifo").arg(pipe).status().unwrap();
+    assert!(made.success());
+    let script = r#""$@"; printf 'ended:%s:\n' "$?"; read -r _"#;
+    let program = program();
+    let (program, pipe) = (program.to_str().unwrap(), pipe.to_str().unwrap());
+    let words = ["sh", "-c", script, "sh", program, "--token-file", pipe];
+    let mut command = builder(broker.url(), &broker.admin_token(), &words);
+    command.env("XDG_CACHE_HOME", cache);
+    Tty::spawn(command, 80, 24)
+}
+
+#[test]
+fn what_was_last_known_is_painted_before_there_is_a_client() {
+    let broker = BrokerProcess::start("");
+    let folder = tempfile::tempdir().unwrap();
+    let program = program();
+    let words = ["sh", "-c", AND_WAIT, "sh", program.to_str().unwrap()];
+    let mut first = builder(broker.url(), &broker.admin_token(), &words);
+    first.env("XDG_CACHE_HOME", folder.path());
+    let tty = Tty::spawn(first, 80, 24);
+    tty.send("\n");
+    tty.wait_for(FIGURES);
+    tty.wait_for("live ");
+    tty.send("q");
+    tty.wait_for("ended:0:");
+
+    let pipe = folder.path().join("token");
+    let tty = open_without_token(&broker, folder.path(), &pipe);
+    tty.wait_for(FIGURES);
+    assert!(
+        first_row(&tty).ends_with(" old"),
+        "its age is told: {}",
+        tty.screen()
+    );
+    std::fs::write(&pipe, broker.admin_token()).unwrap();
+    tty.wait_for("live ");
+    assert!(
+        !first_row(&tty).contains(" old"),
+        "it is fresh: {}",
+        tty.screen()
+    );
+    tty.send("q");
+    tty.wait_for("ended:0:");
+}
+
+#[test]
+fn it_can_be_left_before_there_is_a_client_and_ends_when_there_cannot_be_one() {
+    let broker = BrokerProcess::start("");
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("never");
+    let tty = open_without_token(&broker, folder.path(), &pipe);
+    tty.wait_for(PAINTED);
+    tty.send("q");
+    tty.wait_for("ended:0:");
+
+    let pipe = folder.path().join("token");
+    let tty = open_without_token(&broker, folder.path(), &pipe);
+    tty.wait_for(PAINTED);
+    std::fs::write(&pipe, "not a token").unwrap();
+    tty.wait_for("ended:1:");
+    assert!(tty.screen().contains("holds no token"), "{}", tty.screen());
 }
 
 /// What is on the screen without what time changes.

@@ -43,22 +43,27 @@ use crate::client::Client as HttpClient;
 use crate::client::login::Place;
 use crate::config::{Config, Target};
 
-/// What the console opens on: the settings, the broker that is meant, and a client that signs its calls if there is
-/// a login for it.
+/// What the console opens on: the settings, and the broker that is meant. Reads the one file of settings.
 ///
 /// # Errors
-/// [`CliError`] for settings that cannot be used. A missing login is none: the console says so itself.
-pub async fn for_console(
-    global: &Global,
-    io: &mut Io,
-) -> Result<(Config, Target, HttpClient), CliError> {
+/// [`CliError`] for settings that cannot be used.
+pub fn for_console(global: &Global, io: &mut Io) -> Result<(Config, Target), CliError> {
     let config = Config::load(&Config::path(&io.variables)?)?;
-    let app = App::new(io, global);
-    let target = app.target()?;
+    let target = App::new(io, global).target()?;
+    Ok((config, target))
+}
+
+/// A client that signs its calls if there is a login for it. Reads certificates and asks the stores of logins, which
+/// may take their time.
+///
+/// # Errors
+/// [`CliError`] for an address, certificates or a given token that cannot be used. A missing login is none: the
+/// console says so itself.
+pub async fn connect(global: Global, mut io: Io, target: Target) -> Result<HttpClient, CliError> {
     let client = App::anonymous(&target)?;
-    let token = app.open_login(&client)?.token().await;
-    client.transport().set_token(token);
-    Ok((config, target, client))
+    let login = App::new(&mut io, &global).open_login(&client)?;
+    client.transport().set_token(login.token().await);
+    Ok(client)
 }
 
 /// Runs a command to its exit code. Messages go to `io.err`, the output to `io.out`.

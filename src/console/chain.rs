@@ -1,26 +1,34 @@
 //! The log as the screens show it: the task that checks it beside the screen, and how that stands in words.
 
 use super::event::Event;
-use super::link::Sender;
+use super::link::{Heard, Sender};
 use super::theme::{Role, Severity, Theme};
 use crate::client::Client;
 use crate::client::chain::{Chain, ChainState, Keep, follow};
 use crate::display::time::count;
 use std::time::Duration;
 
-/// How often the log's head is asked for.
+/// How often the log's head is asked for while the log grows; also how long a broker that does not answer is left
+/// alone.
 const EVERY: Duration = Duration::from_secs(10);
+/// The same while nothing is heard of it.
+const AT_LEAST: Duration = Duration::from_mins(1);
 
 /// Checks the broker's log for as long as the console lives, and sends each change of what is known. The key is
 /// `trusted`, else `keep`'s, else at first contact the one that the broker names. `context` is named in the command
-/// that checks again.
+/// that checks again. Begins when `heard` has something to say: reading a log keeps both ends busy, and before that
+/// somebody waits for the list.
 pub async fn watch(
     client: Client,
     sender: Sender,
     keep: Keep,
     trusted: Option<String>,
     context: String,
+    mut heard: Heard,
 ) {
+    if heard.wait_for(Option::is_some).await.is_err() {
+        return;
+    }
     let session = loop {
         match client.session().await {
             Ok(session) => break session.value,
@@ -28,15 +36,14 @@ pub async fn watch(
         }
     };
     let (told, mut states) = tokio::sync::mpsc::unbounded_channel();
-    // Nobody says that the log has grown: it is looked at every so often. Dropped, this would end the check.
-    let (_heads, grown) = tokio::sync::watch::channel(0);
+    let (heads, grown) = tokio::sync::watch::channel(0);
     let checking = async {
         let offered = &session.verifier_key;
         let begun = Chain::new(client, keep, trusted.as_deref(), offered, &context);
         let detail = match begun {
             Ok(chain) => {
                 let report = |state| drop(told.send(state));
-                follow(chain, grown, EVERY, report)
+                follow(chain, grown, AT_LEAST, report)
                     .await
                     .err()
                     .map(|error| whole_error(&error))
@@ -59,7 +66,16 @@ pub async fn watch(
             }
         }
     };
-    tokio::join!(checking, telling);
+    let hearing = async {
+        while heard.changed().await.is_ok() {
+            heads.send_replace(heard.borrow_and_update().unwrap_or_default());
+            // A busy broker's log grows all the time.
+            tokio::time::sleep(EVERY).await;
+        }
+        // Nobody will be heard of again, and what was begun may end.
+        drop(heads);
+    };
+    tokio::join!(checking, telling, hearing);
 }
 
 fn whole_error(error: &dyn std::error::Error) -> String {

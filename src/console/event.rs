@@ -4,6 +4,7 @@
 use super::command::Command;
 use super::edit::Edit;
 use super::effect::CallId;
+use super::known::Known;
 use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::request::Narrowed;
@@ -40,10 +41,14 @@ pub enum Event {
     Loaded(bool),
     /// The last known list begins, from the cache, as old as the time says; rows follow, and [`Event::Loaded`].
     Cached(ListHeader, DateTime<Utc>),
+    /// What was last known of the broker and its first screen, from the cache.
+    Known(Box<Known>),
     /// The link to the broker.
     Link(LinkState),
     /// The time. Sent when something on the screen depends on it, and with everything else that happens.
     Tick(DateTime<Utc>),
+    /// The cursor has stayed where it is for a moment: what it is on may be told in full.
+    Rested,
     /// The terminal has so many columns and rows.
     Resized(u16, u16),
     /// What the console's own check of the log's chain came to.

@@ -250,7 +250,7 @@ pub fn answer(model: &mut Model, call: &Call, reply: Reply) -> Vec<Effect> {
     update(model, &Event::Reply(id, Box::new(Ok(reply))))
 }
 
-/// Presses keys, as [`script`] reads them, and brings the lists up to date after each.
+/// Presses keys, as [`script`] reads them, and after each brings the lists up to date and lets the cursor rest.
 pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
     let mut pressed = Keys::default();
     let mut effects = Vec::new();
@@ -259,6 +259,7 @@ pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
             effects.extend(update(model, &event));
         }
         effects.extend(update(model, &Event::Tick(now())));
+        effects.extend(update(model, &Event::Rested));
     }
     effects
 }

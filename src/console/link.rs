@@ -3,6 +3,7 @@
 
 use super::effect::{ActCall, Action, Call, CallId, Effect};
 use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
+use super::known::{Keeper, KeptFile};
 use super::pens::Pens;
 use super::run::Incoming;
 use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
@@ -13,14 +14,12 @@ use crate::wire::signing::Decision;
 use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 /// The most bytes of one list that are read or kept.
@@ -30,16 +29,40 @@ const RETRY_S: (i64, i64) = (1, 30);
 /// Rows of one page of requests, revocations or events.
 const PAGE: u64 = 500;
 
+/// Blocks of rows that may wait to be taken in: one while the next is read. A key waits for no more of them.
+const BLOCKS_WAITING: usize = 2;
+
 /// A sender that waits without holding a thread of the runtime.
 #[derive(Clone)]
-pub struct Sender(pub SyncSender<Incoming>);
+pub struct Sender {
+    queue: SyncSender<Incoming>,
+    blocks: Arc<Semaphore>,
+}
 
 impl Sender {
-    /// Sends, waiting while the queue is full. `false` once nobody listens.
+    /// Sends to this queue.
+    pub fn new(queue: SyncSender<Incoming>) -> Self {
+        let blocks = Arc::new(Semaphore::new(BLOCKS_WAITING));
+        Self { queue, blocks }
+    }
+
+    /// Sends, waiting while the queue is full, and with rows until those before them were taken. `false` once
+    /// nobody listens.
     pub async fn send(&self, event: Event) -> bool {
-        let mut item = Incoming::Event(event);
+        let item = match event {
+            Event::Rows(block) => match Arc::clone(&self.blocks).acquire_owned().await {
+                Ok(permit) => Incoming::Rows(block, permit),
+                Err(_) => return false,
+            },
+            event => Incoming::Event(event),
+        };
+        self.pass(item).await
+    }
+
+    /// Sends anything, waiting while the queue is full. `false` once nobody listens.
+    pub async fn pass(&self, mut item: Incoming) -> bool {
         loop {
-            match self.0.try_send(item) {
+            match self.queue.try_send(item) {
                 Ok(()) => return true,
                 Err(TrySendError::Disconnected(_)) => return false,
                 Err(TrySendError::Full(back)) => {
@@ -51,10 +74,34 @@ impl Sender {
     }
 }
 
+/// The client, once there is one: making it reads certificates and asks for the login, which nobody waits for who
+/// has a key to press.
+#[derive(Clone)]
+pub struct Connection(watch::Receiver<Option<Client>>);
+
+impl Connection {
+    /// A connection to come, and where to put its client.
+    pub fn pending() -> (watch::Sender<Option<Client>>, Self) {
+        let (made, client) = watch::channel(None);
+        (made, Self(client))
+    }
+
+    /// Waits for the client; `None` if there will be none.
+    pub async fn client(&mut self) -> Option<Client> {
+        let client = self.0.wait_for(Option::is_some).await.ok()?;
+        client.clone()
+    }
+}
+
+/// The newest sequence heard of, once the list is whole for the first time: what nobody waits for may begin then.
+pub type Heard = watch::Receiver<Option<u64>>;
+
 /// The broker as the runner's effects reach it.
 pub struct Broker {
-    client: Client,
+    heard: Heard,
+    connection: Connection,
     pens: Arc<Pens>,
+    keeper: Arc<Keeper>,
     runtime: Handle,
     sender: Sender,
     calls: HashMap<CallId, AbortHandle>,
@@ -63,33 +110,50 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Begins to follow the broker. The list is kept in `cache`, if there is one.
+    /// Follows the broker as soon as it is connected. The list is kept in `cache`, if there is one.
     pub fn start(
-        client: Client,
+        connection: Connection,
         signer: Signer,
         runtime: Handle,
         sender: Sender,
         cache: Option<PathBuf>,
+        keeper: Keeper,
     ) -> Self {
         let reload = Arc::new(Notify::new());
-        let follower = Follower {
-            client: client.clone(),
-            sender: sender.clone(),
-            reload: Arc::clone(&reload),
-            cache,
-            failures: 0,
+        let (newest, heard) = watch::channel(None);
+        let mut connected = connection.clone();
+        let (told, again) = (sender.clone(), Arc::clone(&reload));
+        let follow = async move {
+            let Some(client) = connected.client().await else {
+                return;
+            };
+            let follower = Follower {
+                client,
+                sender: told,
+                reload: again,
+                cache,
+                newest,
+                failures: 0,
+            };
+            follower.run().await;
         };
-        let follower = runtime.spawn(follower.run()).abort_handle();
-        let pens = Arc::new(Pens::new(signer));
+        let follower = runtime.spawn(follow).abort_handle();
         Self {
-            client,
-            pens,
+            heard,
+            connection,
+            pens: Arc::new(Pens::new(signer)),
+            keeper: Arc::new(keeper),
             runtime,
             sender,
             calls: HashMap::new(),
             reload,
             follower,
         }
+    }
+
+    /// See [`Heard`].
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// Carries an effect out; those that are not the broker's come back.
@@ -118,10 +182,17 @@ impl Broker {
 
     fn call(&mut self, id: CallId, call: Call) {
         self.calls.retain(|_, task| !task.is_finished());
-        let (client, sender) = (self.client.clone(), self.sender.clone());
+        let (mut connection, sender) = (self.connection.clone(), self.sender.clone());
         let pens = Arc::clone(&self.pens);
+        let keeper = Arc::clone(&self.keeper);
         let task = self.runtime.spawn(async move {
+            let Some(client) = connection.client().await else {
+                return;
+            };
             let reply = ask(&client, &pens, call).await;
+            if let Ok(reply) = &reply {
+                keeper.hear(reply, crate::clock::now());
+            }
             sender.send(Event::Reply(id, Box::new(reply))).await;
         });
         self.calls.insert(id, task.abort_handle());
@@ -132,6 +203,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.follower.abort();
         self.calls.values().for_each(AbortHandle::abort);
+        self.keeper.finish();
     }
 }
 
@@ -313,6 +385,7 @@ struct Follower {
     sender: Sender,
     reload: Arc<Notify>,
     cache: Option<PathBuf>,
+    newest: watch::Sender<Option<u64>>,
     failures: u32,
 }
 
@@ -390,7 +463,7 @@ impl Follower {
         let mut chunks = answer.map_err(Over::Failed)?.value;
         let latency_ms = u32::try_from(asked.elapsed().as_millis()).unwrap_or(u32::MAX);
         let mut decoder = Decoder::default();
-        let mut kept = Keep::begin(self.cache.as_deref());
+        let mut kept = KeptFile::begin(self.cache.as_deref());
         let mut sequence = 0;
         while let Some(bytes) = chunks.next().await.map_err(Over::Failed)? {
             kept.write(&bytes);
@@ -409,6 +482,7 @@ impl Follower {
         decoder.finish().map_err(unreadable)?;
         kept.finish();
         self.tell(Event::Loaded(true)).await?;
+        self.newest.send_replace(Some(sequence));
         let query = EventQuery {
             after: Some(sequence),
             ..EventQuery::default()
@@ -443,7 +517,10 @@ impl Follower {
                     };
                     self.tell(Event::Link(link)).await?;
                 }
-                Feed::Item { item, .. } => self.tell(Event::Feed(Box::new(item))).await?,
+                Feed::Item { item, .. } => {
+                    self.newest.send_replace(Some(item.event.sequence));
+                    self.tell(Event::Feed(Box::new(item))).await?;
+                }
                 Feed::Gap { .. } | Feed::Reset => {
                     self.tell(Event::Link(LinkState::CatchingUp)).await?;
                     return Err(Over::Again);
@@ -468,58 +545,10 @@ fn unreadable(error: crate::wire::columns::ColumnsError) -> Over {
     })
 }
 
-/// The list's bytes on their way into the cache. Whatever fails there costs the next start some time, no more.
-struct Keep {
-    file: Option<(std::fs::File, PathBuf, PathBuf)>,
-}
-
-impl Keep {
-    fn begin(path: Option<&Path>) -> Self {
-        let open = |path: &Path| {
-            std::fs::create_dir_all(path.parent()?).ok()?;
-            let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-            let file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&temporary)
-                .ok()?;
-            Some((file, temporary, path.to_owned()))
-        };
-        Self {
-            file: path.and_then(open),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some((file, temporary, _)) = &mut self.file
-            && file.write_all(bytes).is_err()
-        {
-            let _ = std::fs::remove_file(temporary);
-            self.file = None;
-        }
-    }
-
-    /// Complete: takes the place of the one before.
-    fn finish(mut self) {
-        if let Some((_, temporary, path)) = self.file.take() {
-            let _ = std::fs::rename(temporary, path);
-        }
-    }
-}
-
-impl Drop for Keep {
-    fn drop(&mut self) {
-        if let Some((_, temporary, _)) = self.file.take() {
-            let _ = std::fs::remove_file(temporary);
-        }
-    }
-}
-
-/// Sends the kept list, if there is one; on a thread of its own, piece by piece.
-pub fn send_cached(path: &Path, sender: &SyncSender<Incoming>) -> Option<()> {
+/// Sends the kept list, if there is one, piece by piece. Reads files: on a thread that may be held.
+pub fn send_cached(path: &Path, sender: &Sender, runtime: &Handle) -> Option<()> {
     use std::io::Read as _;
+    let send = |event| runtime.block_on(sender.send(event)).then_some(());
     let mut file = std::fs::File::open(path).ok()?;
     let about = file.metadata().ok()?;
     if about.len() > LIST_MAX {
@@ -539,14 +568,47 @@ pub fn send_cached(path: &Path, sender: &SyncSender<Incoming>) -> Option<()> {
                 Decoded::Header(header) => Event::Cached(header, at),
                 Decoded::Rows(block) => Event::Rows(block),
             };
-            sender.send(Incoming::Event(event)).ok()?;
+            send(event)?;
         }
     }
-    sender.send(Incoming::Event(Event::Loaded(false))).ok()
+    send(Event::Loaded(false))
 }
 
 /// Notes for the person from tasks that have no reply.
-pub fn note(sender: &SyncSender<Incoming>, level: Level, text: String) {
+pub fn note(sender: &Sender, level: Level, text: String) {
     // The queue is full only while much more is being told; a note may wait for the next occasion.
-    let _ = sender.try_send(Incoming::Event(Event::Note(level, text)));
+    let _ = sender
+        .queue
+        .try_send(Incoming::Event(Event::Note(level, text)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn rows_wait_for_those_before_them_and_keys_do_not_wait_for_rows() {
+        let (queue, incoming) = std::sync::mpsc::sync_channel(super::super::run::QUEUE);
+        let sender = Sender::new(queue);
+        let rows = || Event::Rows(Box::default());
+        for _ in 0..BLOCKS_WAITING {
+            assert!(sender.send(rows()).await);
+        }
+        let mut next = Box::pin(sender.send(rows()));
+        assert_eq!(next.as_mut().now_or_never(), None, "it waits");
+        assert!(sender.send(Event::Loaded(true)).await);
+        drop(incoming.try_recv().unwrap());
+        assert_eq!(next.now_or_never(), Some(true), "one was taken");
+        drop(incoming);
+        assert!(!sender.send(Event::Loaded(true)).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_will_not_be_made_is_not_waited_for() {
+        let (made, mut connection) = Connection::pending();
+        assert!(connection.client().now_or_never().is_none());
+        drop(made);
+        assert!(connection.client().await.is_none());
+    }
 }

@@ -28,6 +28,8 @@ pub mod input;
 pub mod keymap;
 /// What a key means where it is pressed.
 pub mod keys;
+/// The last known state of the first screen, for the next start.
+pub mod known;
 /// The way to the broker, beside the screen.
 pub mod link;
 /// What the console knows and shows.

@@ -103,6 +103,8 @@ pub struct Shared {
     pub context: Context,
     /// Who is signed in, once known.
     pub session: Option<Session>,
+    /// What the broker called itself in the last run, and the environment that it was set up for.
+    pub last_broker: Option<(String, Option<Environment>)>,
     /// The link.
     pub link: LinkState,
     /// The time as of the last event.
@@ -154,6 +156,7 @@ impl Shared {
         Self {
             context,
             session: None,
+            last_broker: None,
             link: LinkState::Starting,
             now,
             heard_at: None,
@@ -177,13 +180,23 @@ impl Shared {
         }
     }
 
-    /// The environment of row 1: the broker's own, else the settings'.
+    /// The environment of row 1: the broker's own, as it says or last said, else the settings'.
     pub fn environment(&self) -> Option<Environment> {
-        let said = self
-            .session
-            .as_ref()
-            .and_then(|session| session.environment);
+        let said = match (&self.session, &self.last_broker) {
+            (Some(session), _) => session.environment,
+            (None, Some((_, environment))) => *environment,
+            (None, None) => None,
+        };
         said.or(self.context.environment)
+    }
+
+    /// The broker's name: its own, as it says or last said, else the settings'.
+    pub fn broker(&self) -> &str {
+        match (&self.session, &self.last_broker) {
+            (Some(session), _) => &session.broker,
+            (None, Some((broker, _))) => broker,
+            (None, None) => &self.context.name,
+        }
     }
 
     /// Whether the person holds one of `roles` in `environment`.
@@ -346,6 +359,11 @@ impl Model {
             overlay: None,
             interrupted: false,
         }
+    }
+
+    /// When what is shown was right, while it is what the last run knew; `None` once it is fresh.
+    pub fn kept_at(&self) -> Option<DateTime<Utc>> {
+        self.screens.get(self.current).kept_at(&self.shared)
     }
 
     /// Whether lists stand still: a menu, a sheet or the pause holds them.

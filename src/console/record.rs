@@ -90,6 +90,12 @@ impl Recorder {
         let loaded = model.shared.fleet.len();
         match event {
             Event::Rows(_) if current.left_out > 0 || loaded > FLEET_MAX => {
+                if current.left_out == 0 {
+                    // Half a list is worth nothing, and megabytes.
+                    current
+                        .events
+                        .retain(|event| !matches!(event, Event::Rows(_)));
+                }
                 current.left_out = loaded;
             }
             event => current.events.push(event.clone()),

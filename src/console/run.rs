@@ -11,22 +11,28 @@ use super::effect::Effect;
 use super::event::{Event, Level, LinkState};
 use super::input::{Input, Key};
 use super::keys::{Keys, is_masked};
+use super::known::Known;
 use super::model::Model;
 use super::record::{Recorder, Recording};
 use super::theme::Theme;
 use super::update::update;
 use super::view::view;
 use super::widgets::prompt::{Prompt, Typed};
+use crate::wire::columns::Block;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Items that may wait.
 pub const QUEUE: usize = 4_096;
 /// Between pictures of what arrives by itself.
 const LIVE: Duration = Duration::from_millis(100);
+/// From the last key to the telling of what the cursor is on. Keys that are held come closer together than this,
+/// so that meanwhile the list moves alone; a pause for reading is longer.
+pub const REST: Duration = Duration::from_millis(120);
 /// The largest text for the clipboard, in bytes; terminals take no more.
 const COPY_MAX: usize = 74_994;
 
@@ -37,6 +43,10 @@ pub enum Incoming {
     Input(Input),
     /// From everything else.
     Event(Event),
+    /// Rows of a long list. Dropping the permit lets the next ones come.
+    Rows(Box<Block>, OwnedSemaphorePermit),
+    /// The console cannot go on.
+    End(ExitReason),
 }
 
 /// Why the loop ended.
@@ -50,6 +60,8 @@ pub enum ExitReason {
     Terminated(i32),
     /// The terminal is gone.
     Hangup,
+    /// The broker's address, its certificates or the token that was given cannot be used.
+    Unusable,
 }
 
 /// Carries out what is not the screen's: calls, files, the link.
@@ -82,6 +94,8 @@ pub struct Runner<W: Write, T: World> {
     recorder: Recorder,
     exit: Option<ExitReason>,
     painted_at: Option<Instant>,
+    /// When the cursor will have rested, if it is on something new.
+    rests_at: Option<Instant>,
     /// A key or a size came since the last picture: it is drawn at once.
     urgent: bool,
     /// Anything came since the last picture.
@@ -101,9 +115,21 @@ impl<W: Write, T: World> Runner<W, T> {
             recorder: Recorder::default(),
             exit: None,
             painted_at: None,
+            rests_at: None,
             urgent: true,
             dirty: true,
         }
+    }
+
+    /// Paints the first picture: what was last known, before anything has been asked.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn begin(&mut self, known: Option<Known>, now: DateTime<Utc>) -> io::Result<()> {
+        if let Some(known) = known {
+            self.event(&Event::Known(Box::new(known)))?;
+        }
+        self.paint(now)
     }
 
     /// Runs until something ends it. `now` reads the clock.
@@ -119,8 +145,11 @@ impl<W: Write, T: World> Runner<W, T> {
             match incoming.recv_timeout(self.wait(now())) {
                 Ok(first) => {
                     self.tick(now());
+                    let rows = matches!(first, Incoming::Rows(..));
                     self.take(first)?;
-                    self.drain(incoming)?;
+                    if !rows {
+                        self.drain(incoming)?;
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.dirty = true,
                 // Everyone who could send is gone, and with them the terminal's reader.
@@ -129,6 +158,7 @@ impl<W: Write, T: World> Runner<W, T> {
             if let Some(exit) = self.exit.take() {
                 return Ok(exit);
             }
+            self.rest(Instant::now())?;
             self.paint(now())?;
         }
     }
@@ -137,7 +167,14 @@ impl<W: Write, T: World> Runner<W, T> {
         // As many as the queue holds: whoever sends without end does not keep the screen from being drawn.
         for _ in 0..QUEUE {
             match incoming.try_recv() {
-                Ok(next) if self.exit.is_none() => self.take(next)?,
+                Ok(next) if self.exit.is_none() => {
+                    let rows = matches!(next, Incoming::Rows(..));
+                    self.take(next)?;
+                    // More of them is on its way by now: between two blocks the screen has its turn.
+                    if rows {
+                        break;
+                    }
+                }
                 Ok(_) => {}
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
@@ -153,10 +190,50 @@ impl<W: Write, T: World> Runner<W, T> {
         match incoming {
             Incoming::Event(event) => {
                 self.dirty = true;
-                self.event(&event)
+                // What streams in is drawn at its pace, what was waited for at once.
+                self.urgent |=
+                    matches!(event, Event::Reply(..) | Event::Loaded(_) | Event::Note(..));
+                self.event(&event)?;
+                self.await_rest(false);
             }
-            Incoming::Input(input) => self.input(input),
+            Incoming::Rows(block, permit) => {
+                self.dirty = true;
+                self.urgent |= self.model.shared.fleet.is_empty();
+                self.event(&Event::Rows(block))?;
+                self.await_rest(false);
+                drop(permit);
+            }
+            Incoming::End(reason) => self.exit = Some(reason),
+            Incoming::Input(input) => {
+                let pressed = matches!(input, Input::Key(_) | Input::Paste(_));
+                self.input(input)?;
+                self.await_rest(pressed);
+            }
         }
+        Ok(())
+    }
+
+    /// Every key lets the cursor rest anew; what comes by itself does not.
+    fn await_rest(&mut self, pressed: bool) {
+        let rest = || Instant::now() + REST;
+        self.rests_at = match self.rests_at {
+            _ if !self.model.screens.get(self.model.current).unrested() => None,
+            Some(at) if !pressed => Some(at),
+            _ => Some(rest()),
+        };
+    }
+
+    /// Says that the cursor has rested, if by `at` it has.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn rest(&mut self, at: Instant) -> io::Result<()> {
+        if self.rests_at.is_none_or(|rests| at < rests) {
+            return Ok(());
+        }
+        self.rests_at = None;
+        (self.dirty, self.urgent) = (true, true);
+        self.event(&Event::Rested)
     }
 
     fn input(&mut self, input: Input) -> io::Result<()> {
@@ -300,6 +377,7 @@ impl<W: Write, T: World> Runner<W, T> {
             return Ok(());
         }
         self.tick(now);
+        self.await_rest(false);
         let (model, theme) = (&self.model, &self.theme);
         if self.screen.draw(at, |frame| view(model, frame, theme))? != Painted::Held {
             self.painted_at = Some(at);
@@ -333,7 +411,11 @@ impl<W: Write, T: World> Runner<W, T> {
                 .max(live);
         }
         let next = next_tick(&self.model) - now;
-        next.to_std().unwrap_or(Duration::from_millis(50))
+        let next = next.to_std().unwrap_or(Duration::from_millis(50));
+        let rest = self
+            .rests_at
+            .map(|rests| rests.saturating_duration_since(at));
+        rest.map_or(next, |rest| rest.min(next))
     }
 }
 

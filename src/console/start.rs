@@ -5,7 +5,8 @@ use super::effect::Effect;
 use super::event::Level;
 use super::input::Reader;
 use super::keymap::Keymap;
-use super::link::{Broker, Sender, note, send_cached};
+use super::known::{Keeper, Known};
+use super::link::{Broker, Connection, Sender, note, send_cached};
 use super::model::{Context, Model, Shared};
 use super::record::Recording;
 use super::run::{ExitReason, Incoming, QUEUE, Runner, World};
@@ -16,17 +17,16 @@ use crate::client::Client;
 use crate::client::chain::Keep;
 use crate::display::time::TimeFormat;
 use crate::ssh::Signer;
+use parking_lot::Mutex;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use tokio::runtime::Handle;
 
 /// What the console needs to begin.
 pub struct Options {
-    /// Signed in; if it is not, the console says so and shows what it last knew.
-    pub client: Client,
     /// The broker as the settings know it, and the others.
     pub context: Context,
     /// The keys.
@@ -60,6 +60,9 @@ pub enum ConsoleError {
     /// Its input could not be read.
     #[error("the console cannot read the keyboard")]
     Reader(#[source] super::input::ReaderError),
+    /// The broker cannot even be asked: its address, its certificates or the token that was given is wrong.
+    #[error(transparent)]
+    Unusable(Box<dyn std::error::Error + Send + Sync>),
     /// It took no more output.
     #[error("the console cannot write to the terminal")]
     Write(#[source] std::io::Error),
@@ -69,7 +72,7 @@ pub enum ConsoleError {
 struct Outside {
     broker: Broker,
     terminal: Arc<Terminal>,
-    sender: SyncSender<Incoming>,
+    sender: Sender,
     cache: Option<PathBuf>,
     exports: PathBuf,
 }
@@ -132,25 +135,27 @@ fn safe_name(context: &Context) -> String {
     context.name.chars().map(safe).take(64).collect()
 }
 
-fn file_name(context: &Context) -> String {
+fn file_name(context: &Context, ending: &str) -> String {
     let url = crate::secret::digest_of(&context.url).short();
-    format!("{}-{url}.columns", safe_name(context))
+    format!("{}-{url}.{ending}", safe_name(context))
 }
 
 /// Runs the console until the person, a signal or the terminal ends it. Blocks; call it outside of the runtime.
 ///
+/// The terminal is taken and what was last known painted first. Only then `connect` makes the client, beside the
+/// screen: signed in if there is a login; if there is none, the console says so and shows what it last knew.
+///
 /// # Errors
-/// Only the terminal's: the broker being away does not end the console.
-pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
-    let (sender, incoming) = sync_channel(QUEUE);
-    let cache = options
-        .cache
-        .as_ref()
-        .map(|cache| cache.join(file_name(&options.context)));
-    if let Some(path) = cache.clone() {
-        let sender = sender.clone();
-        std::thread::spawn(move || send_cached(&path, &sender));
-    }
+/// The terminal's and those of `connect`: the broker being away does not end the console.
+pub fn run<E>(
+    options: Options,
+    connect: impl Future<Output = Result<Client, E>> + Send + 'static,
+) -> Result<ExitReason, ConsoleError>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let (queue, incoming) = sync_channel(QUEUE);
+    let sender = Sender::new(queue.clone());
     let terminal = Arc::new(Terminal::enter().map_err(ConsoleError::Terminal)?);
     let (width, height) = terminal.size();
     let writer = terminal.writer().map_err(ConsoleError::Terminal)?;
@@ -162,11 +167,40 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
         Pace::default(),
     );
     terminal.expect_answers(screen.open_questions());
+    let input = terminal.input().map_err(ConsoleError::Terminal)?;
+    let reader = Reader::start(
+        input,
+        move |input| drop(queue.send(Incoming::Input(input))),
+        GRACE,
+        terminal.last_resort(),
+    )
+    .map_err(ConsoleError::Reader)?;
 
-    let context = options
-        .state
-        .as_ref()
-        .map_or_else(String::new, |_| options.context.name.clone());
+    let kept = |ending: &str| {
+        let cache = options.cache.as_ref()?;
+        Some(cache.join(file_name(&options.context, ending)))
+    };
+    let (list, known) = (kept("columns"), kept("known"));
+    let begin = known.as_deref().and_then(Known::load);
+    let (made, connection) = Connection::pending();
+    let broker = Broker::start(
+        connection.clone(),
+        options.signer,
+        options.runtime.clone(),
+        sender.clone(),
+        list.clone(),
+        Keeper::new(known),
+    );
+    let heard = broker.heard();
+    let outside = Outside {
+        broker,
+        terminal: Arc::clone(&terminal),
+        sender: sender.clone(),
+        cache: options.cache,
+        exports: options.exports,
+    };
+    let remembers = options.state.is_some();
+    let name = options.context.name.clone();
     // By name alone, so that another address under the same name does not escape what was seen of its log.
     let remembered = safe_name(&options.context);
     let keep = options
@@ -179,37 +213,37 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     shared.time = options.time;
     shared.clock = options.clock;
     shared.ascii = options.theme.glyphs.ascii;
-    let input = terminal.input().map_err(ConsoleError::Terminal)?;
-    let keys = sender.clone();
-    let reader = Reader::start(
-        input,
-        move |input| drop(keys.send(Incoming::Input(input))),
-        GRACE,
-        terminal.last_resort(),
-    )
-    .map_err(ConsoleError::Reader)?;
-    let checker = options.runtime.spawn(super::chain::watch(
-        options.client.clone(),
-        Sender(sender.clone()),
-        keep,
-        trusted,
-        context,
-    ));
-    let broker = Broker::start(
-        options.client,
-        options.signer,
-        options.runtime,
-        Sender(sender.clone()),
-        cache,
-    );
-    let outside = Outside {
-        broker,
-        terminal: Arc::clone(&terminal),
-        sender,
-        cache: options.cache,
-        exports: options.exports,
-    };
     let mut runner = Runner::new(Model::new(shared), screen, options.theme, outside);
+    runner
+        .begin(begin, crate::clock::now())
+        .map_err(ConsoleError::Write)?;
+
+    let unusable = Arc::new(Mutex::new(None));
+    let (failed, told) = (Arc::clone(&unusable), sender.clone());
+    let handle = options.runtime.clone();
+    // It reads files and may be held there: not on a thread that others need.
+    options
+        .runtime
+        .spawn_blocking(move || match handle.block_on(connect) {
+            Ok(client) => drop(made.send(Some(client))),
+            Err(error) => {
+                *failed.lock() = Some(error);
+                handle.block_on(told.pass(Incoming::End(ExitReason::Unusable)));
+            }
+        });
+    let (mut connected, told) = (connection, sender.clone());
+    let checker = options.runtime.spawn(async move {
+        if let Some(client) = connected.client().await {
+            let context = if remembers { name } else { String::new() };
+            super::chain::watch(client, told, keep, trusted, context, heard).await;
+        }
+    });
+    if let Some(path) = list {
+        let handle = options.runtime.clone();
+        options
+            .runtime
+            .spawn_blocking(move || send_cached(&path, &sender, &handle));
+    }
     let exit = runner.run(&incoming, crate::clock::now);
     checker.abort();
     // The reader first, so that it and the terminal's way back do not read at the same time.
@@ -217,6 +251,9 @@ pub fn run(options: Options) -> Result<ExitReason, ConsoleError> {
     drop(reader);
     drop(runner);
     drop(terminal);
+    if let Some(error) = unusable.lock().take() {
+        return Err(ConsoleError::Unusable(Box::new(error)));
+    }
     match exit {
         Err(_) if !std::io::IsTerminal::is_terminal(&std::io::stdin()) => Ok(ExitReason::Hangup),
         exit => exit.map_err(ConsoleError::Write),

@@ -107,6 +107,9 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
         Event::Resized(width, height) => model.shared.size = (*width, *height),
         Event::Chain(state) => model.shared.chain = state.clone(),
         Event::Note(level, text) => with(model, jump, effects, |ctx| ctx.toast(*level, text)),
+        Event::Known(known) => {
+            model.shared.last_broker = Some((known.broker.clone(), known.environment));
+        }
         Event::Cached(header, at) => {
             model.shared.fleet.expect_rows(header.count);
             if model.shared.fleet.is_empty() {
@@ -184,6 +187,10 @@ fn linked(model: &mut Model, link: &LinkState, jump: &mut Option<Jump>, effects:
         model.shared.heard_at = Some(model.shared.now);
     }
     model.shared.link = link.clone();
+    // Who is signed in is asked beside the list and not after it: the first screen needs no list.
+    if *link == LinkState::Connecting && model.shared.session.is_none() {
+        with(model, jump, effects, |ctx| ctx.call(Call::Session));
+    }
     if is_live && !was_live {
         if model.shared.session.is_none() {
             with(model, jump, effects, |ctx| ctx.call(Call::Session));

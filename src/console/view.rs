@@ -51,7 +51,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>, theme: &Theme) {
     let body = body((area.width, area.height)).intersection(area);
     let screen = model.screens.get(model.current);
     screen.view(&model.shared, body, frame, theme);
-    if model.shared.cached_at.is_some() || is_away(model) {
+    if model.kept_at().is_some() || is_away(model) {
         widgets::dim(frame.buffer, body, theme.style(Role::Stale));
     }
     let last = Rect::new(0, area.bottom() - 1, area.width, 1);

@@ -88,8 +88,9 @@ fn code<T: PartialEq>(all: &[T], value: T) -> u8 {
 struct Incoming<'a> {
     id: CredentialId,
     name: &'a str,
-    owner: &'a str,
-    client: &'a str,
+    /// Places in the fleet's dictionary.
+    owner: u32,
+    client: u32,
     codes: [u8; 4],
     version: u32,
     accepted: u32,
@@ -169,6 +170,12 @@ impl Fleet {
         })
     }
 
+    /// When a row's credential ends and when it must have rotated.
+    pub fn deadlines(&self, row: u32) -> [Option<DateTime<Utc>>; 2] {
+        let at = |column: &[i64]| column.get(row as usize).and_then(|millis| time(*millis));
+        [at(&self.expires), at(&self.rotate)]
+    }
+
     /// The row of a credential.
     pub fn find(&self, id: CredentialId) -> Option<u32> {
         if self.slots.is_empty() {
@@ -186,11 +193,12 @@ impl Fleet {
 
     /// Takes a row in, or over the one of the same identifier unless that one is newer. Returns its number.
     pub fn upsert(&mut self, row: &CredentialRow) -> u32 {
+        let (owner, client) = (self.word(&row.owner), self.word(&row.client));
         self.take(&Incoming {
             id: row.id,
             name: &row.name,
-            owner: &row.owner,
-            client: &row.client,
+            owner,
+            client,
             codes: [
                 code(Environment::ALL, row.environment),
                 code(Kind::ALL, row.kind),
@@ -211,12 +219,14 @@ impl Fleet {
 
     /// Takes a block of rows in.
     pub fn extend(&mut self, block: &Block) {
+        // The block's dictionary into ours once, and not its words row by row.
+        let places: Vec<u32> = block.words.iter().map(|word| self.word(word)).collect();
         for row in 0..block.len() {
             self.take(&Incoming {
                 id: block.ids[row],
                 name: block.name(row),
-                owner: &block.words[usize::from(block.owners[row])],
-                client: &block.words[usize::from(block.clients[row])],
+                owner: places[usize::from(block.owners[row])],
+                client: places[usize::from(block.clients[row])],
                 codes: [
                     code(Environment::ALL, block.environments[row]),
                     code(Kind::ALL, block.kinds[row]),
@@ -282,8 +292,7 @@ impl Fleet {
     }
 
     fn take(&mut self, row: &Incoming<'_>) -> u32 {
-        let owner = self.word(row.owner);
-        let client = self.word(row.client);
+        let (owner, client) = (row.owner, row.client);
         let accepted = u16::try_from(row.accepted).unwrap_or(u16::MAX);
         let [issued, expires, rotate, used] = row.times;
         let Some(number) = self.find(row.id) else {

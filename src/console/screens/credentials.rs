@@ -13,7 +13,7 @@ use crate::console::command::{ActKind, Command};
 use crate::console::effect::{Call, CallId};
 use crate::console::event::{Event, Level, LinkState, Reply};
 use crate::console::fleet::{Fleet, View};
-use crate::console::model::{Available, Ctx, Shared};
+use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::theme::Theme;
 use crate::console::view::body;
 use crate::wire::filter::{Filter, FilterError};
@@ -42,6 +42,12 @@ pub struct Credentials {
     filter: String,
     /// The fleet's row that the cursor is on: it follows the credential, not the place.
     cursor: Option<u32>,
+    /// The row that the detail tells of: the cursor's, once it has rested there. While a key is held the list
+    /// moves alone.
+    rested: Option<u32>,
+    /// The list has scrolled beside the detail since: that is blank until the cursor rests. A terminal moves whole
+    /// lines, so a detail that stood still would have to be written anew for every row.
+    blank: bool,
     /// Its place in the list.
     place: usize,
     /// The first place that is seen.
@@ -58,8 +64,8 @@ pub struct Credentials {
     stale: bool,
     /// To be shown as soon as it is there.
     wanted: Option<CredentialId>,
-    /// Rows are arriving; the list is sorted now and then only.
-    loading: bool,
+    /// Rows of the kept list and of the fresh one are arriving; meanwhile the list is sorted now and then only.
+    loading: [bool; 2],
 }
 
 /// Where list and detail stand.
@@ -110,6 +116,25 @@ impl Credentials {
         self.row(shared).map(|row| row.name).unwrap_or_default()
     }
 
+    /// The row that the detail tells of. It has its own name on it, so it is never taken for the cursor's.
+    fn told(&self, shared: &Shared) -> Option<CredentialRow> {
+        let row = match (self.open, self.blank) {
+            (true, _) => self.cursor,
+            (false, true) => None,
+            (false, false) => self.rested,
+        };
+        shared.fleet.get(row?)
+    }
+
+    /// From here on the detail tells of what the cursor is on, from its beginning.
+    fn rest(&mut self) {
+        if self.unrested() {
+            self.rested = self.cursor;
+            self.scroll = 0;
+            self.blank = false;
+        }
+    }
+
     /// What is known in full of the credential under the cursor, if it is.
     fn detail_of(&self, id: CredentialId) -> Option<&CredentialDetail> {
         self.detail.as_deref().filter(|detail| detail.row.id == id)
@@ -143,11 +168,7 @@ impl Credentials {
     fn select(&mut self, place: usize, shared: &Shared) {
         let rows = self.view.rows();
         self.place = place.min(rows.len().saturating_sub(1));
-        let before = self.cursor;
         self.cursor = rows.get(self.place).copied();
-        if before != self.cursor {
-            self.scroll = 0;
-        }
         self.keep_in_sight(shared);
     }
 
@@ -193,18 +214,30 @@ impl Credentials {
             self.wanted = None;
             self.show(row, ctx.shared);
         }
+        // With nothing told yet, with the detail alone on the screen, and under a menu or sheet, which are about
+        // the cursor's: at once.
+        let bound = matches!(ctx.overlay, Some(Overlay::Menu(_) | Overlay::Sheet(_)));
+        if self.rested.is_none() || self.open || bound {
+            self.rest();
+        }
         self.ask(ctx);
+    }
+
+    fn loading(&self) -> bool {
+        self.loading.contains(&true)
     }
 
     /// While a long list arrives, sorting it again for every block would cost more than the list.
     fn due(&self, fleet: &Fleet) -> bool {
-        !self.loading || self.view.order().is_empty() || fleet.len() >= self.view.order().len() * 2
+        !self.loading()
+            || self.view.order().is_empty()
+            || fleet.len() >= self.view.order().len() * 4
     }
 
-    /// Asks for the detail of what the cursor rests on; one call at a time.
+    /// Asks for the rest of what the detail tells of; one call at a time.
     fn ask(&mut self, ctx: &mut Ctx<'_>) {
         let live = matches!(ctx.shared.link, LinkState::Live { .. });
-        let Some(row) = self.row(ctx.shared) else {
+        let Some(row) = self.told(ctx.shared) else {
             return;
         };
         let known = self.detail_of(row.id);
@@ -231,6 +264,7 @@ impl Credentials {
     fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
         let half = (self.layout(ctx.shared).rows() / 2).max(1);
         let last = self.view.rows().len().saturating_sub(1);
+        let offset = self.offset;
         match command {
             Command::Down | Command::HalfPageDown if self.open => {
                 self.scroll += if command == Command::Down { 1 } else { 8 };
@@ -287,6 +321,8 @@ impl Credentials {
             Command::MarkClear => self.marks.clear(),
             _ => {}
         }
+        self.blank |=
+            self.offset != offset && self.rested != self.cursor && self.layout(ctx.shared).wide;
     }
 
     fn mark_range(&mut self, ctx: &mut Ctx<'_>) {
@@ -312,8 +348,14 @@ impl Screen for Credentials {
             Event::Command(command) => self.command(*command, ctx),
             Event::Tick(_) if ctx.current == super::ScreenId::Credentials => self.tick(ctx),
             Event::Feed(item) => self.stale |= self.concerns(item),
-            Event::Cached(..) | Event::Reload(_) => self.loading = true,
-            Event::Loaded(_) => self.loading = false,
+            Event::Rested if ctx.current == super::ScreenId::Credentials => {
+                self.rest();
+                self.ask(ctx);
+            }
+            Event::Cached(..) => self.loading[0] = true,
+            Event::Reload(_) => self.loading[1] = true,
+            Event::Loaded(false) => self.loading[0] = false,
+            Event::Loaded(true) => self.loading = [false; 2],
             Event::Resized(..) => self.keep_in_sight(ctx.shared),
             Event::Reply(id, reply) if self.asked.is_some_and(|(call, _)| call == *id) => {
                 let asked = self.asked.take();
@@ -446,6 +488,10 @@ impl Screen for Credentials {
         })
     }
 
+    fn has_subject(&self, _shared: &Shared) -> bool {
+        self.cursor.is_some()
+    }
+
     fn twin(&self, _shared: &Shared) -> String {
         match self.filter.as_str() {
             "" => "countersign credential list".into(),
@@ -482,6 +528,10 @@ impl Screen for Credentials {
         let lines = rows.filter_map(|row| serde_json::to_string(&row).ok());
         let text: String = lines.map(|line| line + "\n").collect();
         (!text.is_empty()).then_some(("ndjson", text))
+    }
+
+    fn unrested(&self) -> bool {
+        self.rested != self.cursor || self.blank
     }
 
     fn busy(&self) -> bool {

@@ -7,6 +7,7 @@ use super::event::Event;
 use super::model::{Available, Ctx, Shared};
 use super::theme::Theme;
 use crate::wire::filter::FilterError;
+use chrono::{DateTime, Utc};
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 
@@ -159,12 +160,22 @@ pub trait Screen {
         None
     }
 
+    /// Whether the cursor is on anything. Asked for every picture, so it should cost less than [`Self::subject`].
+    fn has_subject(&self, shared: &Shared) -> bool {
+        self.subject(shared).is_some()
+    }
+
     /// The command line that prints what is shown.
     fn twin(&self, shared: &Shared) -> String;
 
     /// The number beside its tab.
     fn badge(&self, _shared: &Shared) -> Option<u64> {
         None
+    }
+
+    /// When what it shows was right, while that is from the last run; it is dimmed then, and its age told.
+    fn kept_at(&self, shared: &Shared) -> Option<DateTime<Utc>> {
+        shared.cached_at
     }
 
     /// Its filter, if it takes one.
@@ -188,6 +199,12 @@ pub trait Screen {
     /// What `x` writes: the ending of the file and its text.
     fn export(&self, _shared: &Shared) -> Option<(&'static str, String)> {
         None
+    }
+
+    /// Whether the cursor is on something that is not told in full yet. The core sends [`Event::Rested`] once no
+    /// key has come for a moment; after it this is `false`.
+    fn unrested(&self) -> bool {
+        false
     }
 
     /// Whether a long piece of work is only partly done; the core sends [`Event::Tick`] until it is not.

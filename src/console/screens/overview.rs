@@ -32,6 +32,8 @@ const RECENT: usize = 16;
 pub struct OverviewScreen {
     /// The figures, once they came.
     pub overview: Option<Box<Overview>>,
+    /// When they came, while they are the last run's.
+    kept_at: Option<DateTime<Utc>>,
     asked: Option<CallId>,
     asked_at: Option<DateTime<Utc>>,
     /// Something happened since the figures were counted.
@@ -50,7 +52,7 @@ impl OverviewScreen {
 
     fn stale(&self, now: DateTime<Utc>) -> bool {
         self.asked.is_none()
-            && (self.overview.is_none() || self.news)
+            && (self.overview.is_none() || self.kept_at.is_some() || self.news)
             && self
                 .asked_at
                 .is_none_or(|at| (now - at).num_seconds() >= FRESH_S)
@@ -141,10 +143,17 @@ impl Screen for OverviewScreen {
             Event::Reply(id, reply) if self.asked == Some(*id) => {
                 self.asked = None;
                 match reply.as_ref() {
-                    Ok(Reply::Overview(overview)) => self.overview = Some(overview.clone()),
+                    Ok(Reply::Overview(overview)) => {
+                        self.overview = Some(overview.clone());
+                        self.kept_at = None;
+                    }
                     Ok(_) => {}
                     Err(error) => ctx.failed("overview", error),
                 }
+            }
+            Event::Known(known) if self.overview.is_none() => {
+                self.overview = Some(known.overview.clone());
+                self.kept_at = Some(known.at);
             }
             Event::Feed(item) => {
                 self.news = true;
@@ -288,6 +297,10 @@ impl Screen for OverviewScreen {
         let overview = self.overview.as_deref()?;
         let text = serde_json::to_string_pretty(overview).ok()?;
         Some(("json", text + "\n"))
+    }
+
+    fn kept_at(&self, _shared: &Shared) -> Option<DateTime<Utc>> {
+        self.kept_at
     }
 
     fn tick_s(&self, _shared: &Shared) -> Option<u32> {

@@ -24,7 +24,7 @@ pub fn available(command: Command, model: &Model) -> Result<(), String> {
             "nothing can be done with what the cursor is on",
         ),
         Command::CopyId | Command::CopyMenu | Command::Watch | Command::Raw => must(
-            screen.subject(shared).is_some(),
+            screen.has_subject(shared),
             "the cursor is on nothing that has an identifier",
         ),
         Command::Contexts => must(

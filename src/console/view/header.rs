@@ -24,7 +24,7 @@ const RIGHTS: [Right; 6] = [
 /// Row 1.
 pub fn header(model: &Model, area: Rect, buf: &mut Buffer, theme: &Theme) {
     let shared = &model.shared;
-    let (sign, word, role) = link(shared, theme);
+    let (sign, word, role) = link(model, theme);
     let right = area.right().saturating_sub(1);
     let shown = format!("{sign} {word}");
     let mut x = put_right(
@@ -67,7 +67,7 @@ pub fn header(model: &Model, area: Rect, buf: &mut Buffer, theme: &Theme) {
         theme.environment(gravest),
     ) + 1;
     let session = shared.session.as_ref();
-    let broker = session.map_or(shared.context.name.as_str(), |session| &session.broker);
+    let broker = shared.broker();
     at += put(
         buf,
         theme,
@@ -142,7 +142,8 @@ fn time(shared: &Shared) -> String {
     }
 }
 
-fn link<'a>(shared: &Shared, theme: &'a Theme) -> (&'a str, String, Role) {
+fn link<'a>(model: &Model, theme: &'a Theme) -> (&'a str, String, Role) {
+    let shared = &model.shared;
     let glyphs = &theme.glyphs;
     if shared.paused {
         return (glyphs.paused, "paused".into(), Role::Warn);
@@ -158,7 +159,7 @@ fn link<'a>(shared: &Shared, theme: &'a Theme) -> (&'a str, String, Role) {
             let away = clock(shared.now - *since);
             (glyphs.alert, format!("offline {away}"), Role::Bad)
         }
-        LinkState::Starting | LinkState::Connecting => match shared.cached_at {
+        LinkState::Starting | LinkState::Connecting => match model.kept_at() {
             Some(at) => {
                 let age = compact(shared.now - at);
                 (glyphs.ring, format!("{age} old"), Role::Warn)

@@ -12,19 +12,19 @@ use crate::display::sanitize::width;
 pub fn life(used: f64, tick: Option<f64>, area: Rect, buf: &mut Buffer, theme: &Theme) {
     let bar = glyphs::life_bar(used, tick, area.width.into(), theme.glyphs.ascii);
     let full = if theme.glyphs.ascii { '#' } else { '█' };
-    let filled = bar.chars().take_while(|c| *c == full).count();
-    let split = bar.char_indices().nth(filled).map_or(bar.len(), |(i, _)| i);
     let role = if used >= 1.0 { Role::Bad } else { Role::Bar };
-    let at = (area.x, area.y);
-    let used = put(buf, theme, at, area.width, &bar[..split], theme.style(role));
-    put(
-        buf,
-        theme,
-        (area.x + used, area.y),
-        area.width - used,
-        &bar[split..],
-        theme.style(Role::BarRest),
-    );
+    let (filled, rest) = (theme.style(role), theme.style(Role::BarRest));
+    let mut style = filled;
+    // Our own signs, a column each: they need no sanitiser, and there is one bar in every row of a list.
+    for (x, sign) in (area.left()..area.right()).zip(bar.chars()) {
+        if sign != full {
+            style = rest;
+        }
+        if let Some(cell) = buf.cell_mut((x, area.y)) {
+            cell.reset();
+            cell.set_char(sign).set_style(style);
+        }
+    }
 }
 
 /// A bar of eighth blocks over the area's width; `share` from 0 to 1.

@@ -204,7 +204,7 @@ fn draw_list(
     } else {
         format!("{} of {}", count(found), count(total))
     };
-    if screen.view.busy() || screen.loading {
+    if screen.view.busy() || screen.loading() {
         note.push_str(theme.glyphs.cut);
     }
     note.push_str(&format!(" · sort {} {arrow}", sort.column.word()));
@@ -235,7 +235,7 @@ fn draw_list(
     if found == 0 {
         let text = match (
             shared.fleet.is_empty(),
-            screen.loading || shared.session.is_none(),
+            screen.loading() || shared.session.is_none(),
         ) {
             (true, true) => "nothing known yet: waiting for the broker",
             (true, false) => "there are no credentials yet",
@@ -296,7 +296,7 @@ fn draw_detail(
     frame: &mut Frame<'_>,
     theme: &Theme,
 ) {
-    let Some(row) = screen.row(shared) else {
+    let Some(row) = screen.told(shared) else {
         return section("", "", Rect { height: 1, ..area }, frame.buffer, theme);
     };
     let detail = screen.detail_of(row.id);
@@ -367,11 +367,9 @@ pub fn tick_s(screen: &Credentials, shared: &Shared) -> u32 {
     let height = Layout::of(crate::console::view::body(shared.size), screen.open).rows();
     let seen = screen.view.rows().iter().skip(screen.offset).take(height);
     let mut seen = seen
-        .chain(screen.cursor.as_ref())
-        .filter_map(|row| shared.fleet.get(*row));
-    let soon = |at: Option<DateTime<Utc>>| {
-        at.is_some_and(|at| (at - shared.now).abs() < TimeDelta::minutes(10))
-    };
-    let close = seen.any(|row| soon(row.expires_at) || soon(row.rotate_by));
+        .chain(screen.rested.as_ref())
+        .flat_map(|row| shared.fleet.deadlines(*row))
+        .flatten();
+    let close = seen.any(|at| (at - shared.now).abs() < TimeDelta::minutes(10));
     if close { 5 } else { 60 }
 }

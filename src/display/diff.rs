@@ -136,8 +136,8 @@ mod tests {
                     .map(|line| match line { Same(text) | Removed(text) | Added(text) => format!("{text}\n") })
                     .collect::<String>()
             };
-            prop_assert_eq!(without(|line| matches!(line, Added(_))), old);
-            prop_assert_eq!(without(|line| matches!(line, Removed(_))), new);
+            prop_assert_eq!(without(|line| matches!(line, Added(_))), old.clone());
+            prop_assert_eq!(without(|line| matches!(line, Removed(_))), new.clone());
         }
     }
 }

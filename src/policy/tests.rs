@@ -83,7 +83,8 @@ fn the_register_machine_and_the_interpreter_agree() {
 
 #[test]
 fn no_lifetime_is_longer_than_its_row_of_sp_800_57() {
-    let text = &Bundle::shipped().files()["lifetimes.json"];
+    let bundle = Bundle::shipped();
+    let text = &bundle.files()["lifetimes.json"];
     let lifetimes: serde_json::Value = serde_json::from_str(text).unwrap();
     let caps = lifetimes["cap_s"].as_object().unwrap();
     assert_eq!(caps.len(), 4);

@@ -18,8 +18,8 @@ use countersign::{
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
         Environment, Evaluation, Facts, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
-        Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey, State, StepUp,
-        Tier, Token, TokenId, Version, VersionState,
+        ProposalId, Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey,
+        State, StepUp, Tier, Token, TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -165,7 +165,7 @@ impl World {
         let credential = credentials
             .get(usize::from(which) % credentials.len().max(1))
             .copied();
-        match what % 18 {
+        match what % 19 {
             0..3 => self.submit(which, how, key),
             3 | 4 => {
                 if let Some(id) = requests(&self.state, RequestState::AwaitingApproval) {
@@ -333,6 +333,7 @@ impl World {
                     _ => self.onboard(),
                 }
             }
+            17 => self.policy(which, how, key),
             16 => {
                 self.now += Duration::seconds(1 << (u32::from(which) % 18));
                 let revocations = (0..Command::SWEEP_LIMIT)
@@ -342,6 +343,50 @@ impl World {
             }
             _ => self.now += Duration::milliseconds(1 << (u32::from(which) % 28)),
         }
+    }
+
+    /// A policy is proposed, or what waits is decided.
+    fn policy(&mut self, which: u8, how: u8, key: Option<u8>) {
+        let waiting = self.state.proposals.values().find(|held| {
+            held.state == countersign::domain::ProposalState::AwaitingApproval && how % 2 == 0
+        });
+        let reason = String::from("because");
+        let (who, command) = match waiting.map(|held| (held.id, held.digest)) {
+            Some((proposal, digest)) if how % 8 == 0 => {
+                let command = Command::DenyPolicy {
+                    proposal,
+                    digest,
+                    reason,
+                };
+                (APPROVER, command)
+            }
+            Some((proposal, digest)) => {
+                let command = Command::ApprovePolicy {
+                    proposal,
+                    approval: ApprovalId::from_bits(self.fresh()),
+                    digest,
+                    reason,
+                };
+                (APPROVER, command)
+            }
+            None => {
+                let files = BTreeMap::from([("issue.rego".to_owned(), format!("# {which}"))]);
+                let command = Command::ProposePolicy {
+                    id: ProposalId::from_bits(self.fresh()),
+                    digest: digest_of_bytes(&[which]),
+                    files,
+                    base: self.state.policy_version(),
+                    reason,
+                    quorum: Quorum {
+                        count: 1,
+                        groups: vec!["security".into()],
+                    },
+                    approval_ttl_s: 3_600,
+                };
+                (ADMIN, command)
+            }
+        };
+        self.ask(by(who), command, key);
     }
 
     fn submit(&mut self, which: u8, how: u8, key: Option<u8>) {

@@ -2,7 +2,7 @@
 //! after a restart, and honest about what it would have decided.
 
 use crate::harness::Api;
-use countersign::{policy::Bundle, wire::policy_digest};
+use countersign::{domain::Event, policy::Bundle, wire::policy_digest};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -232,5 +232,50 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
     api.post(&who.ana, &path, wrong)
         .await
         .refused(409, "conflict");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_decision_is_by_the_policy_in_force_where_it_stands_in_the_log() {
+    let api = Api::start().await;
+    let who = people(&api).await;
+    let client = api.client("shop", "production").await;
+    let files = variant(1);
+    let id = propose(&api, &who.opal, 1).await;
+    decide(&api, &who.ana, &id, &files).await;
+    let asked = (0..64).map(|number| {
+        let name = format!("racing-{number}");
+        let body = Api::asking(&name, &client, "production", &["orders:read"]);
+        api.post(&who.opal, "/v1/requests", body)
+    });
+    let (answers, _) = tokio::join!(
+        futures_util::future::join_all(asked),
+        decide(&api, &who.ben, &id, &files)
+    );
+    let mut done = 0;
+    for answer in answers {
+        if answer.status.is_success() {
+            done += 1;
+        } else {
+            let answer = answer.refused(409, "conflict");
+            assert!(
+                answer.text.contains("came in force while version 1"),
+                "{answer:?}"
+            );
+        }
+    }
+    let engine = &api.broker.engine;
+    let (mut in_force, mut evaluated) = (1, 0);
+    for recorded in engine.events(1, 4_000).await.expect("the log") {
+        match recorded.event {
+            Event::PolicyInForce { version, .. } => in_force = version,
+            Event::RequestEvaluated { evaluation, .. } => {
+                evaluated += 1;
+                assert_eq!(evaluation.policy_version, in_force.to_string());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((in_force, evaluated), (2, done));
     api.stop().await;
 }

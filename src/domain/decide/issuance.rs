@@ -4,7 +4,7 @@
 use super::{
     decisions::standing,
     fresh, holder, operator, quorum,
-    requests::{find, same_purpose, seconds, served_client},
+    requests::{find, outlived, same_purpose, seconds, served_client},
     system,
 };
 use crate::domain::{
@@ -60,6 +60,13 @@ pub(super) fn decide(
             let expected = held.attempts + 1;
             match held.state {
                 RequestState::Approved if *attempt == expected => {
+                    if outlived(state, held) {
+                        return Err(Refusal::Conflict {
+                            detail:
+                                "another policy came in force and has not spoken about this yet"
+                                    .into(),
+                        });
+                    }
                     may_issue(state, held)?;
                     Ok(vec![Event::IssuanceStarted {
                         request: *request,

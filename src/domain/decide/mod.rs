@@ -14,6 +14,7 @@ pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
 pub use keys::SESSION_MAX;
 pub use policy::may_decide_policy;
+pub use requests::outlived;
 
 use super::{
     Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,
@@ -43,6 +44,7 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         Command::SubmitRequest { .. }
         | Command::Narrow { .. }
         | Command::Hold { .. }
+        | Command::Reevaluate { .. }
         | Command::Resume { .. }
         | Command::AddNote { .. }
         | Command::Withdraw { .. } => requests::decide(state, command, context),

@@ -250,6 +250,10 @@ impl State {
                 request.facts_at = if facts.is_some() { sequence } else { 0 };
             }
             Event::RequestEvaluated { evaluation, .. } => {
+                // Asked again, by another policy: what was signed before is about something else.
+                if request.evaluation.is_some() {
+                    request.revision += 1;
+                }
                 request.state = RequestState::Evaluated;
                 request.evaluation = Some(evaluation.as_ref().clone());
             }

@@ -689,6 +689,7 @@ fn audit_follows_the_newest_or_stays_with_its_record() {
     assert!(matches!(bench.model.overlay, Some(Overlay::Page(..))));
     bench.model.overlay = None;
     bench.press("o");
+    bench.event(&Event::Choice('1'));
     assert_eq!(bench.model.current, ScreenId::Approvals);
     bench.press("7 /");
     bench.event(&Event::Edit(Edit::Paste("type:approval".into())));

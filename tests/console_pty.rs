@@ -179,7 +179,7 @@ fn what_was_last_known_is_painted_before_there_is_a_client() {
     let tty = Tty::spawn(first, 80, 24);
     tty.send("\n");
     tty.wait_for(FIGURES);
-    tty.wait_for("live ");
+    tty.wait_for("● live ");
     tty.send("q");
     tty.wait_for("ended:0:");
 
@@ -192,7 +192,7 @@ fn what_was_last_known_is_painted_before_there_is_a_client() {
         tty.screen()
     );
     std::fs::write(&pipe, broker.admin_token()).unwrap();
-    tty.wait_for("live ");
+    tty.wait_for("● live ");
     assert!(
         !first_row(&tty).contains(" old"),
         "it is fresh: {}",

@@ -13,6 +13,7 @@
 use countersign::{
     broker::{
         engine::{Engine, fresh_bits},
+        evaluate::Asked,
         serve::{Broker, Options, new_operator},
     },
     clock,
@@ -39,6 +40,16 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(run());
+}
+
+fn asked(plan: &Plan, requester: OperatorId) -> Asked<'_> {
+    Asked {
+        plan,
+        requester,
+        reason: "bench",
+        tags: &[],
+        break_glass: false,
+    }
 }
 
 async fn run() {
@@ -110,6 +121,7 @@ async fn run() {
         );
     }
     validation(&broker.engine);
+    decisions(&broker.engine, service, client);
     broker.stop().await;
 }
 
@@ -128,6 +140,50 @@ fn validation(engine: &Engine) {
     );
 }
 
+/// What policy costs within the process: gathering the facts and deciding on them, and the decision alone.
+fn decisions(engine: &Engine, service: OperatorId, client: ClientId) {
+    let plan = Plan {
+        credential: "bench/policy".into(),
+        environment: Environment::Production,
+        kind: Kind::VaultLease,
+        issuer: "openbao".into(),
+        role: "database/creds/payments-ro".into(),
+        client,
+        audience: "https://bench.example".into(),
+        scopes: vec![],
+        ttl_s: 3_600,
+    };
+    let now = clock::now();
+    let (facts, _) = engine.evaluate(&asked(&plan, service), now);
+    let policy = engine.policies().in_force(&engine.state());
+    let figure = |words: &str, mut decide: Box<dyn FnMut() + '_>| {
+        let mut times: Vec<_> = (0..5_000)
+            .map(|_| {
+                let start = Instant::now();
+                decide();
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        println!(
+            "{words:<40} p50 {:>9.1} µs   p99 {:.1} µs",
+            micros(times[times.len() / 2]),
+            micros(times[times.len() * 99 / 100])
+        );
+    };
+    figure(
+        "policy: one decision",
+        Box::new(|| drop(std::hint::black_box(policy.decide(&facts)))),
+    );
+    figure(
+        "policy: facts and decision",
+        Box::new(|| {
+            let evaluated = engine.evaluate(&asked(&plan, service), now);
+            drop(std::hint::black_box(evaluated));
+        }),
+    );
+}
+
 /// From asking to the sealed secret, as a service sees it.
 async fn issue(engine: &Engine, service: OperatorId, client: ClientId, serial: u64) {
     let now = clock::now();
@@ -143,7 +199,7 @@ async fn issue(engine: &Engine, service: OperatorId, client: ClientId, serial: u
         scopes: vec!["orders:read".into()],
         ttl_s: 3_600,
     };
-    let evaluation = engine.evaluate(&plan, service, "bench", &[], now);
+    let (facts, evaluation) = engine.evaluate(&asked(&plan, service), now);
     let mut feed = engine.subscribe(engine.state().sequence).unwrap();
     let command = Command::SubmitRequest {
         id,
@@ -153,6 +209,7 @@ async fn issue(engine: &Engine, service: OperatorId, client: ClientId, serial: u
         owner: "bench".into(),
         tags: vec![],
         evaluation: Box::new(evaluation),
+        facts: Box::new(facts),
     };
     engine.submit(command, context(service)).await.unwrap();
     while engine.state().requests[&id].state != RequestState::Issued {

@@ -15,6 +15,7 @@ use countersign::{
     },
     demo::{self, Demo},
     display::time::TimeFormat,
+    ssh::Signer,
     wire::Environment,
 };
 use std::{
@@ -116,6 +117,14 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
                 .flatten(),
             exports: env::current_dir().wrap_err("finding the folder for exports")?,
             term: env::var("TERM").unwrap_or_default(),
+            signer: match demo {
+                Some(demo) => demo.signer.clone(),
+                None => Signer::Agent(
+                    io.variables
+                        .get(variables::SSH_AUTH_SOCK)
+                        .map(PathBuf::from),
+                ),
+            },
             runtime: runtime.handle().clone(),
         };
         match start::run(options, cli::connect(global.clone(), io, target))? {
@@ -162,6 +171,7 @@ fn context(config: &Config, target: &Target, demo: Option<&Demo>) -> Context {
             .filter(|name| **name != target.name)
             .cloned()
             .collect(),
+        verifier_key: target.context.verifier_key.clone(),
         read_only: target.context.read_only,
     }
 }

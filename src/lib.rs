@@ -30,5 +30,7 @@ pub mod issuers;
 pub mod policy;
 /// Secret material: minting, checksums, digests, and types that cannot print.
 pub mod secret;
+/// OpenSSH's keys, certificates and signatures, and the agent that holds the private half.
+pub mod ssh;
 /// The types that broker and client both speak.
 pub mod wire;

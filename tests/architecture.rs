@@ -10,6 +10,7 @@ use std::{
 /// What each module may use of ours, and why no more.
 const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("clock", &[], "a leaf"),
+    ("ssh", &[], "a leaf: the formats of another program"),
     (
         "domain",
         &[],
@@ -27,8 +28,8 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "policy",
-        &[],
-        "facts in, decision out: its words are its own",
+        &["domain"],
+        "the domain's facts in, a decision out: what it decides is in its own words",
     ),
     (
         "secret",
@@ -38,7 +39,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("wire", &["domain"], "speaks the domain's words"),
     (
         "config",
-        &["secret", "clock", "policy", "issuers", "event_log"],
+        &["secret", "ssh", "clock", "policy", "issuers", "event_log"],
         "reads files into what each part is opened with",
     ),
     (
@@ -48,8 +49,16 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "client",
-        &["wire", "config", "secret", "clock", "display", "event_log"],
-        "speaks to any broker; checks proofs itself",
+        &[
+            "wire",
+            "config",
+            "secret",
+            "ssh",
+            "clock",
+            "display",
+            "event_log",
+        ],
+        "speaks to any broker; checks proofs and signs itself",
     ),
     (
         "broker",
@@ -60,6 +69,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "issuers",
             "event_log",
             "secret",
+            "ssh",
             "config",
             "clock",
         ],
@@ -67,21 +77,26 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "console",
-        &["wire", "client", "config", "display", "clock", "secret"],
-        "a guest: it could be pointed at any broker that speaks the contract; a pasted key is hashed by it, locally",
+        &[
+            "wire", "client", "config", "display", "clock", "secret", "ssh",
+        ],
+        "a guest: it could be pointed at any broker that speaks the contract; a pasted key is hashed by it, locally, \
+         and what it shows is signed by whoever looks",
     ),
     (
         "cli",
         &[
             "wire",
+            "policy",
             "client",
             "config",
             "display",
             "clock",
             "secret",
+            "ssh",
             "event_log",
         ],
-        "the console's twin, which also checks a log offline",
+        "the console's twin, which also checks a log and a policy offline",
     ),
     (
         "demo",
@@ -97,6 +112,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "issuers",
             "policy",
             "secret",
+            "ssh",
             "wire",
         ],
         "composes a broker and drives it through the client; draws nothing",

@@ -124,6 +124,55 @@ fn nobody() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// A policy's own cases, with no broker anywhere: the shipped one, one that fails them, and ones that are none.
+#[tokio::test]
+async fn a_policy_is_tested_offline() {
+    let world = World::new();
+    let ran = world.run("policy test").await;
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains(" cases, 0 failed"), "{}", ran.out);
+    assert!(ran.out.contains("tiers.rego"), "{}", ran.out);
+
+    let folder = world.home.path().join("ours");
+    std::fs::create_dir_all(folder.join("cases")).unwrap();
+    for (name, text) in countersign::policy::Bundle::shipped().files() {
+        let text = text.replace(
+            "\"environment.production\": 30",
+            "\"environment.production\": 29",
+        );
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    std::fs::write(folder.join("README.md"), "notes are left alone").unwrap();
+    let line = format!("policy test {}", folder.display());
+    let ran = world.run(&line).await;
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out
+            .contains("FAIL cases/environments.json: a write scope in production"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("  expected  "), "{}", ran.out);
+    assert!(ran.out.contains("  got       "), "{}", ran.out);
+    let ran = world.run(&format!("{line} -o json")).await;
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(!report["failed"].as_array().unwrap().is_empty());
+
+    std::fs::write(
+        folder.join("risk.rego"),
+        "package countersign.issue\nx if {",
+    )
+    .unwrap();
+    let ran = world.run(&line).await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("risk.rego:2: "), "{}", ran.err);
+    let ran = world.run("policy test /nowhere").await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("/nowhere"), "{}", ran.err);
+    let ran = world.run("policy simulate").await;
+    assert_eq!(ran.code, 2, "{}", ran.err);
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_with_what_would() {
     let table = [

@@ -37,6 +37,7 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
         client.clone(),
         Sender::new(sender),
         keep(),
+        None,
         "prod".into(),
         heard.clone(),
     ));
@@ -61,6 +62,7 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
         impostor,
         Sender::new(sender),
         keep(),
+        None,
         "prod".into(),
         heard,
     ));
@@ -71,4 +73,42 @@ async fn a_broker_s_log_is_found_whole_and_another_log_in_its_place_is_an_alarm(
     };
     assert_eq!(alarm.word, "OTHER KEY");
     assert_eq!(alarm.command, "countersign audit verify --context prod");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_configured_key_nothing_is_trusted_on_first_use() {
+    let broker = BrokerProcess::start("");
+    let client = broker.client(&broker.admin_token());
+    let key = broker.started().verifier_key.clone();
+    let check = async |trusted: &str| {
+        let (sender, incoming) = sync_channel(64);
+        let (_newest, heard) = tokio::sync::watch::channel(Some(0));
+        let task = tokio::spawn(watch(
+            client.clone(),
+            Sender::new(sender),
+            Keep::nowhere(),
+            Some(trusted.to_owned()),
+            "prod".into(),
+            heard,
+        ));
+        let state = tokio::task::block_in_place(|| settled(&incoming));
+        task.abort();
+        state
+    };
+    let ChainState::Whole {
+        key_on_trust: false,
+        ..
+    } = check(&key).await
+    else {
+        panic!("the configured key is the broker's");
+    };
+
+    let other = BrokerProcess::start("");
+    let state = check(&other.started().verifier_key).await;
+    let ChainState::Alarm(alarm) = &state else {
+        panic!("no alarm: {state:?}");
+    };
+    assert_eq!(alarm.word, "OTHER KEY");
+    let refusal = countersign::console::chain::refuses_changes(&state).unwrap();
+    assert!(refusal.starts_with("read only: the log failed its check"));
 }

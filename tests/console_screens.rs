@@ -23,7 +23,7 @@ use countersign::console::theme::Theme;
 use countersign::console::update::update;
 use countersign::wire::filter::Filter;
 use countersign::wire::{
-    CredentialRow, EventRecord, FeedItem, Page, RequestDetail, RequestRow, Verdict,
+    CredentialRow, EventRecord, FeedItem, Page, ProposalDetail, RequestDetail, RequestRow, Verdict,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -122,6 +122,28 @@ impl Bench {
         let mut bench = Self::new(ScreenId::Audit, columns, rows);
         let id = bench.asked(|call| matches!(call, Call::Events { .. }));
         bench.answer(id, Reply::Events(samples::event_page()));
+        bench
+    }
+
+    /// The policy screen with the cursor on what is proposed.
+    fn policy(proposal: ProposalDetail, columns: u16, rows: u16) -> Self {
+        let mut bench = Self::new(ScreenId::Policy, columns, rows);
+        let id = bench.asked(|call| *call == Call::Policies);
+        bench.answer(id, Reply::Policies(Box::new(samples::policy::policies())));
+        let id = bench.asked(|call| *call == Call::Proposal(proposal.row.id));
+        let simulate = bench.asked(|call| *call == Call::Simulate(proposal.row.id));
+        bench.answer(id, Reply::Proposal(Box::new(proposal)));
+        let simulation = samples::policy::simulation();
+        bench.answer(simulate, Reply::Simulation(Box::new(simulation)));
+        bench
+    }
+
+    /// The same with the cursor on the version in force.
+    fn policy_version(columns: u16, rows: u16) -> Self {
+        let mut bench = Self::policy(samples::policy::proposal(), columns, rows);
+        bench.press("j");
+        let id = bench.asked(|call| *call == Call::Policy(2));
+        bench.answer(id, Reply::Policy(Box::new(samples::policy::version())));
         bench
     }
 
@@ -258,6 +280,13 @@ fn screens_look_as_they_did() {
         Bench::review(samples::long_detail(), columns, rows)
     });
     snap("audit", Bench::audit);
+    snap("policy", |columns, rows| {
+        Bench::policy(samples::policy::proposal(), columns, rows)
+    });
+    snap("policy-hostile", |columns, rows| {
+        Bench::policy(samples::policy::hostile(), columns, rows)
+    });
+    snap("policy-version", Bench::policy_version);
     snap("audit-alarm", |columns, rows| {
         let mut bench = Bench::audit(columns, rows);
         bench.model.shared.chain = samples::rolled_back();
@@ -273,6 +302,7 @@ fn nothing_that_a_requester_wrote_reaches_the_terminal() {
             Bench::approvals(columns, rows),
             Bench::audit(columns, rows),
             Bench::overview(columns, rows),
+            Bench::policy(samples::policy::hostile(), columns, rows),
         ] {
             let text = bench.text();
             let hidden = |c: char| c != '\n' && countersign::display::sanitize::is_hidden(c);
@@ -285,6 +315,43 @@ fn nothing_that_a_requester_wrote_reaches_the_terminal() {
     assert!(
         text.contains(" ▏ second line: APPROVED by maya.k"),
         "their words stay behind the gutter: {text}"
+    );
+}
+
+#[test]
+fn a_policy_is_judged_by_its_own_text() {
+    let text = Bench::policy(samples::policy::proposal(), 80, 60).text();
+    for part in [
+        "4 of 311 decisions would differ",
+        "needs 1 from security",
+        "needs 2 from security, ssh_signature",
+        "+       \"elevated\": {\"count\": 2",
+        "-       \"elevated\": {\"count\": 1",
+        "cases/tiers.json, new",
+        "approved by ana.r",
+        "you may decide this",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("do not approve it"), "{text}");
+    // A text that is not what its digest says is called out.
+    let mut swapped = samples::policy::proposal();
+    swapped.files.insert("tiers.json".into(), "{}".into());
+    let text = Bench::policy(swapped, 80, 60).text();
+    assert!(text.contains("do not approve it"), "{text}");
+    // Why not, and who can, come first.
+    let text = Bench::policy(samples::policy::hostile(), 80, 24).text();
+    assert!(text.contains("you may not: you proposed this"), "{text}");
+    assert!(text.contains("these can: maya.k, tomo.s"), "{text}");
+    let bench = Bench::policy(samples::policy::proposal(), 80, 24);
+    let said = bench
+        .refused(ActKind::Approve)
+        .expect("decided by its twin");
+    assert!(said.contains("countersign policy approve prp_"), "{said}");
+    let text = Bench::policy_version(80, 40).text();
+    assert!(
+        text.contains("proposed by maya.k, approved by tomo.s and ana.r"),
+        "{text}"
     );
 }
 
@@ -317,9 +384,21 @@ fn approving_is_bound_to_the_plan_and_typed_in_production() {
     assert_eq!(bench.refused(ActKind::Approve), None);
     let sheet = bench.act(ActKind::Approve).expect("a sheet opens");
     let id = samples::detail().row.id;
+    let Action::Approve(approved, digest, Some(to_sign)) = &sheet.targets[0].action else {
+        panic!("{:?}", sheet.targets[0].action);
+    };
     assert_eq!(
-        sheet.targets[0].action,
-        Action::Approve(id, countersign::wire::plan_digest(&samples::plan()))
+        (*approved, *digest),
+        (id, countersign::wire::plan_digest(&samples::plan()))
+    );
+    assert_eq!(
+        to_sign.detail,
+        samples::detail(),
+        "what was shown is what is signed"
+    );
+    assert_eq!(
+        (to_sign.operator.as_str(), to_sign.head.size),
+        ("maya.k", 918_203)
     );
     assert_eq!(sheet.targets[0].sequence, samples::detail().row.sequence);
     assert_eq!(sheet.missing().as_deref(), Some("still to do: 1 and 2"));
@@ -417,6 +496,33 @@ fn who_may_not_decide_is_told_why_and_who_can() {
         .act(ActKind::Withdraw)
         .expect("one's own can be taken back");
     assert!(matches!(sheet.targets[0].action, Action::Withdraw(_)));
+}
+
+#[test]
+fn an_approval_that_no_longer_counts_is_marked_in_queue_and_review() {
+    for (columns, rows) in SIZES {
+        let mut detail = samples::detail();
+        detail.row.void = 1;
+        detail.approvals = samples::hostile_detail().approvals;
+        detail.approvals[0].void = Some("no longer in security".into());
+        let mut queue = Bench::approvals(columns, rows);
+        let item = FeedItem {
+            event: samples::event(918_205, 0, "approval.voided", "payments/ledger-db", "root"),
+            credential: None,
+            request: Some(RequestRow {
+                sequence: 918_205,
+                ..detail.row.clone()
+            }),
+        };
+        queue.event(&Event::Feed(Box::new(item)));
+        assert!(queue.text().contains("▲0/2"), "{}", queue.text());
+        let bench = Bench::review(detail, columns, rows);
+        let text = bench.text();
+        assert!(
+            text.contains("APPROVALS LOST  tomo.s's (no longer in security)"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
     );
     assert!(!state.revocations.is_empty() && !state.to_enforce.is_empty());
     assert!(state.time <= now);
-    let operator = state.operator_of_token(&cast.approver.digest()).unwrap();
+    let operator = state.operator_of_token(&cast.approver.1.digest()).unwrap();
     assert_eq!(operator.name, "maya.k");
     broker.stop().await;
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use countersign::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits},
+        evaluate::Asked,
         serve::{Broker, Options, new_operator},
     },
     clock,
@@ -111,9 +112,16 @@ impl Company {
             scopes: scopes.iter().map(ToString::to_string).collect(),
             ttl_s: 86_400,
         };
-        let evaluation = self
-            .engine()
-            .evaluate(&plan, self.service, "CHG-1", &[], clock::now());
+        let (facts, evaluation) = self.engine().evaluate(
+            &Asked {
+                plan: &plan,
+                requester: self.service,
+                reason: "CHG-1",
+                tags: &[],
+                break_glass: false,
+            },
+            clock::now(),
+        );
         Command::SubmitRequest {
             id,
             digest: Digest([7; 32]),
@@ -122,6 +130,7 @@ impl Company {
             owner: "payments".into(),
             tags: vec![],
             evaluation: Box::new(evaluation),
+            facts: Box::new(facts),
         }
     }
 
@@ -151,6 +160,7 @@ fn approval(request: RequestId) -> Command {
         approval: ApprovalId::from_bits(fresh_bits(clock::now())),
         digest: Digest([7; 32]),
         reason: String::new(),
+        checked: None,
     }
 }
 

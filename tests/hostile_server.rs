@@ -3,22 +3,27 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "hostile_server/certificates.rs"]
+mod certificates;
+#[path = "hostile_server/manners.rs"]
+mod manners;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use certificates::{authority, tls_server};
+use manners::{Hostility, answer, treat};
+
 use countersign::client::retry::RetryPolicy;
 use countersign::client::{
     Call, ClientError, Delivery, Feed, Follow, Link, Transport, TransportOptions, stream,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-};
+use rcgen::CertificateParams;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// Longer than anything here takes; only a failure waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,19 +32,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Debug, Deserialize, PartialEq)]
 struct Expected {
     count: u32,
-}
-
-/// How one connection is treated.
-#[derive(Clone)]
-enum Hostility {
-    /// These bytes, then the connection is closed.
-    Bytes(Vec<u8>),
-    /// A head, then so many bytes of JSON string, then the end.
-    Flood { head: String, bytes: u64 },
-    /// A head, then a byte of JSON a moment, without end.
-    Drip { head: String },
-    /// A head, then nothing, without end.
-    Silence { head: String },
 }
 
 /// A server that is hostile to the first connections and well-behaved afterwards.
@@ -74,58 +66,6 @@ async fn hostile(first: Vec<Hostility>) -> Server {
         }
     });
     server
-}
-
-async fn treat(
-    mut socket: TcpStream,
-    manners: Hostility,
-    taken: Arc<AtomicU64>,
-) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|four| four == b"\r\n\r\n") {
-        if socket.read_buf(&mut request).await? == 0 {
-            return Ok(());
-        }
-    }
-    match manners {
-        Hostility::Bytes(bytes) => socket.write_all(&bytes).await?,
-        Hostility::Flood { head, bytes } => {
-            socket.write_all(head.as_bytes()).await?;
-            let block = vec![b'x'; 64 * 1024];
-            let mut left = bytes;
-            while left > 0 {
-                let now = left.min(block.len() as u64);
-                socket.write_all(&block[..now as usize]).await?;
-                taken.fetch_add(now, Ordering::SeqCst);
-                left -= now;
-            }
-        }
-        Hostility::Drip { head } => {
-            socket.write_all(head.as_bytes()).await?;
-            let mut drops = tokio::time::interval(Duration::from_millis(20));
-            loop {
-                drops.tick().await;
-                socket.write_all(b" ").await?;
-            }
-        }
-        Hostility::Silence { head } => {
-            socket.write_all(head.as_bytes()).await?;
-            let mut nothing = [0];
-            // Until the client has had enough.
-            while socket.read(&mut nothing).await? > 0 {}
-        }
-    }
-    socket.shutdown().await
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> Hostility {
-    Hostility::Bytes(
-        format!(
-            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}connection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into(),
-    )
 }
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -418,55 +358,6 @@ async fn a_hostile_stream_is_left_and_tried_again() {
 }
 
 // ---- certificates -------------------------------------------------------------------------------
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    Authority {
-        issuer: Issuer::new(params, key),
-        pem,
-    }
-}
-
-/// A TLS server whose certificate was made by `change`. It answers everything well.
-fn tls_server(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    change(&mut params);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    let app =
-        axum::Router::new().fallback(|| async { axum::Json(serde_json::json!({"count": 7})) });
-    let config = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
-    tokio::spawn(
-        axum_server::from_tcp_rustls(listener, config)
-            .unwrap()
-            .serve(app.into_make_service()),
-    );
-    address
-}
 
 #[tokio::test]
 async fn a_certificate_that_does_not_hold_is_named() {

@@ -22,17 +22,26 @@ mod requests;
 #[path = "rules/issuance.rs"]
 mod issuance;
 
+#[path = "rules/quorum.rs"]
+mod quorum;
+
 #[path = "rules/credentials.rs"]
 mod credentials;
 
 #[path = "rules/people.rs"]
 mod people;
 
+#[path = "rules/policies.rs"]
+mod policies;
+
 #[path = "rules/steps.rs"]
 mod steps;
 
 #[path = "rules/histories.rs"]
 mod histories;
+
+#[path = "rules/signing.rs"]
+mod signing;
 
 #[path = "rules/leaves.rs"]
 mod leaves;

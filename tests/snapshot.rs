@@ -17,9 +17,9 @@ use countersign::{
     config::BrokerConfig,
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
-        Environment, Evaluation, Kind, MintedVersion, Operator, OperatorId, Plan, Proof, Quorum,
-        Recorded, RequestId, RequestState, RevocationId, Risk, Role, State, Tier, Token, TokenId,
-        Version, VersionState,
+        Environment, Evaluation, Facts, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
+        ProposalId, Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey,
+        State, StepUp, Tier, Token, TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -65,12 +65,22 @@ impl World {
             None,
         );
         let mut approver = operator(APPROVER, "ana", &[Role::Approver], "security");
-        approver.authenticators.push(Authenticator::SshKey {
+        approver.display_name = "Ana".into();
+        world.ask(system, Command::EnrolOperator(Box::new(approver)), None);
+        let key = SshKey {
             fingerprint: "SHA256:abc".into(),
             public_key: "ssh-ed25519 AAAA".into(),
+            hardware: true,
+            enrolled_by: ADMIN,
             enrolled_at: world.now,
-        });
-        world.ask(system, Command::EnrolOperator(Box::new(approver)), None);
+            valid_from: None,
+            countersigned_by: None,
+        };
+        let enrol = Command::EnrolKey {
+            operator: APPROVER,
+            key,
+        };
+        world.ask(by(ADMIN), enrol, None);
         world.onboard();
         assert_eq!(world.state.clients.len(), 1, "the company stands");
         world
@@ -155,7 +165,7 @@ impl World {
         let credential = credentials
             .get(usize::from(which) % credentials.len().max(1))
             .copied();
-        match what % 18 {
+        match what % 19 {
             0..3 => self.submit(which, how, key),
             3 | 4 => {
                 if let Some(id) = requests(&self.state, RequestState::AwaitingApproval) {
@@ -166,6 +176,7 @@ impl World {
                             request: id,
                             digest,
                             reason,
+                            revocation: RevocationId::from_bits(self.fresh()),
                         }
                     } else {
                         Command::Approve {
@@ -173,6 +184,7 @@ impl World {
                             approval,
                             digest,
                             reason,
+                            checked: None,
                         }
                     };
                     self.ask(by(APPROVER), command, key);
@@ -321,6 +333,7 @@ impl World {
                     _ => self.onboard(),
                 }
             }
+            17 => self.policy(which, how, key),
             16 => {
                 self.now += Duration::seconds(1 << (u32::from(which) % 18));
                 let revocations = (0..Command::SWEEP_LIMIT)
@@ -330,6 +343,50 @@ impl World {
             }
             _ => self.now += Duration::milliseconds(1 << (u32::from(which) % 28)),
         }
+    }
+
+    /// A policy is proposed, or what waits is decided.
+    fn policy(&mut self, which: u8, how: u8, key: Option<u8>) {
+        let waiting = self.state.proposals.values().find(|held| {
+            held.state == countersign::domain::ProposalState::AwaitingApproval && how % 2 == 0
+        });
+        let reason = String::from("because");
+        let (who, command) = match waiting.map(|held| (held.id, held.digest)) {
+            Some((proposal, digest)) if how % 8 == 0 => {
+                let command = Command::DenyPolicy {
+                    proposal,
+                    digest,
+                    reason,
+                };
+                (APPROVER, command)
+            }
+            Some((proposal, digest)) => {
+                let command = Command::ApprovePolicy {
+                    proposal,
+                    approval: ApprovalId::from_bits(self.fresh()),
+                    digest,
+                    reason,
+                };
+                (APPROVER, command)
+            }
+            None => {
+                let files = BTreeMap::from([("issue.rego".to_owned(), format!("# {which}"))]);
+                let command = Command::ProposePolicy {
+                    id: ProposalId::from_bits(self.fresh()),
+                    digest: digest_of_bytes(&[which]),
+                    files,
+                    base: self.state.policy_version(),
+                    reason,
+                    quorum: Quorum {
+                        count: 1,
+                        groups: vec!["security".into()],
+                    },
+                    approval_ttl_s: 3_600,
+                };
+                (ADMIN, command)
+            }
+        };
+        self.ask(by(who), command, key);
     }
 
     fn submit(&mut self, which: u8, how: u8, key: Option<u8>) {
@@ -356,6 +413,9 @@ impl World {
                 count: 1 + how % 2,
                 groups: vec!["security".into()],
             }),
+            step_up: StepUp::None,
+            hold: false,
+            review: None,
             max_ttl_s: 604_800,
             approval_ttl_s: 14_400,
             risk: Risk {
@@ -364,7 +424,7 @@ impl World {
                 factors: vec![],
             },
             rules: vec![],
-            policy_version: "1".into(),
+            policy_version: self.state.policy_version().to_string(),
             policy_digest: digest_of_bytes(b"policy"),
         };
         let command = Command::SubmitRequest {
@@ -375,6 +435,7 @@ impl World {
             owner: "payments".into(),
             tags: vec!["pci".into()],
             evaluation: Box::new(evaluation),
+            facts: Box::new(Facts::ordinary("api_key", "production")),
         };
         self.ask(by(ADMIN), command, key);
     }
@@ -415,6 +476,7 @@ fn token(number: u128) -> Token {
         digest: digest_of_bytes(&number.to_be_bytes()),
         created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         expires_at: DateTime::from_timestamp(9_999_999_999, 0).unwrap(),
+        key: None,
     }
 }
 

@@ -1,10 +1,13 @@
-//! Generators: `dev screenshots [--check]`. What they write is committed, and `--check` says if it is stale.
+//! Generators: `dev screenshots [--check]`. What they write is committed, and `--check` says if it is stale. And
+//! `dev replay FILE`, which shows where a recorded session of the console came to.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
 
+#[path = "dev/replay.rs"]
+mod replay;
 #[path = "dev/screenshots.rs"]
 mod screenshots;
 
@@ -27,6 +30,11 @@ enum Task {
         #[arg(long, default_value = "screenshots")]
         into: PathBuf,
     },
+    /// Plays a recording of the console (`:dump`) forward, and prints its last screen.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
@@ -35,5 +43,6 @@ fn main() -> Result<()> {
         Task::Screenshots { check, into } => {
             screenshots::run(&into, check, &mut std::io::stdout().lock())
         }
+        Task::Replay { file } => replay::run(&file, &mut std::io::stdout().lock()),
     }
 }

@@ -17,6 +17,8 @@ pub struct Caller {
     pub token: TokenId,
     /// When that token ends.
     pub expires_at: DateTime<Utc>,
+    /// The SSH key that opened the session, by fingerprint.
+    pub key: Option<String>,
 }
 
 /// Why nobody is signed in. Which of a token's faults it is, is not told to whoever holds a wrong one.
@@ -24,7 +26,7 @@ pub struct Caller {
 pub enum SignInError {
     /// No `Authorization` header.
     #[error(
-        "no token was sent: send `Authorization: Bearer` and the token that an admin minted for you"
+        "no token was sent: sign in with `countersign login`, or send `Authorization: Bearer` and a token that an admin minted for you"
     )]
     Missing,
     /// There is one, but not of the form `Bearer TOKEN`.
@@ -32,8 +34,8 @@ pub enum SignInError {
     Malformed,
     /// Not a token of an open account, or no longer.
     #[error(
-        "this token is not valid here: it may have ended, been withdrawn, or belong to another broker; ask an admin \
-         for a new one"
+        "this token is not valid here: it may have ended, been withdrawn, or belong to another broker; sign in again \
+         with `countersign login`, or ask an admin for a new one"
     )]
     Invalid,
 }
@@ -79,6 +81,7 @@ pub fn authenticate(
         operator: Arc::clone(operator),
         token: held.id,
         expires_at: held.expires_at,
+        key: held.key.clone(),
     })
 }
 

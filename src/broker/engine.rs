@@ -1,19 +1,21 @@
 //! The running broker as everything else sees it: a snapshot to read, a queue for commands, a feed to follow.
 
 use super::{
-    evaluate,
+    evaluate::Asked,
     feed::{Feed, Subscription, TooOld},
     folding,
     issuers::Issuers,
+    policies::{InForce, Policies},
     sealed::Sealed,
+    signing::Signing,
     snapshot::Snapshots,
     usage::Usage,
     writer::{self, Job},
 };
 use crate::{
     domain::{
-        Actor, Command, Context, Digest, Evaluation, OperatorId, Plan, Recorded, Refusal,
-        RequestId, State, event::Subject,
+        Actor, Command, Context, Digest, Evaluation, Facts, Recorded, Refusal, RequestId, State,
+        event::Subject,
     },
     event_log::{
         checkpoint::SigningKey,
@@ -123,8 +125,9 @@ pub(super) struct Inner {
     pub(super) state: RwLock<Arc<State>>,
     pub(super) feed: Arc<Feed>,
     jobs: mpsc::Sender<Job>,
-    policy: PolicyStore,
+    policies: Policies,
     issuers: Issuers,
+    signing: Signing,
     pub(super) sealed: Sealed,
     usage: Usage,
     pub(super) origin: String,
@@ -166,6 +169,7 @@ impl Engine {
         seal_key: SealKey,
         policy: PolicyStore,
         issuers: Issuers,
+        signing: Signing,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -185,14 +189,24 @@ impl Engine {
             state,
             from_snapshot,
         } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
+        let policies = Policies::new(policy);
+        if let InForce::Broken { id, reason } = policies.in_force(&state) {
+            tracing::error!(
+                version = id.version,
+                digest = id.digest,
+                reason,
+                "every request is refused"
+            );
+        }
         let (jobs, queue) = mpsc::channel(waiting);
         let inner = Arc::new(Inner {
             feed: Arc::new(Feed::new(state.sequence)),
             state: RwLock::new(Arc::new(state)),
             log,
             jobs,
-            policy,
+            policies,
             issuers,
+            signing,
             sealed: Sealed::new(store, seal_key),
             usage: Usage::default(),
             origin,
@@ -259,24 +273,14 @@ impl Engine {
         answered.await.map_err(|_| stopped())?
     }
 
-    /// What policy says about a plan.
-    pub fn evaluate(
-        &self,
-        plan: &Plan,
-        requester: OperatorId,
-        reason: &str,
-        tags: &[String],
-        now: DateTime<Utc>,
-    ) -> Evaluation {
-        evaluate::evaluate(
-            &self.0.policy,
-            &self.state(),
-            plan,
-            requester,
-            reason,
-            tags,
-            now,
-        )
+    /// What the policy in force says about a plan, and on which facts.
+    pub fn evaluate(&self, asked: &Asked<'_>, now: DateTime<Utc>) -> (Facts, Evaluation) {
+        self.0.policies.evaluate(&self.state(), asked, now)
+    }
+
+    /// Policies: the one in force, and those that are proposed.
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
     }
 
     /// Follows the log from the event after `after`.
@@ -367,6 +371,11 @@ impl Engine {
     /// The configured issuers.
     pub fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// What signatures are checked with.
+    pub fn signing(&self) -> &Signing {
+        &self.0.signing
     }
 
     /// The log's origin.

@@ -2,102 +2,210 @@
 
 use crate::{
     domain::{
-        Digest, Evaluation, Kind, OperatorId, Plan, Quorum, Risk, RiskFactor, RuleResult, State,
-        Tier, request::Outcome,
+        Digest, Environment, Evaluation, Facts, Operator, OperatorId, Plan, Quorum, Review, Risk,
+        RiskFactor, Role, RuleResult, State, StepUp, Tier,
+        facts::{
+            ClientFacts, DataFacts, EnvironmentFacts, GrantFacts, HistoryFacts, RequestFacts,
+            RequesterFacts, TimeFacts,
+        },
+        request::Outcome,
+        state::granted::wanted,
     },
-    policy::{
-        ContextFacts, Decision, Effect, Facts, PolicyStore, RequestFacts, RequesterFacts, RiskTier,
-    },
+    policy::{self, Decision, Effect, RiskTier},
 };
 use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
 
-/// Asks `policy` about `plan` as of `now`.
-pub fn evaluate(
-    policy: &PolicyStore,
-    state: &State,
-    plan: &Plan,
-    requester: OperatorId,
-    reason: &str,
-    tags: &[String],
-    now: DateTime<Utc>,
-) -> Evaluation {
-    let facts = facts(state, plan, requester, reason, tags, now);
-    in_our_words(policy.decide(&facts))
+/// How many of the latest requests are looked through for those of one requester: a burst is told long before.
+const RECENT_MAX: usize = 2_000;
+
+/// What policy is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What would be done.
+    pub plan: &'a Plan,
+    /// Who asks.
+    pub requester: OperatorId,
+    /// Why, in their words.
+    pub reason: &'a str,
+    /// Regulatory tags.
+    pub tags: &'a [String],
+    /// Whether the quorum is to be skipped.
+    pub break_glass: bool,
 }
 
-fn facts(
+/// The facts about `plan` as of `now`, and what `decide` makes of them.
+pub fn evaluate(
+    decide: impl FnOnce(&Facts) -> Decision,
     state: &State,
-    plan: &Plan,
-    requester: OperatorId,
-    reason: &str,
-    tags: &[String],
+    asked: &Asked<'_>,
     now: DateTime<Utc>,
-) -> Facts {
-    let operator = state.operators.get(&requester);
+) -> (Facts, Evaluation) {
+    let &Asked {
+        plan, requester, ..
+    } = asked;
+    let facts = facts(state, asked, now).bounded();
+    let mut evaluation = in_our_words(decide(&facts));
+    if let Some(quorum) = &evaluation.quorum {
+        let able = able(state, quorum, plan, requester);
+        if able < usize::from(quorum.count) {
+            evaluation.rules.push(RuleResult {
+                id: "policy.quorum_unreachable".to_owned(),
+                effect: "warn".to_owned(),
+                reason: format!(
+                    "a fault of the policy, not of the request: it asks for {} from {}, and {able} there may decide in {}",
+                    quorum.count,
+                    quorum.groups.join(" or "),
+                    plan.environment,
+                ),
+            });
+        }
+    }
+    (facts, evaluation)
+}
+
+/// How many people could decide it; no more are counted than are needed.
+fn able(state: &State, quorum: &Quorum, plan: &Plan, requester: OperatorId) -> usize {
+    let could = |person: &Operator| {
+        person.id != requester
+            && !person.robot
+            && person.client != Some(plan.client)
+            && person.holds(plan.environment, &[Role::Approver])
+            && quorum
+                .groups
+                .iter()
+                .any(|group| person.groups.contains(group))
+    };
+    state
+        .operators
+        .values()
+        .filter(|person| could(person))
+        .take(quorum.count.into())
+        .count()
+}
+
+fn facts(state: &State, asked: &Asked<'_>, now: DateTime<Utc>) -> Facts {
+    let &Asked {
+        plan,
+        requester,
+        reason,
+        tags,
+        break_glass,
+    } = asked;
     let hour_ago = now - Duration::hours(1);
     // Identifiers sort by time, so the latest requests are at the end.
     let recent = state
         .requests
         .values()
         .rev()
-        .take_while(|request| request.submitted_at > hour_ago);
-    let scopes = match plan.kind {
-        Kind::VaultLease | Kind::DatabaseRole => {
-            vec![
-                plan.role
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or(&plan.role)
-                    .to_owned(),
-            ]
-        }
-        Kind::ApiKey | Kind::Jwt => plan.scopes.clone(),
-    };
+        .take(RECENT_MAX)
+        .take_while(|request| request.submitted_at > hour_ago)
+        .filter(|request| request.requester == requester);
+    let scopes = wanted(plan);
+    let held = state.granted.client(plan.client);
+    let granted = state.granted.requester(requester);
+    let (requester_scopes, new_scopes) = scopes
+        .iter()
+        .cloned()
+        .partition(|scope| granted.is_some_and(|granted| granted.scopes.contains_key(scope)));
     Facts {
+        client: client_facts(state, plan),
+        requester: requester_facts(state, requester, plan.environment),
+        environment: EnvironmentFacts {
+            name: plan.environment.to_string(),
+        },
+        grants: GrantFacts {
+            client_credentials: held.map_or(0, |held| held.living),
+            client_scopes: held
+                .map(|held| held.scopes.keys().take(crate::domain::check::LIST_MAX))
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+            requester_credentials: granted.map_or(0, |granted| granted.issued),
+            requester_scopes,
+        },
+        approvals: Vec::new(),
+        history: HistoryFacts {
+            client_first_use: held.is_none_or(|held| held.ever == 0),
+            new_scopes,
+            requests_last_hour: recent.count() as u32,
+        },
+        data: DataFacts {
+            classes: tags.to_vec(),
+        },
+        anomalies: Vec::new(),
+        time: TimeFacts {
+            hour: now.hour() as u8,
+            weekday: now.weekday().number_from_monday() as u8,
+        },
         request: RequestFacts {
             kind: plan.kind.to_string(),
-            environment: plan.environment.to_string(),
             scopes,
             audience: plan.audience.clone(),
             ttl_s: plan.ttl_s,
             reason_present: !reason.trim().is_empty(),
-            client_tier: state
-                .clients
-                .get(&plan.client)
-                .map_or(Tier::Critical, |client| client.tier)
-                .to_string(),
-            regulatory_tags: tags.to_vec(),
-        },
-        requester: RequesterFacts {
-            id: requester.to_string(),
-            roles: operator
-                .and_then(|operator| operator.roles.get(&plan.environment))
-                .map(|roles| roles.iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
-            groups: operator
-                .map(|operator| operator.groups.iter().cloned().collect())
-                .unwrap_or_default(),
-        },
-        context: ContextFacts {
-            hour: now.hour() as u8,
-            weekday: now.weekday().number_from_monday() as u8,
-            requests_last_hour: recent
-                .filter(|request| request.requester == requester)
-                .count() as u32,
+            break_glass,
         },
     }
 }
 
-fn in_our_words(decision: Decision) -> Evaluation {
+/// A client that is not known is as dangerous as any.
+fn client_facts(state: &State, plan: &Plan) -> ClientFacts {
+    let client = state.clients.get(&plan.client);
+    ClientFacts {
+        name: client.map(|client| client.name.clone()).unwrap_or_default(),
+        owner: client
+            .map(|client| client.owner.clone())
+            .unwrap_or_default(),
+        tier: client
+            .map_or(Tier::Critical, |client| client.tier)
+            .to_string(),
+        dependents: client.map_or(0, |client| client.dependents.len() as u32),
+    }
+}
+
+fn requester_facts(
+    state: &State,
+    requester: OperatorId,
+    environment: Environment,
+) -> RequesterFacts {
+    let Some(operator) = state.operators.get(&requester) else {
+        return RequesterFacts {
+            name: requester.to_string(),
+            robot: true,
+            ..RequesterFacts::default()
+        };
+    };
+    RequesterFacts {
+        name: operator.name.clone(),
+        robot: operator.robot,
+        roles: operator
+            .roles
+            .get(&environment)
+            .map(|roles| roles.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
+        groups: operator.groups.iter().cloned().collect(),
+    }
+}
+
+/// A decision in the domain's words.
+pub fn in_our_words(decision: Decision) -> Evaluation {
     Evaluation {
         outcome: match decision.outcome {
-            crate::policy::Outcome::Allow => Outcome::Allow,
-            crate::policy::Outcome::Deny => Outcome::Deny,
-            crate::policy::Outcome::Needs => Outcome::Needs,
+            policy::Outcome::Allow => Outcome::Allow,
+            policy::Outcome::Deny => Outcome::Deny,
+            policy::Outcome::Needs => Outcome::Needs,
         },
-        quorum: decision.quorum.map(|quorum| Quorum {
-            count: quorum.count,
-            groups: quorum.groups,
+        quorum: decision.quorum.map(quorum),
+        step_up: match decision.step_up {
+            policy::StepUp::None => StepUp::None,
+            policy::StepUp::SshSignature => StepUp::SshSignature,
+            policy::StepUp::HardwareKey => StepUp::HardwareKey,
+        },
+        hold: decision.hold,
+        review: decision.review.map(|review| Review {
+            quorum: quorum(review.quorum),
+            within_s: review.within_s,
         }),
         max_ttl_s: decision.max_ttl_s,
         approval_ttl_s: decision.approval_ttl_s,
@@ -135,11 +243,21 @@ fn in_our_words(decision: Decision) -> Evaluation {
             })
             .collect(),
         policy_version: decision.policy.version.to_string(),
-        policy_digest: decision
-            .policy
-            .digest
-            .parse()
-            .or_else(|_| format!("sha256:{}", decision.policy.digest).parse())
-            .unwrap_or(Digest([0; 32])),
+        policy_digest: digest(&decision.policy),
     }
+}
+
+/// A quorum in the domain's words.
+pub fn quorum(quorum: policy::Quorum) -> Quorum {
+    Quorum {
+        count: quorum.count,
+        groups: quorum.groups,
+    }
+}
+
+/// A policy's digest in the domain's words.
+fn digest(policy: &policy::PolicyId) -> Digest {
+    format!("sha256:{}", policy.digest)
+        .parse()
+        .expect("a policy's digest is 64 hexadecimal digits")
 }

@@ -27,14 +27,22 @@ pub mod http;
 pub mod issuers;
 /// The listener.
 pub mod listen;
+/// Nonces that wait for their one use.
+pub mod nonces;
 /// The first screen's figures.
 pub mod overview;
+/// Which policy decides.
+pub mod policies;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim.
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;
+/// What people sign, checked.
+pub mod signing;
+/// What a policy would have decided.
+pub mod simulation;
 /// The folded state at rest.
 pub mod snapshot;
 /// Use, counted beside the log.

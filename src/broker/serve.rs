@@ -3,7 +3,9 @@
 use super::{
     engine::{Engine, EngineError, StartError, Writer, fresh_bits, system_context},
     issuers::{IssuerConfigError, Issuers},
+    nonces::Nonces,
     reactors,
+    signing::Signing,
 };
 use crate::{
     clock,
@@ -136,10 +138,12 @@ impl Broker {
             .map_err(OpenError::LogKey)?;
         let seal_key = SealKey::open_or_create(&data.join("seal.key"))?;
         let issuers = Issuers::from_config(&options.config)?;
+        let signing = signing(&options.config)?;
         let waiting = options.config.limits.commands_waiting;
         let policy = PolicyStore::shipped();
         let path = data.join("log.db");
-        let (engine, writer) = Engine::open(&path, key, seal_key, policy, issuers, waiting).await?;
+        let (engine, writer) =
+            Engine::open(&path, key, seal_key, policy, issuers, signing, waiting).await?;
         let reactors = TaskTracker::new();
         reactors.close();
         let broker = Self {
@@ -210,6 +214,14 @@ impl Broker {
     }
 }
 
+fn signing(config: &BrokerConfig) -> Result<Signing, ConfigError> {
+    Ok(Signing {
+        authorities: config.login.authorities()?,
+        session: TimeDelta::seconds(config.login.session_s as i64),
+        nonces: Nonces::default(),
+    })
+}
+
 /// An operator with one token.
 pub fn new_operator(
     name: &str,
@@ -245,6 +257,7 @@ pub fn new_token(digest: Digest, created_at: DateTime<Utc>, expires_at: DateTime
         digest,
         created_at,
         expires_at,
+        key: None,
     }
 }
 

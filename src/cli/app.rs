@@ -10,9 +10,11 @@ use super::args::{ChangeArgs, Format, Global, ListArgs};
 use super::error::CliError;
 use super::io::Io;
 use super::output::{List, Row, Style, write_json};
+use crate::client::chain::Keep;
 use crate::client::login::{Login, LoginOptions};
 use crate::client::{Answer, Client, ListQuery, Once, Outcome, TransportOptions};
-use crate::config::{Config, Context, Target};
+use crate::config::{Config, Context, Target, state_folder, variables};
+use crate::ssh::Signer;
 use crate::wire::{ClientId, CredentialId, OperatorId, Page, Receipt};
 
 /// Rows that a table shows unless it is told otherwise.
@@ -85,6 +87,7 @@ impl<'a> App<'a> {
                     environment: None,
                     colour: None,
                     ca_file: self.global.ca_file.clone(),
+                    verifier_key: None,
                     read_only: false,
                 },
             });
@@ -205,6 +208,32 @@ impl<'a> App<'a> {
             self.say(&words)?;
         }
         Ok(())
+    }
+
+    /// Whoever signs for this person: their agent.
+    pub fn signer(&self) -> Signer {
+        Signer::Agent(
+            self.io
+                .variables
+                .get(variables::SSH_AUTH_SOCK)
+                .map(Into::into),
+        )
+    }
+
+    /// What this person's consoles remember of the broker's log; nothing for one without a configured context.
+    ///
+    /// # Errors
+    /// [`CliError::Config`].
+    pub fn keep(&self) -> Result<Keep, CliError> {
+        let target = self.target()?;
+        let known = self.global.url.is_none()
+            && Config::load(&Config::path(&self.io.variables)?)?
+                .contexts
+                .contains_key(&target.name);
+        Ok(match state_folder(&self.io.variables, &target.name) {
+            Some(folder) if known => Keep::new(folder),
+            _ => Keep::nowhere(),
+        })
     }
 
     /// The intention behind a change.

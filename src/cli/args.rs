@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
-    audit, client, context, credential, doctor, login, operator, request, revocation, watch,
+    audit, client, context, credential, doctor, login, operator, policy, request, revocation, watch,
 };
 
 /// Exit codes, at the end of the help.
@@ -111,6 +111,9 @@ pub enum Command {
     /// The transparency log: search it, verify it, hand it to an auditor
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Policies: what decides, what is proposed, and what it would change
+    #[command(subcommand, visible_alias = "policies")]
+    Policy(policy::Verb),
     /// Clients: the services that use credentials
     #[command(subcommand, visible_alias = "clients")]
     Client(client::Verb),

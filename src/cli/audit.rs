@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::app::App;
+use super::approval;
 use super::args::{Format, ListArgs};
 use super::error::CliError;
 use super::output::write_json;
@@ -40,6 +41,11 @@ pub enum Verb {
     /// It writes entries.ndjson, checkpoint.txt, proofs.ndjson and verifier-key.txt into a new folder.
     /// What is written is verified on the way.
     Export(Export),
+    /// One approval: what was signed, by which key, and how to check it with stock OpenSSH
+    ///
+    /// With --export it writes statement.json, statement.json.sig, allowed_signers and leaf.tlog-proof into a new
+    /// folder; `ssh-keygen -Y verify` needs the first three, and nothing of ours.
+    Approval(approval::Approval),
 }
 
 /// Arguments of `audit list`.
@@ -56,8 +62,8 @@ pub struct Search {
 /// Arguments of `audit verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The log's verifier key, from a source that you trust: name+id+base64. Without it the broker's
-    /// own word is taken, and said so
+    /// The log's verifier key, from a source that you trust: name+id+base64. Without it the context's
+    /// is taken; where there is none the broker's own word, and said so
     #[arg(long, value_name = "KEY")]
     vkey: Option<VerifierKey>,
     /// A checkpoint that you kept from earlier: the log must be a continuation of it
@@ -77,7 +83,8 @@ pub struct Export {
     /// A new folder to write to
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     folder: PathBuf,
-    /// The log's verifier key, from a source that you trust; the broker's own word without it
+    /// The log's verifier key, from a source that you trust; the context's without it, else the broker's
+    /// own word
     #[arg(long, value_name = "KEY")]
     vkey: Option<VerifierKey>,
     /// A checkpoint from earlier: adds the proof that the log continues it
@@ -127,6 +134,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             _ => online(app, args).await,
         },
         Verb::Export(args) => export(app, args).await,
+        Verb::Approval(args) => approval::run(app, args).await,
     }
 }
 
@@ -246,6 +254,13 @@ async fn trusted_key(
     if let Some(key) = given {
         return Ok((key.clone(), "given"));
     }
+    let target = app.target()?;
+    if let Some(key) = &target.context.verifier_key {
+        let key = key.parse().map_err(|error| {
+            CliError::Usage(format!("verifier_key of {}: {error}", target.name))
+        })?;
+        return Ok((key, "configured"));
+    }
     let session = client.session().await;
     let word = session
         .map_err(CliError::call("ask for the log's key"))?
@@ -255,7 +270,7 @@ async fn trusted_key(
         .parse()
         .map_err(|error| CliError::Unverified(format!("{error}")))?;
     app.say(&format!(
-        "The key is the broker's own word ({key}); compare it with one from elsewhere, or pass --vkey"
+        "The key is the broker's own word ({key}); compare it with one from elsewhere, and pass --vkey, or keep it by `context add --verifier-key`"
     ))?;
     Ok((key, "the broker"))
 }

@@ -11,6 +11,7 @@ use super::output::{List, Row, Style};
 use crate::client::{Client, TransportOptions};
 use crate::config::{Config, Context};
 use crate::display::table::Align::{self, Left};
+use crate::event_log::checkpoint::VerifierKey;
 use crate::wire::Environment;
 
 /// Verbs of `context`.
@@ -43,6 +44,10 @@ pub struct Add {
     /// The environment that it serves, painted on every screen: development, staging or production
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Option<Environment>,
+    /// The only key that may sign its log: name+id+base64, as `serve` prints it, from a source that you
+    /// trust. The console and `audit verify` refuse a log that another key has signed
+    #[arg(long, value_name = "KEY")]
+    verifier_key: Option<VerifierKey>,
     /// Refuse every change from here
     #[arg(long)]
     read_only: bool,
@@ -63,6 +68,7 @@ struct ContextRow {
     environment: Option<&'static str>,
     read_only: bool,
     ca_file: Option<PathBuf>,
+    verifier_key: Option<String>,
 }
 
 impl Row for ContextRow {
@@ -141,6 +147,7 @@ fn list(app: &mut App<'_>, config: &Config) -> Result<(), CliError> {
             environment: context.environment.map(|environment| environment.word()),
             read_only: context.read_only,
             ca_file: context.ca_file.clone(),
+            verifier_key: context.verifier_key.clone(),
         })?;
     }
     Ok(list.end()?)
@@ -171,6 +178,7 @@ fn context(app: &App<'_>, add: &Add) -> Result<Context, CliError> {
         environment: add.env.map(word),
         colour: None,
         ca_file,
+        verifier_key: add.verifier_key.as_ref().map(ToString::to_string),
         read_only: add.read_only,
     })
 }

@@ -17,6 +17,7 @@ use crate::client::{Client, ClientError};
 use crate::config::{Target, variables};
 use crate::display::sanitize::safe;
 use crate::display::time;
+use crate::event_log::checkpoint::VerifierKey;
 
 /// A clock that is further off than this makes trouble: sessions and countdowns would be wrong.
 const SKEW: Duration = Duration::from_secs(30);
@@ -197,7 +198,7 @@ async fn broker(
     }
     readiness(checks, &client).await;
     if signed_in {
-        session(checks, &client).await;
+        session(checks, &client, target).await;
     }
     Ok(None)
 }
@@ -261,7 +262,7 @@ async fn readiness(checks: &mut Checks, client: &Client) {
     }
 }
 
-async fn session(checks: &mut Checks, client: &Client) {
+async fn session(checks: &mut Checks, client: &Client, target: &Target) {
     let before = crate::clock::now();
     let session = match client.session().await {
         Ok(answer) => answer.value,
@@ -277,6 +278,7 @@ async fn session(checks: &mut Checks, client: &Client) {
             time::ago(session.expires_at, after)
         ),
     );
+    log_key(checks, target, &session.verifier_key);
     // The broker read its clock somewhere between: the middle is wrong by half of the way at most.
     let middle = before + (after - before) / 2;
     let skew = session.now - middle;
@@ -292,6 +294,36 @@ async fn session(checks: &mut Checks, client: &Client) {
         time::compact(skew)
     );
     checks.add("clock", outcome, words);
+}
+
+/// Which key the log is checked with, and whether the broker signs with it.
+fn log_key(checks: &mut Checks, target: &Target, offered: &str) {
+    let fingerprint = |key: &str| match key.trim().parse::<VerifierKey>() {
+        Ok(key) => key.fingerprint(),
+        Err(error) => error.to_string(),
+    };
+    let offers = fingerprint(offered);
+    let (outcome, words) = match target.context.verifier_key.as_deref() {
+        None => (
+            Outcome::Warn,
+            format!(
+                "{offers}, on the broker's own word; `context add --verifier-key` keeps one that you trust"
+            ),
+        ),
+        Some(trusted) if trusted.trim() == offered.trim() => (
+            Outcome::Ok,
+            format!("{offers}, as the context {} says", target.name),
+        ),
+        Some(trusted) => (
+            Outcome::Fail,
+            format!(
+                "the broker signs its log with {offers}, and the context {} trusts {} only",
+                target.name,
+                fingerprint(trusted)
+            ),
+        ),
+    };
+    checks.add("log key", outcome, words);
 }
 
 async fn certificate_end(checks: &mut Checks, target: &Target, now: DateTime<Utc>) {

@@ -2,9 +2,11 @@
 //! accepted, the request id, and what to do next.
 
 use crate::client::login::LoginError;
+use crate::client::sign::SigningError;
 use crate::client::{ClientError, Delivery};
 use crate::config::ConfigError;
 use crate::display::sanitize::safe;
+use crate::policy::PolicyError;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,15 @@ pub enum CliError {
         what: &'static str,
         /// What was asked for.
         name: String,
+    },
+    /// Nothing was signed.
+    #[error("cannot {doing}")]
+    Signing {
+        /// What the signature was for, as in "cannot …".
+        doing: String,
+        /// Why.
+        #[source]
+        source: Box<SigningError>,
     },
     /// Several have.
     #[error("{name:?} could be any of {} {what}s: {}", .ids.len(), .ids.join(", "))]
@@ -102,6 +113,12 @@ pub enum CliError {
     /// At least one check failed.
     #[error("{0} of the checks failed")]
     Unfit(usize),
+    /// A policy that cannot be used.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// Cases that a policy does not decide as they say.
+    #[error("{0} of the policy's cases failed")]
+    Cases(usize),
     /// A file or the terminal.
     #[error("cannot {doing}")]
     Files {
@@ -124,6 +141,22 @@ impl CliError {
             doing,
             source,
             key: None,
+        }
+    }
+
+    /// A signature that was not made, and what it was for.
+    pub fn signing(doing: impl Into<String>) -> impl FnOnce(SigningError) -> Self {
+        let doing = doing.into();
+        move |source| match source {
+            SigningError::Call(source) => Self::Call {
+                doing,
+                source,
+                key: None,
+            },
+            source => Self::Signing {
+                doing,
+                source: Box::new(source),
+            },
         }
     }
 
@@ -157,12 +190,19 @@ pub fn exit_code(error: &CliError) -> u8 {
         CliError::AwaitsApproval(_) => 4,
         CliError::NotConverged { .. } => 5,
         CliError::Changed { .. } => 6,
+        CliError::Signing { source, .. } => match source.as_ref() {
+            SigningError::Changed(_) => 6,
+            SigningError::NoKey { .. } => 3,
+            _ => 1,
+        },
         CliError::Call { source, .. } => call_code(source),
         CliError::NotFound { .. }
         | CliError::Ended { .. }
         | CliError::Unverified(_)
         | CliError::Declined(_)
         | CliError::Unfit(_)
+        | CliError::Policy(_)
+        | CliError::Cases(_)
         | CliError::Files { .. }
         | CliError::Output(_) => 1,
     }

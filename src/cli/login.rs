@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use super::app::App;
 use super::error::CliError;
 use super::prompt;
+use crate::client::Client;
 use crate::client::login::{Login, LoginOptions, Place};
+use crate::client::sign;
 use crate::config::{Variables, variables};
 
 /// The longest token that is read, in bytes.
@@ -19,6 +21,12 @@ const TOKEN_BYTES: u64 = 8 * 1024;
 /// Arguments of `login`.
 #[derive(Clone, Debug, Args)]
 pub struct LoginArgs {
+    /// Sign in as this operator with a key of your SSH agent; without it a token is read
+    #[arg(value_name = "OPERATOR")]
+    operator: Option<String>,
+    /// The key to sign in with, by fingerprint; the first that is accepted if left out
+    #[arg(long, value_name = "SHA256:…", requires = "operator")]
+    key: Option<String>,
     /// Keep the token in a private file when there is no better place
     #[arg(long)]
     in_file: bool,
@@ -40,7 +48,10 @@ pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> 
     let target = app.target()?;
     let client = App::anonymous(&target)?;
     let origin = client.transport().origin().to_owned();
-    let token = read_token(app, &origin).await?;
+    let token: SecretString = match &args.operator {
+        Some(operator) => with_key(app, &client, operator, args.key.as_deref()).await?,
+        None => read_token(app, &origin).await?,
+    };
     client.transport().set_token(Some(token.clone()));
     let session = client.session().await;
     let session = session
@@ -74,6 +85,18 @@ pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> 
         app.say("COUNTERSIGN_TOKEN is set and goes before the kept token")?;
     }
     Ok(())
+}
+
+async fn with_key(
+    app: &App<'_>,
+    client: &Client,
+    operator: &str,
+    key: Option<&str>,
+) -> Result<SecretString, CliError> {
+    let signer = app.signer();
+    let minted = sign::sign_in(client, &signer, operator, key, app.io.now).await;
+    let minted = minted.map_err(CliError::signing("sign in"))?;
+    Ok(minted.token.into())
 }
 
 /// Signs out.

@@ -4,6 +4,7 @@
 //! writes through `Io` only, and ends with the exit code of `error::exit_code`.
 
 mod app;
+mod approval;
 pub mod args;
 mod audit;
 mod certificate;
@@ -14,10 +15,12 @@ mod deliver;
 mod doctor;
 pub mod error;
 mod io;
+mod key;
 mod login;
 mod operator;
 mod output;
 mod overview;
+mod policy;
 mod prompt;
 mod request;
 mod review;
@@ -101,6 +104,7 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         Some(Command::Credential(verb)) => credential::run(app, verb).await,
         Some(Command::Revocation(verb)) => revocation::run(app, verb).await,
         Some(Command::Audit(verb)) => audit::run(app, verb).await,
+        Some(Command::Policy(verb)) => policy::run(app, verb).await,
         Some(Command::Client(verb)) => client::run(app, verb).await,
         Some(Command::Operator(verb)) => operator::run(app, verb).await,
         Some(Command::Watch(args)) => watch::run(app, args).await,

@@ -9,6 +9,7 @@ use super::app::{App, settled};
 use super::args::{ChangeArgs, ListArgs, span};
 use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
+use super::key;
 use crate::client::{Once, Outcome};
 use crate::wire::{
     Environment, Grant, MintedToken, NewOperator, NewToken, Reason, Receipt, Role, TokenId,
@@ -38,6 +39,9 @@ pub enum Verb {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// SSH keys: enrol, countersign, remove
+    #[command(subcommand)]
+    Key(key::Verb),
     /// Set the roles and groups of an account: those named here, and no others
     Grant {
         #[command(flatten)]
@@ -61,7 +65,7 @@ pub enum Verb {
 pub struct Who {
     /// The operator's handle or identifier
     #[arg(value_name = "OPERATOR")]
-    operator: String,
+    pub(super) operator: String,
 }
 
 /// Roles and groups.
@@ -178,6 +182,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         Verb::Add(args) => add(app, args).await,
         Verb::Token(args) => token(app, args).await,
         Verb::RevokeToken { who, token, change } => revoke_token(app, who, *token, change).await,
+        Verb::Key(verb) => key::run(app, verb).await,
         Verb::Grant { who, roles, change } => grant(app, who, roles, change).await,
         Verb::Offboard { who, change } => offboard(app, who, change).await,
     }

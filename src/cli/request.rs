@@ -9,10 +9,14 @@ use super::error::CliError;
 use super::output;
 use super::review;
 use super::wait::{self, End};
+use crate::client::sign::{self, Decided};
 use crate::client::{Client, ListQuery, Once};
+use crate::secret::digest_of;
+use crate::wire::request::Narrowed;
+use crate::wire::signing::Decision;
 use crate::wire::{
-    Approve, Deny, Digest, Environment, Kind, NewRequest, Reason, Receipt, RequestDetail,
-    RequestId, RequestState,
+    Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Reason,
+    Receipt, RequestDetail, RequestId, RequestState, SignedStatement, StepUp,
 };
 
 /// Verbs of `request`.
@@ -37,6 +41,22 @@ pub enum Verb {
     Approve(Decide),
     /// Deny a request; one denial ends it
     Deny(Decide),
+    /// Offer less than was asked for: fewer scopes, a shorter life
+    ///
+    /// Without --yes it first tells the risk and the quorum that would have. What was approved of the wider plan no
+    /// longer counts.
+    Narrow(Narrowing),
+    /// Ask the requester something, or answer as the requester; kept in the record
+    Ask(Change),
+    /// Stop a request until somebody lets it go on
+    Hold(Change),
+    /// Let a held request go on
+    Resume(Change),
+    /// EMERGENCY: take what you asked for without a quorum, for minutes
+    ///
+    /// Policy must let you, it is signed with your SSH key, everybody is told, and others must sign for it afterwards: if
+    /// they do not in time, it is withdrawn.
+    BreakGlass(Change),
     /// Take your own request back
     Withdraw(Change),
     /// Try again to issue a request that failed
@@ -117,6 +137,21 @@ pub struct Change {
     change: ChangeArgs,
 }
 
+/// Arguments of `request narrow`.
+#[derive(Debug, Args)]
+pub struct Narrowing {
+    #[command(flatten)]
+    which: Which,
+    /// A scope to leave; may be given several times. All of them if left out
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// The life to leave, such as 30m; as it is if left out
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    ttl: Option<std::time::Duration>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
 /// Arguments of `request claim`.
 #[derive(Debug, Args)]
 pub struct Claim {
@@ -155,6 +190,11 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         Verb::New(new) => ask(app, new).await,
         Verb::Approve(decide) => approve(app, decide).await,
         Verb::Deny(decide) => deny(app, decide).await,
+        Verb::Narrow(narrowing) => narrow(app, narrowing).await,
+        Verb::Ask(change) => add_note(app, change).await,
+        Verb::Hold(change) => hold(app, change, true).await,
+        Verb::Resume(change) => hold(app, change, false).await,
+        Verb::BreakGlass(change) => break_glass(app, change).await,
         Verb::Withdraw(change) => withdraw(app, change).await,
         Verb::Retry(change) => retry(app, change).await,
         Verb::Claim(claim) => collect(app, claim).await,
@@ -213,18 +253,176 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     )?;
     let once = bound(&decide.change, &detail);
     let id = detail.row.id;
-    let body = Approve {
+    let mut body = Approve {
         digest,
         reason: decide.change.reason.clone().unwrap_or_default(),
+        signed: None,
     };
     if decide.change.dry_run {
         return app.would_send(&format!("/v1/requests/{id}/approvals"), &body, &once);
+    }
+    if detail.step_up != StepUp::None {
+        body.signed = Some(signed(app, &client, &detail, Decision::Approve, &body.reason).await?);
     }
     let outcome = client.approve(id, &body, &once).await;
     let receipt = settled(outcome, format!("approve {id}"), &once)?.value;
     app.receipt(&format!("Approved {id}"), &receipt)?;
     if decide.change.wait {
         settle(app, &client, id, &receipt, &decide.change).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Has the person's agent sign exactly what was shown.
+async fn signed(
+    app: &mut App<'_>,
+    client: &Client,
+    detail: &RequestDetail,
+    decision: Decision,
+    reason: &str,
+) -> Result<SignedStatement, CliError> {
+    let doing = || CliError::signing("sign the decision");
+    let keep = app.keep()?;
+    let head = sign::verified_head(client, &keep, None)
+        .await
+        .map_err(doing())?;
+    let session = client.session().await;
+    let session = session.map_err(CliError::call("find out who signs"))?.value;
+    if detail.step_up == StepUp::HardwareKey {
+        app.say("Touch your security key to sign.")?;
+    }
+    let decided = Decided {
+        operator: &session.name,
+        detail,
+        decision,
+        reason,
+        view: digest_of(&review::request(detail, &app.style())),
+        head,
+        now: app.io.now,
+    };
+    sign::sign_decision(client, &app.signer(), &decided)
+        .await
+        .map_err(doing())
+}
+
+async fn narrow(app: &mut App<'_>, args: &Narrowing) -> Result<(), CliError> {
+    if args.scopes.is_empty() && args.ttl.is_none() {
+        return Err(CliError::Usage(
+            "say what to leave: --scope, --ttl or both".to_owned(),
+        ));
+    }
+    let client = app.connect_to_change().await?;
+    let detail = find(&client, &args.which.request).await?;
+    let id = detail.row.id;
+    let mut body = Narrow {
+        digest: detail.digest,
+        scopes: (!args.scopes.is_empty()).then(|| args.scopes.clone()),
+        ttl_s: args.ttl.map(|ttl| ttl.as_secs()),
+        reason: app.reason(&args.change)?,
+        dry_run: true,
+    };
+    let once = bound(&args.change, &detail);
+    let doing = format!("narrow {id}");
+    let tried = settled(
+        client
+            .would_narrow(id, &body, &Once::seen(detail.row.sequence))
+            .await,
+        doing.as_str(),
+        &once,
+    )?
+    .value;
+    if args.change.dry_run {
+        let style = app.style();
+        output::one(&mut *app.io.out, style, &tried, &detail.row, |_| {
+            narrowed(&tried)
+        })?;
+        return Ok(());
+    }
+    let effect = narrowed(&tried);
+    app.confirm(&args.change, effect.trim_end(), &detail.row.credential)?;
+    body.dry_run = false;
+    let receipt = settled(client.narrow(id, &body, &once).await, doing, &once)?.value;
+    app.receipt(&format!("Narrowed {id}"), &receipt)
+}
+
+fn narrowed(tried: &Narrowed) -> String {
+    let mut sheet = output::Sheet::default();
+    let quorum = match &tried.quorum {
+        Some(quorum) => format!("{} from {}", quorum.count, quorum.groups.join(" or ")),
+        None => "nobody: policy lets it through".to_owned(),
+    };
+    sheet.line(&format!(
+        "Left: {} for {} s. Risk {} {}. To approve: {quorum}",
+        tried.plan.scopes.join(" "),
+        tried.plan.ttl_s,
+        tried.risk.tier,
+        tried.risk.score
+    ));
+    sheet.finish()
+}
+
+async fn add_note(app: &mut App<'_>, args: &Change) -> Result<(), CliError> {
+    let client = app.connect_to_change().await?;
+    let id = find(&client, &args.which.request).await?.row.id;
+    let once = App::once(&args.change);
+    let body = NewNote {
+        text: app.reason(&args.change)?,
+    };
+    if args.change.dry_run {
+        return app.would_send(&format!("/v1/requests/{id}/notes"), &body, &once);
+    }
+    let outcome = client.add_note(id, &body, &once).await;
+    let receipt = settled(outcome, format!("write to {id}"), &once)?.value;
+    app.receipt(&format!("Noted on {id}"), &receipt)
+}
+
+async fn hold(app: &mut App<'_>, args: &Change, stop: bool) -> Result<(), CliError> {
+    let client = app.connect_to_change().await?;
+    let id = find(&client, &args.which.request).await?.row.id;
+    let once = App::once(&args.change);
+    let body = Reason {
+        reason: app.reason(&args.change)?,
+    };
+    let (verb, done) = if stop {
+        ("hold", "Held")
+    } else {
+        ("resume", "Goes on:")
+    };
+    if args.change.dry_run {
+        return app.would_send(&format!("/v1/requests/{id}/{verb}"), &body, &once);
+    }
+    let outcome = if stop {
+        client.hold(id, &body, &once).await
+    } else {
+        client.resume(id, &body, &once).await
+    };
+    let receipt = settled(outcome, format!("{verb} {id}"), &once)?.value;
+    app.receipt(&format!("{done} {id}"), &receipt)
+}
+
+async fn break_glass(app: &mut App<'_>, args: &Change) -> Result<(), CliError> {
+    let client = app.connect_to_change().await?;
+    let detail = find(&client, &args.which.request).await?;
+    let id = detail.row.id;
+    let once = bound(&args.change, &detail);
+    let reason = app.reason(&args.change)?;
+    if args.change.dry_run {
+        let body = Reason { reason };
+        return app.would_send(&format!("/v1/requests/{id}/break-glass"), &body, &once);
+    }
+    let effect =
+        "EMERGENCY: nobody else has agreed to this, everybody is told, and others must sign for it";
+    app.confirm(&args.change, effect, &detail.row.credential)?;
+    let body = BreakGlass {
+        signed: signed(app, &client, &detail, Decision::BreakGlass, &reason).await?,
+        reason,
+    };
+    let outcome = client.break_glass(id, &body, &once).await;
+    let receipt = settled(outcome, format!("break the glass for {id}"), &once)?.value;
+    app.receipt(&format!("Broke the glass for {id}"), &receipt)?;
+    if args.change.wait {
+        settle(app, &client, id, &receipt, &args.change).await
     } else {
         Ok(())
     }

@@ -109,9 +109,10 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
         format!("{} of {}", detail.row.approvals, detail.row.needed),
     );
     for approval in &detail.approvals {
-        let words = match approval.reason.as_str() {
-            "" => String::new(),
-            reason => format!(": {reason}"),
+        let words = match (&approval.void, approval.reason.as_str()) {
+            (Some(why), _) => format!("; it no longer counts: {why}"),
+            (None, "") => String::new(),
+            (None, reason) => format!(": {reason}"),
         };
         sheet.fact(
             "by",

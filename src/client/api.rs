@@ -16,13 +16,15 @@ use super::stream::{self, Feed};
 use super::transport::{Answer, Transport, TransportOptions};
 use crate::wire::header::COLUMNS;
 use crate::wire::operator::{Grant, NewOperator, NewToken};
+use crate::wire::request::Narrowed;
 use crate::wire::revocation::Revoke;
 use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
-    Adoption, Approve, Claimed, ClientId, ClientRow, CredentialDetail, CredentialId, CredentialRow,
-    Deny, Digest, EventRecord, FeedItem, Health, MintedToken, NewClient, NewRequest, OperatorId,
-    OperatorRow, Overview, Page, Readiness, Reason, Receipt, RequestDetail, RequestId, RequestRow,
-    RevocationId, RevocationRow, Session, TokenId,
+    Adoption, Approve, BreakGlass, Challenge, Claimed, ClientId, ClientRow, CredentialDetail,
+    CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Health, KeyName, MintedToken,
+    Narrow, NewChallenge, NewClient, NewKey, NewNote, NewRequest, OperatorId, OperatorRow,
+    Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail, RequestId, RequestRow,
+    RevocationId, RevocationRow, Session, SigningOrder, SshSignIn, TokenId,
 };
 
 /// The largest checkpoint or proof, in bytes.
@@ -108,6 +110,22 @@ impl Client {
     /// Who the caller is.
     pub async fn session(&self) -> Result<Answer<Session>, ClientError> {
         self.transport.send(&Call::get(["v1", "session"])).await
+    }
+
+    /// Asks for a nonce to sign in with. Needs no token.
+    pub async fn challenge(&self, operator: &str) -> Result<Answer<Challenge>, ClientError> {
+        let body = NewChallenge {
+            operator: operator.to_owned(),
+        };
+        // Another nonce does no harm: the key only makes it safe to repeat.
+        let call = Once::new().apply(Call::post(["v1", "login", "challenge"], &body)?);
+        self.transport.send(&call).await
+    }
+
+    /// Signs in with the signature over a challenge. Needs no token.
+    pub async fn sign_in(&self, body: &SshSignIn) -> Result<Answer<MintedToken>, ClientError> {
+        let call = Call::post(["v1", "login", "ssh"], body)?;
+        self.transport.send(&call).await
     }
 
     /// Withdraws the token that this client signs with.
@@ -235,6 +253,54 @@ impl Client {
         self.act("requests", id, "approvals", body, once).await
     }
 
+    /// What a statement about a request is made with.
+    pub async fn signing(&self, id: RequestId) -> Result<Answer<SigningOrder>, ClientError> {
+        let path = ["v1", "requests", &id.to_string(), "signing"];
+        // Another nonce does no harm: the key only makes it safe to repeat.
+        let call = Once::new().apply(Call::post(path, &Empty {})?);
+        self.transport.send(&call).await
+    }
+
+    /// Makes a request ask for less.
+    pub async fn narrow(&self, id: RequestId, body: &Narrow, once: &Once) -> Outcome<Receipt> {
+        self.act("requests", id, "narrow", body, once).await
+    }
+
+    /// What a narrower request would come to.
+    pub async fn would_narrow(
+        &self,
+        id: RequestId,
+        body: &Narrow,
+        once: &Once,
+    ) -> Outcome<Narrowed> {
+        self.act("requests", id, "narrow", body, once).await
+    }
+
+    /// Stops a request until somebody lets it go on.
+    pub async fn hold(&self, id: RequestId, reason: &Reason, once: &Once) -> Outcome<Receipt> {
+        self.act("requests", id, "hold", reason, once).await
+    }
+
+    /// Lets a held request go on.
+    pub async fn resume(&self, id: RequestId, reason: &Reason, once: &Once) -> Outcome<Receipt> {
+        self.act("requests", id, "resume", reason, once).await
+    }
+
+    /// Asks the requester something, or answers.
+    pub async fn add_note(&self, id: RequestId, note: &NewNote, once: &Once) -> Outcome<Receipt> {
+        self.act("requests", id, "notes", note, once).await
+    }
+
+    /// Skips the quorum of one's own request.
+    pub async fn break_glass(
+        &self,
+        id: RequestId,
+        body: &BreakGlass,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        self.act("requests", id, "break-glass", body, once).await
+    }
+
     /// Denies what was seen.
     pub async fn deny(&self, id: RequestId, body: &Deny, once: &Once) -> Outcome<Receipt> {
         self.act("requests", id, "denials", body, once).await
@@ -323,6 +389,33 @@ impl Client {
         let (id, token) = (id.to_string(), token.to_string());
         let call = Call::delete(["v1", "operators", &id, "tokens", &token]);
         self.transport.send(&once.apply(call)).await.into()
+    }
+
+    /// Enrols an SSH key.
+    pub async fn add_key(&self, id: OperatorId, key: &NewKey, once: &Once) -> Outcome<Receipt> {
+        self.act("operators", id, "keys", key, once).await
+    }
+
+    /// Countersigns the enrolment of an SSH key.
+    pub async fn countersign_key(
+        &self,
+        id: OperatorId,
+        key: &KeyName,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        let path = ["operators", &id.to_string(), "keys", "countersign"];
+        self.command(&path, key, once).await
+    }
+
+    /// Takes an SSH key out of use.
+    pub async fn remove_key(
+        &self,
+        id: OperatorId,
+        key: &RemoveKey,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        let path = ["operators", &id.to_string(), "keys", "remove"];
+        self.command(&path, key, once).await
     }
 
     /// Sets the roles and groups of an account.
@@ -442,7 +535,7 @@ impl Client {
         Rows::open(self.transport.lines(&call).await?.value).await
     }
 
-    async fn one<T: DeserializeOwned>(
+    pub(super) async fn one<T: DeserializeOwned>(
         &self,
         noun: &str,
         id: impl ToString,
@@ -463,7 +556,7 @@ impl Client {
             .await
     }
 
-    async fn command<T: DeserializeOwned>(
+    pub(super) async fn command<T: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &impl Serialize,

@@ -13,9 +13,11 @@ mod error;
 mod list;
 pub mod login;
 mod outcome;
+mod policies;
 mod query;
 pub mod retry;
 mod rows;
+pub mod sign;
 pub mod stream;
 mod transport;
 

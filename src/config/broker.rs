@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, parse_toml};
+use crate::ssh::PublicKey;
 
 /// The broker's file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,8 +15,51 @@ use super::{ConfigError, parse_toml};
 pub struct BrokerConfig {
     /// `[issuer.NAME]`: one table an issuer. Its `type` picks the adapter, which reads the rest.
     pub issuer: BTreeMap<String, toml::Table>,
+    /// `[login]`.
+    pub login: Login,
     /// `[limits]`.
     pub limits: Limits,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Login {
+    /// Lines of public keys: certification authorities whose OpenSSH user certificates are accepted, with the
+    /// operator's handle as principal.
+    pub ssh_authorities: Vec<String>,
+    /// How long a session lasts that an SSH key opened, in seconds.
+    pub session_s: u64,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self {
+            ssh_authorities: Vec::new(),
+            session_s: 8 * 3_600,
+        }
+    }
+}
+
+/// The longest session, in seconds.
+const SESSION_MAX_S: u64 = 12 * 3_600;
+
+impl Login {
+    /// The certification authorities, read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] for a line that is no key.
+    pub fn authorities(&self) -> Result<Vec<PublicKey>, ConfigError> {
+        self.ssh_authorities
+            .iter()
+            .map(|line| {
+                PublicKey::from_line(line).map_err(|error| ConfigError::Invalid {
+                    origin: "login.ssh_authorities".to_owned(),
+                    reason: error.to_string(),
+                })
+            })
+            .collect()
+    }
 }
 
 /// Bounds on what callers can make the broker hold or do.
@@ -82,6 +126,13 @@ impl BrokerConfig {
                     reason: "0 would let nothing through; expected 1 or more".to_owned(),
                 });
             }
+        }
+        config.login.authorities()?;
+        if !(60..=SESSION_MAX_S).contains(&config.login.session_s) {
+            return Err(ConfigError::Invalid {
+                origin: format!("{}: login.session_s", path.display()),
+                reason: format!("expected 60 to {SESSION_MAX_S} seconds"),
+            });
         }
         for (name, table) in &config.issuer {
             if !table.get("type").is_some_and(toml::Value::is_str) {

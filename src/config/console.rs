@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::variables::{self, Variables};
 use super::{ConfigError, parse_toml, read_optional, write_private};
+use crate::event_log::checkpoint::VerifierKey;
 
 /// `config.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct Context {
     /// Trust only these certificates (PEM) for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// The only key that may sign its log, `name+id+base64`, from a source other than the broker itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier_key: Option<String>,
     /// Refuse every change from here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
@@ -194,6 +198,10 @@ impl Config {
                     format!("{error}; expected https://HOST[:PORT], or http:// on loopback"),
                 )
             })?;
+            if let Some(key) = &context.verifier_key {
+                key.parse::<VerifierKey>()
+                    .map_err(|error| invalid(".verifier_key", error.to_string()))?;
+            }
         }
         Ok(config)
     }
@@ -265,6 +273,7 @@ impl Config {
                     environment: None,
                     colour: None,
                     ca_file: variables.get(variables::CA_FILE).map(PathBuf::from),
+                    verifier_key: None,
                     read_only: false,
                 },
             });
@@ -410,6 +419,10 @@ time = "ago"
             (
                 "[contexts.\"a b\"]\nurl = \"https://a\"\n",
                 "config.toml: contexts.a b: not a name",
+            ),
+            (
+                "[contexts.a]\nurl = \"https://a\"\nverifier_key = \"abc\"\n",
+                "config.toml: contexts.a.verifier_key: ",
             ),
             (
                 "current = \"b\"\n[contexts.a]\nurl = \"https://a\"\n",

@@ -76,6 +76,26 @@ pub enum ConfigError {
     NoHome,
 }
 
+/// Where it is remembered what was seen of the log of the broker that a context names: by name alone, so that another
+/// address under the same name does not escape it. `$XDG_STATE_HOME`, else `~/.local/state`.
+pub fn state_folder(variables: &Variables, context: &str) -> Option<PathBuf> {
+    let absolute = |variable| {
+        let path = PathBuf::from(variables.get(variable)?);
+        path.is_absolute().then_some(path)
+    };
+    let base = absolute(variables::XDG_STATE_HOME)
+        .or_else(|| Some(absolute(variables::HOME)?.join(".local/state")))?;
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = context.chars().map(safe).take(64).collect();
+    Some(base.join("countersign").join(name))
+}
+
 /// Parses TOML, turning the parser's byte span into a line that an editor understands.
 ///
 /// # Errors

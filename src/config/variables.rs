@@ -36,6 +36,8 @@ variables! {
     HOME = "HOME" "DIR" false "The home folder.";
     DBUS_SESSION_BUS_ADDRESS = "DBUS_SESSION_BUS_ADDRESS" "ADDRESS" false "With a desktop session, its Secret Service may keep the token.";
     SSH_CONNECTION = "SSH_CONNECTION" "ADDRESSES" false "Over SSH the desktop's Secret Service is left alone.";
+    SSH_AUTH_SOCK = "SSH_AUTH_SOCK" "SOCKET" false "The SSH agent whose keys sign you in and sign your decisions.";
+    XDG_STATE_HOME = "XDG_STATE_HOME" "DIR" false "Where it is remembered what was seen of brokers' logs; ~/.local/state when unset.";
     TERM = "TERM" "NAME" false "The kind of terminal.";
     COLORTERM = "COLORTERM" "truecolor" false "Whether the terminal has all colours; `doctor` tells.";
     LC_ALL = "LC_ALL" "LOCALE" false "The locale before all others: whether the terminal takes UTF-8.";

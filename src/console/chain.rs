@@ -15,10 +15,17 @@ const EVERY: Duration = Duration::from_secs(10);
 const AT_LEAST: Duration = Duration::from_mins(1);
 
 /// Checks the broker's log for as long as the console lives, and sends each change of what is known. The key is
-/// `keep`'s, or at first contact the one that the broker names. `context` is named in the command that checks
-/// again. Begins when `heard` has something to say: reading a log keeps both ends busy, and before that somebody
-/// waits for the list.
-pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String, mut heard: Heard) {
+/// `trusted`, else `keep`'s, else at first contact the one that the broker names. `context` is named in the command
+/// that checks again. Begins when `heard` has something to say: reading a log keeps both ends busy, and before that
+/// somebody waits for the list.
+pub async fn watch(
+    client: Client,
+    sender: Sender,
+    keep: Keep,
+    trusted: Option<String>,
+    context: String,
+    mut heard: Heard,
+) {
     if heard.wait_for(Option::is_some).await.is_err() {
         return;
     }
@@ -31,7 +38,8 @@ pub async fn watch(client: Client, sender: Sender, keep: Keep, context: String, 
     let (told, mut states) = tokio::sync::mpsc::unbounded_channel();
     let (heads, grown) = tokio::sync::watch::channel(0);
     let checking = async {
-        let begun = Chain::new(client, keep, None, &session.verifier_key, &context);
+        let offered = &session.verifier_key;
+        let begun = Chain::new(client, keep, trusted.as_deref(), offered, &context);
         let detail = match begun {
             Ok(chain) => {
                 let report = |state| drop(told.send(state));

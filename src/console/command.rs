@@ -104,6 +104,7 @@ commands! {
         ShowApprovals => "screen.approvals", ["2"], "approvals", "Approvals";
         ShowCredentials => "screen.credentials", ["3"], "credentials", "Credentials";
         ShowAudit => "screen.audit", ["7"], "audit", "Audit";
+        ShowPolicy => "screen.policy", ["8"], "policy", "Policy: what decides, and what is proposed";
         LastScreen => "screen.last", ["-"], "last screen", "The screen before this one";
         NextPane => "pane.next", ["tab"], "pane", "The next pane; in a sheet the next field";
         PreviousPane => "pane.previous", ["shift-tab"], "pane", "The previous pane or field";

@@ -1,6 +1,7 @@
 //! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
 
-use crate::wire::{CredentialId, Digest, RequestId};
+use crate::wire::signing::LogHead;
+use crate::wire::{CredentialId, Digest, ProposalId, RequestDetail, RequestId};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -63,6 +64,8 @@ pub enum Call {
     },
     /// One request, for review.
     Request(RequestId),
+    /// What a narrower request would come to: its digest now, the scopes and the life in seconds that would be left.
+    WouldNarrow(RequestId, Digest, Vec<String>, u64),
     /// One credential.
     Credential(CredentialId),
     /// Which credential does the digest belong to?
@@ -81,6 +84,14 @@ pub enum Call {
         /// How many at most.
         limit: u32,
     },
+    /// Versions of the policy, and what is proposed.
+    Policies,
+    /// One version with its text.
+    Policy(u32),
+    /// One proposal with its text.
+    Proposal(ProposalId),
+    /// What a proposal would have decided about the requests of the last days.
+    Simulate(ProposalId),
     /// Change something.
     Act(ActCall),
 }
@@ -98,11 +109,34 @@ pub struct ActCall {
     pub key: String,
 }
 
+/// What a signature is made over: exactly what was on the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToSign {
+    /// Who signs, by handle.
+    pub operator: String,
+    /// The request, as it was shown.
+    pub detail: RequestDetail,
+    /// SHA-256 of the lines that were shown.
+    pub view: Digest,
+    /// The head of the log that this console had verified.
+    pub head: LogHead,
+}
+
 /// What can be done to something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Approve exactly what was seen.
-    Approve(RequestId, Digest),
+    /// Approve exactly what was seen; signed, where that is asked for.
+    Approve(RequestId, Digest, Option<Box<ToSign>>),
+    /// Skip the quorum of one's own request.
+    BreakGlass(RequestId, Box<ToSign>),
+    /// Make it ask for less: the scopes and the life in seconds that are left.
+    Narrow(RequestId, Digest, Vec<String>, u64),
+    /// Stop it until somebody lets it go on.
+    Hold(RequestId),
+    /// Let it go on.
+    Resume(RequestId),
+    /// Ask the requester something, or answer.
+    AddNote(RequestId),
     /// Deny it.
     Deny(RequestId, Digest),
     /// Take a request back.
@@ -121,9 +155,15 @@ impl Action {
     /// The identifier of what it is done to.
     pub fn subject(&self) -> String {
         match self {
-            Self::Approve(id, _) | Self::Deny(id, _) | Self::Withdraw(id) | Self::Retry(id) => {
-                id.to_string()
-            }
+            Self::Approve(id, ..)
+            | Self::Deny(id, _)
+            | Self::BreakGlass(id, _)
+            | Self::Narrow(id, ..)
+            | Self::Hold(id)
+            | Self::Resume(id)
+            | Self::AddNote(id)
+            | Self::Withdraw(id)
+            | Self::Retry(id) => id.to_string(),
             Self::Revoke(id, _) | Self::Quarantine(id) | Self::Release(id) => id.to_string(),
         }
     }
@@ -133,6 +173,17 @@ impl Action {
         let id = self.subject();
         match self {
             Self::Approve(..) => format!("countersign request approve {id} --reason …"),
+            Self::BreakGlass(..) => format!("countersign request break-glass {id} --reason …"),
+            Self::Narrow(_, _, scopes, ttl_s) => {
+                let scopes: String = scopes
+                    .iter()
+                    .map(|scope| format!(" --scope {scope}"))
+                    .collect();
+                format!("countersign request narrow {id}{scopes} --ttl {ttl_s}s --reason …")
+            }
+            Self::Hold(_) => format!("countersign request hold {id} --reason …"),
+            Self::Resume(_) => format!("countersign request resume {id} --reason …"),
+            Self::AddNote(_) => format!("countersign request ask {id} --reason …"),
             Self::Deny(..) => format!("countersign request deny {id} --reason …"),
             Self::Withdraw(_) => format!("countersign request withdraw {id}"),
             Self::Retry(_) => format!("countersign request retry {id}"),

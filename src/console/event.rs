@@ -7,9 +7,11 @@ use super::effect::CallId;
 use super::known::Known;
 use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
+use crate::wire::request::Narrowed;
 use crate::wire::{
     CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
-    Problem, Receipt, RequestDetail, RequestRow, RevocationRow, Session,
+    Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail, RequestRow,
+    RevocationRow, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,16 @@ pub enum Reply {
     Revocations(Page<RevocationRow>),
     /// Events of the log.
     Events(Page<EventRecord>),
+    /// What a narrower request would come to.
+    Narrowed(Box<Narrowed>),
+    /// Versions of the policy, and what is proposed.
+    Policies(Box<Policies>),
+    /// One version with its text.
+    Policy(Box<PolicyDetail>),
+    /// One proposal with its text.
+    Proposal(Box<ProposalDetail>),
+    /// What a proposal would have decided.
+    Simulation(Box<Simulation>),
     /// A command was carried out.
     Receipt(Receipt),
 }

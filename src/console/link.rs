@@ -4,11 +4,14 @@
 use super::effect::{ActCall, Action, Call, CallId, Effect};
 use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
 use super::known::{Keeper, KeptFile};
+use super::pens::Pens;
 use super::run::Incoming;
 use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
+use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
 use crate::wire::revocation::Revoke;
-use crate::wire::{Approve, Deny, Reason, Receipt};
+use crate::wire::signing::Decision;
+use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -97,6 +100,7 @@ pub type Heard = watch::Receiver<Option<u64>>;
 pub struct Broker {
     heard: Heard,
     connection: Connection,
+    pens: Arc<Pens>,
     keeper: Arc<Keeper>,
     runtime: Handle,
     sender: Sender,
@@ -109,6 +113,7 @@ impl Broker {
     /// Follows the broker as soon as it is connected. The list is kept in `cache`, if there is one.
     pub fn start(
         connection: Connection,
+        signer: Signer,
         runtime: Handle,
         sender: Sender,
         cache: Option<PathBuf>,
@@ -136,6 +141,7 @@ impl Broker {
         Self {
             heard,
             connection,
+            pens: Arc::new(Pens::new(signer)),
             keeper: Arc::new(keeper),
             runtime,
             sender,
@@ -177,12 +183,13 @@ impl Broker {
     fn call(&mut self, id: CallId, call: Call) {
         self.calls.retain(|_, task| !task.is_finished());
         let (mut connection, sender) = (self.connection.clone(), self.sender.clone());
+        let pens = Arc::clone(&self.pens);
         let keeper = Arc::clone(&self.keeper);
         let task = self.runtime.spawn(async move {
             let Some(client) = connection.client().await else {
                 return;
             };
-            let reply = ask(&client, call).await;
+            let reply = ask(&client, &pens, call).await;
             if let Ok(reply) = &reply {
                 keeper.hear(reply, crate::clock::now());
             }
@@ -215,7 +222,7 @@ pub fn call_error(error: &ClientError, delivery: Delivery) -> CallError {
     }
 }
 
-async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
+async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallError> {
     let failed = |error: ClientError| {
         let delivery = match error.delivery() {
             crate::client::Delivery::Sent => Delivery::Refused,
@@ -240,6 +247,18 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
         ),
         Call::Request(id) => {
             Reply::Request(Box::new(client.request(id).await.map_err(failed)?.value))
+        }
+        Call::WouldNarrow(id, digest, scopes, ttl_s) => {
+            let body = Narrow {
+                digest,
+                scopes: Some(scopes),
+                ttl_s: Some(ttl_s),
+                // What is only tried needs no reason of a person's; what is done gets one.
+                reason: "to see what it would come to".into(),
+                dry_run: true,
+            };
+            let outcome = client.would_narrow(id, &body, &Once::new()).await;
+            Reply::Narrowed(Box::new(outcome.into_result().map_err(failed)?.value))
         }
         Call::Credential(id) => {
             Reply::Credential(Box::new(client.credential(id).await.map_err(failed)?.value))
@@ -267,11 +286,26 @@ async fn ask(client: &Client, call: Call) -> Result<Reply, CallError> {
             };
             Reply::Events(client.log_events(&query).await.map_err(failed)?.value)
         }
-        Call::Act(act) => return change(client, act).await.map(Reply::Receipt),
+        Call::Policies => Reply::Policies(Box::new(client.policies().await.map_err(failed)?.value)),
+        Call::Policy(version) => Reply::Policy(Box::new(
+            client.policy(version).await.map_err(failed)?.value,
+        )),
+        Call::Proposal(id) => {
+            Reply::Proposal(Box::new(client.proposal(id).await.map_err(failed)?.value))
+        }
+        Call::Simulate(id) => {
+            let simulate = Simulate {
+                proposal: Some(id),
+                ..Simulate::default()
+            };
+            let simulation = client.simulate_policy(&simulate).await;
+            Reply::Simulation(Box::new(simulation.map_err(failed)?.value))
+        }
+        Call::Act(act) => return change(client, pens, act).await.map(Reply::Receipt),
     })
 }
 
-async fn change(client: &Client, act: ActCall) -> Result<Receipt, CallError> {
+async fn change(client: &Client, pens: &Pens, act: ActCall) -> Result<Receipt, CallError> {
     let once = Once {
         key: act.key,
         seen: Some(act.if_match),
@@ -281,13 +315,43 @@ async fn change(client: &Client, act: ActCall) -> Result<Receipt, CallError> {
         reason: text.clone(),
     };
     let outcome = match act.action {
-        Action::Approve(id, digest) => {
+        Action::Approve(id, digest, to_sign) => {
+            let signed = match to_sign {
+                Some(to_sign) => Some(
+                    pens.sign(client, &to_sign, Decision::Approve, &text, &once.key)
+                        .await?,
+                ),
+                None => None,
+            };
             let body = Approve {
                 digest,
                 reason: text,
+                signed,
             };
             client.approve(id, &body, &once).await
         }
+        Action::BreakGlass(id, to_sign) => {
+            let body = BreakGlass {
+                signed: pens
+                    .sign(client, &to_sign, Decision::BreakGlass, &text, &once.key)
+                    .await?,
+                reason: text,
+            };
+            client.break_glass(id, &body, &once).await
+        }
+        Action::Narrow(id, digest, scopes, ttl_s) => {
+            let body = Narrow {
+                digest,
+                scopes: Some(scopes),
+                ttl_s: Some(ttl_s),
+                reason: text,
+                dry_run: false,
+            };
+            client.narrow(id, &body, &once).await
+        }
+        Action::Hold(id) => client.hold(id, &reason, &once).await,
+        Action::Resume(id) => client.resume(id, &reason, &once).await,
+        Action::AddNote(id) => client.add_note(id, &NewNote { text }, &once).await,
         Action::Deny(id, digest) => {
             let body = Deny {
                 digest,

@@ -38,6 +38,8 @@ pub mod model;
 pub mod paint;
 /// Any command by its words.
 pub mod palette;
+/// What decisions are signed with.
+pub mod pens;
 /// Every screen from fixed data, for `screenshots/`.
 #[cfg(any(test, feature = "dev"))]
 pub mod pictures;

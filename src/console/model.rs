@@ -29,6 +29,9 @@ pub struct Context {
     pub environment: Option<Environment>,
     /// Other contexts that can be switched to.
     pub others: Vec<String>,
+    /// The only key that may sign the broker's log; none: the one that is met first is kept.
+    #[serde(default)]
+    pub verifier_key: Option<String>,
     /// Changes are not offered, whoever is signed in.
     pub read_only: bool,
 }

@@ -45,6 +45,7 @@ pub const fn twin(command: Command) -> Option<&'static str> {
         Command::ShowApprovals => "countersign request list",
         Command::ShowCredentials => "countersign credential list",
         Command::ShowAudit => "countersign audit list",
+        Command::ShowPolicy => "countersign policy list",
         Command::FindKey => "countersign credential find",
         Command::Watch => "countersign watch",
         Command::Contexts => "countersign context use",

@@ -5,11 +5,12 @@ use super::effect::Call;
 use super::event::{Event, LinkState, Reply};
 use super::fixture;
 use super::model::{Context, Model, Shared};
+use super::record::Recording;
 use super::screens::{ScreenId, samples};
 use super::theme::Theme;
 use super::update::update;
 use super::view::view;
-use crate::wire::{Environment, Page, RequestRow};
+use crate::wire::{CredentialDetail, CredentialId, Environment, Page, RequestRow};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Instant;
@@ -31,10 +32,18 @@ pub fn all() -> Vec<(String, Buffer)> {
         fixture::press(&mut queue, "<pgdn><pgdn><pgdn>.");
         pictures.push((named("act-menu"), draw(&queue)));
         let mut fleet = fixture::model(size, ScreenId::Credentials);
+        fixture::press(&mut fleet, "j<space>jjj");
+        // The detail of where the cursor was at first, then of where it rests.
+        for _ in 0..2 {
+            answer_all(&mut fleet);
+            update(&mut fleet, &Event::Tick(fixture::now()));
+        }
+        answer_all(&mut fleet);
         pictures.push((named("credentials"), draw(&fleet)));
         fixture::press(&mut fleet, "?");
         pictures.push((named("help"), draw(&fleet)));
         pictures.push((named("audit"), draw(&answered(size, ScreenId::Audit))));
+        pictures.push((named("policy"), draw(&answered(size, ScreenId::Policy))));
     }
     pictures
 }
@@ -81,23 +90,33 @@ fn answer_all(model: &mut Model) {
                 Call::Session => Reply::Session(Box::new(samples::session())),
                 Call::Overview => {
                     let mut overview = samples::overview();
-                    overview
-                        .recent
-                        .retain(|event| drawable(&format!("{event:?}")));
+                    overview.recent = samples::log::page().items;
+                    overview.recent.truncate(16);
                     Reply::Overview(Box::new(overview))
                 }
                 Call::Requests { .. } => Reply::Requests(queue()),
+                Call::Credential(id) => Reply::Credential(Box::new(credential(model, id))),
                 Call::Request(_) => Reply::Request(Box::new(samples::detail())),
-                Call::Events { .. } => {
-                    let mut page = samples::event_page();
-                    page.items.retain(|event| drawable(&format!("{event:?}")));
-                    Reply::Events(page)
-                }
+                Call::Events { .. } => Reply::Events(samples::log::page()),
+                Call::Policies => Reply::Policies(Box::new(samples::policy::policies())),
+                Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
+                Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),
+                Call::Simulate(_) => Reply::Simulation(Box::new(samples::policy::simulation())),
                 _ => continue,
             };
             update(model, &Event::Reply(id, Box::new(Ok(reply))));
         }
     }
+}
+
+/// The one credential that is known in full, or another one's row with the same detail.
+fn credential(model: &Model, id: CredentialId) -> CredentialDetail {
+    let mut detail = fixture::credential();
+    let fleet = &model.shared.fleet;
+    if let Some(row) = fleet.find(id).and_then(|row| fleet.get(row)) {
+        detail.row = row;
+    }
+    detail
 }
 
 /// The sample queue without the rows that are there to be hostile: the bundled font has no such letters.
@@ -115,6 +134,17 @@ fn queue() -> Page<RequestRow> {
 /// The bundled font draws Latin letters only.
 fn drawable(text: &str) -> bool {
     text.is_ascii()
+}
+
+/// The last screen of a recorded session, and what to know of it.
+pub fn last_screen(recording: &Recording) -> String {
+    let model = recording.replay();
+    let mut shown = text(&draw(&model));
+    if let Some(notice) = recording.notice() {
+        shown.push_str(&notice);
+        shown.push('\n');
+    }
+    shown
 }
 
 fn draw(model: &Model) -> Buffer {

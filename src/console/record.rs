@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Events in one window; a recording holds the window that runs and the one before it.
 const WINDOW: usize = 4_096;
 /// With more credentials than this a window begins without them: writing them down would cost too much.
-const FLEET_MAX: usize = 20_000;
+pub const FLEET_MAX: usize = 20_000;
 
 /// A start and what happened since.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,17 @@ impl Recording {
             left_out,
             events: Vec::new(),
         }
+    }
+
+    /// What whoever plays it has to know: that it shows less than the person saw.
+    pub fn notice(&self) -> Option<String> {
+        (self.left_out > 0).then(|| {
+            let count = crate::display::time::count(self.left_out as u64);
+            format!(
+                "{count} credentials were left out of this recording, which keeps no more than {FLEET_MAX}: its \
+                 lists are emptier than what was seen"
+            )
+        })
     }
 
     /// Plays it forward: the model that comes out.

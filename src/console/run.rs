@@ -341,9 +341,12 @@ impl<W: Write, T: World> Runner<W, T> {
             }
             Effect::DumpRecording => {
                 let recording = self.recorder.recording();
+                let notice = recording.as_ref().and_then(Recording::notice);
                 let told = match recording.map(|recording| self.world.dump(&recording)) {
                     Some(Ok(path)) => {
-                        Event::Note(Level::Good, format!("the recording is in {path}"))
+                        let notice =
+                            notice.map_or_else(String::new, |notice| format!("; {notice}"));
+                        Event::Note(Level::Good, format!("the recording is in {path}{notice}"))
                     }
                     Some(Err(why)) => Event::Note(Level::Bad, format!("no recording: {why}")),
                     None => Event::Note(Level::Info, "nothing was recorded yet".into()),

@@ -16,6 +16,7 @@ use super::watchdog::GRACE;
 use crate::client::Client;
 use crate::client::chain::Keep;
 use crate::display::time::TimeFormat;
+use crate::ssh::Signer;
 use parking_lot::Mutex;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -44,6 +45,8 @@ pub struct Options {
     pub exports: PathBuf,
     /// The value of `TERM`.
     pub term: String,
+    /// What decisions are signed with.
+    pub signer: Signer,
     /// The runtime that calls run on.
     pub runtime: Handle,
 }
@@ -182,6 +185,7 @@ where
     let (made, connection) = Connection::pending();
     let broker = Broker::start(
         connection.clone(),
+        options.signer,
         options.runtime.clone(),
         sender.clone(),
         list.clone(),
@@ -202,6 +206,7 @@ where
     let keep = options
         .state
         .map_or_else(Keep::nowhere, |state| Keep::new(state.join(remembered)));
+    let trusted = options.context.verifier_key.clone();
     let seed = uuid::Uuid::now_v7().as_u128();
     let mut shared = Shared::new(options.context, crate::clock::now(), (width, height), seed);
     shared.keymap = options.keymap;
@@ -230,7 +235,7 @@ where
     let checker = options.runtime.spawn(async move {
         if let Some(client) = connected.client().await {
             let context = if remembers { name } else { String::new() };
-            super::chain::watch(client, told, keep, context, heard).await;
+            super::chain::watch(client, told, keep, trusted, context, heard).await;
         }
     });
     if let Some(path) = list {

@@ -398,8 +398,35 @@ fn a_recording_played_forward_is_the_session() {
     // The dump itself closes the palette that asked for it, and tells where it is.
     replayed.overlay.clone_from(&before.overlay);
     replayed.shared.toasts.clone_from(&before.shared.toasts);
-    assert_eq!(replayed.shared, before.shared);
-    assert_eq!(replayed.screens, before.screens);
+    assert_eq!(replayed, before);
+    assert_eq!(recording.notice(), None);
+    // What `dev replay` prints is what stood there.
+    let shown = super::pictures::last_screen(&recording);
+    assert_eq!(shown, super::pictures::text(&drawn(&recording.replay())));
+    assert!(shown.contains("pg-ledger-rw"), "{shown}");
+}
+
+#[test]
+fn a_recording_says_what_it_left_out() {
+    let mut model = ledger(80, 24);
+    model.shared.fleet = super::fixture::fleet(super::record::FLEET_MAX + 1);
+    let mut runner = runner(model);
+    feed_keys(&mut runner, ":dump<enter>");
+    let recording: Recording = serde_json::from_str(&runner.world.1.take().unwrap()).unwrap();
+    assert!(recording.replay().shared.fleet.is_empty());
+    let notice = recording.notice().expect("something was left out");
+    assert!(
+        notice.starts_with("20,001 credentials were left out"),
+        "{notice}"
+    );
+    assert!(super::pictures::last_screen(&recording).ends_with(&format!("{notice}\n")));
+    let told = runner
+        .model
+        .shared
+        .toasts
+        .last()
+        .expect("it is said where it is");
+    assert!(told.text.ends_with(&notice), "{}", told.text);
 }
 
 #[test]
@@ -620,4 +647,261 @@ fn an_idle_console_sleeps_until_the_minute() {
     assert!(next_tick(&model) - now() >= TimeDelta::seconds(4));
     model.shared.clock = true;
     assert!(next_tick(&model) - now() <= TimeDelta::seconds(1));
+}
+
+/// The page or menu that lies over the screen, as text.
+fn over(model: &Model) -> String {
+    match &model.overlay {
+        Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
+        Some(Overlay::Menu(menu)) => {
+            let entries = menu.entries.iter();
+            let lines =
+                entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
+            format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
+        }
+        other => panic!("nothing to read: {other:?}"),
+    }
+}
+
+#[test]
+fn why_a_credential_is_marked_is_said_in_words() {
+    for (down, words) in [
+        (
+            0,
+            &[
+                "ACTIVE: version 3 is in use",
+                "within the hour",
+                "LATE by 9d12h",
+            ][..],
+        ),
+        (2, &["FENCED: every version is refused"]),
+        (3, &["DUE in 40m, within a day"]),
+        (4, &["OVERLAP: 2 versions are accepted"]),
+        (6, &["It NEVER ends", "Nobody answers for it"]),
+    ] {
+        let mut model = start(120, 40);
+        press(&mut model, &format!("gg{}e", "j".repeat(down)));
+        let said = over(&model);
+        for word in words {
+            assert!(said.contains(word), "{down}: {word} is not in\n{said}");
+        }
+    }
+    let mut known = ledger(120, 40);
+    press(&mut known, "e");
+    assert!(over(&known).contains("refused 3 times"), "{}", over(&known));
+}
+
+#[test]
+fn a_version_is_compared_with_the_one_before() {
+    let mut model = ledger(120, 40);
+    press(&mut model, "d");
+    let said = over(&model);
+    for line in [
+        "v41 to v42",
+        "- state      retiring",
+        "+ state      active",
+        "- made       ",
+        "- lifetime   29d07h",
+        "  request    none: it was adopted",
+        "  overlap    v41 ends",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    let mut unknown = start(120, 40);
+    press(&mut unknown, "d");
+    let told = &unknown.shared.toasts.last().expect("it says why not").text;
+    assert_eq!(told, "its versions are still on their way");
+}
+
+#[test]
+fn what_belongs_to_a_credential_is_a_key_away() {
+    let mut model = ledger(120, 40);
+    press(&mut model, "o");
+    let said = over(&model);
+    for line in [
+        "1 client  everything that ledger-api uses",
+        "3 requests",
+        "4 audit trail",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    press(&mut model, "1");
+    assert_eq!(model.current, ScreenId::Credentials);
+    assert!(
+        text(&model).contains("client=\"ledger-api\""),
+        "{}",
+        text(&model)
+    );
+    press(&mut model, "o");
+    let effects = press(&mut model, "4");
+    assert_eq!(model.current, ScreenId::Audit);
+    let id = credential().row.id;
+    let asked = format!("subject={id}");
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Call(_, Call::Events { filter, .. }) if *filter == asked)),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_key_that_means_nothing_somewhere_says_why() {
+    use super::command::{Command, Group};
+    for screen in ScreenId::ALL {
+        let model = super::fixture::model((120, 40), *screen);
+        for command in Command::ALL {
+            if command.group() == Group::Console {
+                continue;
+            }
+            if let Err(why) = super::update::available(*command, &model) {
+                let vague = ["not on this screen", "nothing of the kind on this screen"];
+                assert!(
+                    !vague.contains(&why.as_str()),
+                    "{screen:?} {command:?}: {why}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_enforcement_of_a_revocation_is_fetched_as_soon_as_it_is_heard_of() {
+    let mut model = ledger(120, 40);
+    let mut detail = credential();
+    detail.row.state = crate::wire::CredentialState::Revoked;
+    let revocation = crate::wire::RevocationRow {
+        id: crate::wire::RevocationId::from_bits(7),
+        credential: detail.row.id,
+        credential_name: detail.row.name.clone(),
+        versions: vec![41, 42],
+        whole: true,
+        reason: "leaked".into(),
+        by: "maya.k".into(),
+        effective_at: now(),
+        enforcement: crate::wire::Enforcement::Pending {
+            attempts: 0,
+            last_error: None,
+        },
+        sequence: 900_400,
+    };
+    detail.row.sequence = 900_400;
+    detail.revocations = vec![revocation.clone()];
+    // The list's row comes first, by the stream; then the detail that it makes necessary.
+    let mut item = event("revocation.effective", 900_400);
+    item.event.subject = revocation.id.to_string();
+    update(&mut model, &Event::Feed(Box::new(item)));
+    update(&mut model, &Event::Tick(now()));
+    let call = Call::Credential(detail.row.id);
+    answer(
+        &mut model,
+        &call,
+        Reply::Credential(Box::new(detail.clone())),
+    );
+    press(&mut model, "<enter>");
+    assert!(
+        text(&model).contains("its issuer is being told"),
+        "{}",
+        text(&model)
+    );
+
+    // The enforcement changes no row of the list: the event alone says that there is news.
+    let mut item = event("revocation.enforced", 900_401);
+    item.event.subject = revocation.id.to_string();
+    item.credential = None;
+    update(&mut model, &Event::Feed(Box::new(item)));
+    let effects = update(&mut model, &Event::Tick(now()));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Call(_, asked) if *asked == call)),
+        "{effects:?}"
+    );
+    detail.revocations[0].enforcement = crate::wire::Enforcement::Enforced {
+        at: now(),
+        proven: true,
+    };
+    answer(&mut model, &call, Reply::Credential(Box::new(detail)));
+    assert!(text(&model).contains("proven there"), "{}", text(&model));
+}
+
+#[test]
+fn the_environment_is_said_where_no_setting_names_it() {
+    let mut model = start(80, 24);
+    let row = |model: &Model| text(model).lines().next().unwrap().to_owned();
+    let session = model.shared.session.as_mut().unwrap();
+    session.environment = None;
+    assert!(row(&model).starts_with("[PROD] "), "{}", row(&model));
+    let session = model.shared.session.as_mut().unwrap();
+    let roles = session.roles.values().next().unwrap().clone();
+    session
+        .roles
+        .insert(crate::wire::Environment::Staging, roles);
+    assert!(row(&model).starts_with("[PROD+STG] "), "{}", row(&model));
+    model.shared.session = None;
+    assert!(row(&model).starts_with("[no env] "), "{}", row(&model));
+}
+
+#[test]
+fn why_the_broker_is_away_stands_on_the_screen() {
+    let mut model = start(80, 24);
+    let away = |why: &str| {
+        Event::Link(LinkState::Offline {
+            since: now(),
+            retry_at: now() + TimeDelta::seconds(8),
+            why: why.into(),
+        })
+    };
+    let why = "cannot trust the broker at https://localhost:1: its certificate has expired";
+    update(&mut model, &away(why));
+    let shown = text(&model);
+    let flat: Vec<&str> = shown.split_whitespace().collect();
+    let flat = flat.join(" ");
+    assert!(
+        flat.contains(&format!("{why}. Tried again at 14:32:15Z; r tries now")),
+        "{shown}"
+    );
+    // However much is said, the screen is not gone, and nothing of it is obeyed.
+    update(&mut model, &away(&"\u{1b}[2J ".repeat(500)));
+    assert!(text(&model).contains("credentials"), "{}", text(&model));
+    assert!(!text(&model).contains('\u{1b}'));
+}
+
+#[test]
+fn long_words_of_a_record_keep_their_gutter_on_every_line() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut model = super::fixture::model((width, height), ScreenId::Credentials);
+        press(&mut model, "7");
+        let mut page = super::screens::samples::log::page();
+        let words = "word ".repeat(120);
+        page.items[0].data = serde_json::json!({"reason": words});
+        let call = model
+            .shared
+            .calls
+            .iter()
+            .find(|(_, call)| matches!(call, Call::Events { .. }))
+            .map(|(_, call)| call.clone())
+            .unwrap();
+        answer(&mut model, &call, Reply::Events(page));
+        press(&mut model, "<enter>");
+        let shown = text(&model);
+        let words: Vec<&str> = shown
+            .lines()
+            .filter(|line| line.contains("word word"))
+            .collect();
+        assert!(words.len() > 5, "{shown}");
+        for line in words {
+            let before = line.split("word").next().unwrap();
+            assert!(before.contains('▏'), "{line}\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn help_is_on_the_last_row_of_every_screen() {
+    for size in [(80, 24), (120, 40)] {
+        for screen in ScreenId::ALL {
+            let shown = text(&super::fixture::model(size, *screen));
+            let last = shown.lines().last().unwrap();
+            assert!(last.ends_with(": cmd  ? help"), "{screen:?}: {last}");
+        }
+    }
 }

@@ -129,7 +129,18 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
             with(model, jump, effects, |ctx| ctx.call(Call::Lookup(*digest)));
         }
         Event::Reply(id, reply) => {
+            let asked = model.shared.calls.iter().find(|(open, _)| open == id);
+            let asked = asked.map(|(_, call)| call.clone());
             model.shared.calls.retain(|(open, _)| open != id);
+            // These are asked for by no screen, so no screen says what went wrong.
+            let what = match asked {
+                Some(Call::Session) => Some("who is signed in is not known"),
+                Some(Call::Lookup(_)) => Some("the key could not be looked for"),
+                _ => None,
+            };
+            if let (Some(what), Err(error)) = (what, reply.as_ref()) {
+                with(model, jump, effects, |ctx| ctx.failed(what, error));
+            }
             if reply.is_ok() {
                 model.shared.heard_at = Some(model.shared.now);
             }

@@ -19,6 +19,8 @@ use super::theme::{Role, Theme};
 use super::update::available;
 use super::widgets;
 use super::widgets::section::{hints, toast};
+use super::widgets::text::wrap;
+use crate::display::{sanitize::width, time::TimeFormat};
 use ratatui::layout::Rect;
 
 /// Narrower or lower than this, only a sentence is drawn.
@@ -54,7 +56,12 @@ pub fn view(model: &Model, frame: &mut Frame<'_>, theme: &Theme) {
     }
     let last = Rect::new(0, area.bottom() - 1, area.width, 1);
     footer(model, last, frame, theme);
-    toasts(model, body, frame, theme);
+    let taken = away(model, body, frame, theme);
+    let above = Rect {
+        height: body.height - taken,
+        ..body
+    };
+    toasts(model, above, frame, theme);
     match &model.overlay {
         None | Some(Overlay::Prompt(_)) => {}
         Some(Overlay::Sheet(open)) => sheet::sheet(open, model, body, frame, theme),
@@ -68,6 +75,44 @@ fn is_away(model: &Model) -> bool {
         model.shared.link,
         LinkState::Offline { .. } | LinkState::SignedOut(_)
     )
+}
+
+/// Why the broker is away, on the last rows of the screen for as long as it is. Returns how many.
+fn away(model: &Model, body: Rect, frame: &mut Frame<'_>, theme: &Theme) -> u16 {
+    use super::event::LinkState;
+    let shared = &model.shared;
+    let again = shared.keymap.key(Command::Refresh, theme.glyphs.ascii);
+    let text = match &shared.link {
+        LinkState::Offline { retry_at, why, .. } => {
+            // A distance would have to be drawn anew each second.
+            let at = match shared.time {
+                TimeFormat::Ago => TimeFormat::Utc,
+                other => other,
+            };
+            let at = at.short(*retry_at, shared.now);
+            format!("{why}. Tried again at {at}; {again} tries now")
+        }
+        LinkState::SignedOut(why) => {
+            format!("{why}. Sign in by `countersign login`, then open the console again")
+        }
+        _ => return 0,
+    };
+    let columns = usize::from(body.width.saturating_sub(4)).max(8);
+    let mut lines = wrap(&text, columns);
+    lines.truncate(usize::from(body.height / 3).max(1));
+    let rows = lines.len() as u16;
+    for ((place, line), y) in lines.iter().enumerate().zip(body.bottom() - rows..) {
+        let sign = if place == 0 { theme.glyphs.alert } else { " " };
+        let row = Rect::new(body.x, y, body.width, 1);
+        toast(
+            &format!("{sign} {line}"),
+            Role::Bad,
+            row,
+            frame.buffer,
+            theme,
+        );
+    }
+    rows
 }
 
 fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
@@ -101,9 +146,18 @@ fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         shown.push((model.shared.keymap.key(command, ascii), label));
     }
     if model.overlay.is_none() {
-        for command in fixed {
-            shown.push((model.shared.keymap.key(command, ascii), command.short()));
-        }
+        let hint = |command: Command| (model.shared.keymap.key(command, ascii), command.short());
+        let ways_out = fixed.map(hint);
+        // Whatever else is left out: these two lead to all of it.
+        let columns = |hints: &[(String, &str)]| -> usize {
+            let each = hints
+                .iter()
+                .map(|(key, label)| width(key) + width(label) + 3);
+            each.sum()
+        };
+        let room = usize::from(row.width).saturating_sub(columns(&ways_out));
+        while columns(&shown) > room && shown.pop().is_some() {}
+        shown.extend(ways_out);
     }
     let shown: Vec<(&str, &str)> = shown
         .iter()

@@ -7,6 +7,8 @@
 pub mod company;
 /// Weeks, on a virtual clock.
 pub mod history;
+/// The keys that people sign with.
+pub mod pens;
 /// What goes on while the console is open.
 pub mod traffic;
 
@@ -20,6 +22,7 @@ use crate::{
     clock,
     config::BrokerConfig,
     secret::SecretMaterial,
+    ssh::Signer,
 };
 use company::Company;
 use secrecy::SecretString;
@@ -67,6 +70,8 @@ pub struct Demo {
     pub url: String,
     /// The token of the person at the console.
     pub token: SecretMaterial,
+    /// The key that this person decides with.
+    pub signer: Signer,
     broker: Broker,
     listening: Listening,
     stop: CancellationToken,
@@ -142,7 +147,9 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
         .collect::<Result<Vec<_>, _>>()?;
     let scene = traffic::Scene {
         services,
-        colleague: signed_in(&cast.colleague)?,
+        colleague: signed_in(&cast.colleague.1)?,
+        signer: cast.pens.signer(&cast.colleague.0),
+        name: cast.colleague.0,
         reasons: company.words.reasons,
     };
     let stop = CancellationToken::new();
@@ -154,7 +161,8 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
     ));
     Ok(Demo {
         url,
-        token: cast.approver,
+        signer: cast.pens.signer(&cast.approver.0),
+        token: cast.approver.1,
         broker,
         listening,
         stop,

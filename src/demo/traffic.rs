@@ -3,10 +3,15 @@
 
 use super::{company::Variety, history::Service};
 use crate::{
-    client::{Client, ClientError, ListQuery, Once},
+    client::{
+        Client, ClientError, ListQuery, Once,
+        chain::Keep,
+        sign::{Decided, sign_decision, verified_head},
+    },
+    ssh::Signer,
     wire::{
-        Approve, CredentialId, Environment, Kind, NewRequest, Reason, RequestState,
-        revocation::Revoke,
+        Approve, CredentialId, Environment, Kind, NewRequest, Reason, RequestDetail, RequestState,
+        SignedStatement, StepUp, revocation::Revoke, signing::Decision,
     },
 };
 use std::time::Duration;
@@ -18,6 +23,10 @@ pub struct Scene {
     pub services: Vec<(Service, Client)>,
     /// A colleague who approves and revokes now and then.
     pub colleague: Client,
+    /// Their handle.
+    pub name: String,
+    /// The key that they decide with.
+    pub signer: Signer,
     /// Sentences for requests.
     pub reasons: Vec<String>,
 }
@@ -129,9 +138,15 @@ async fn approve_something(scene: &Scene, variety: &mut Variety) -> Result<(), C
         .await?
         .value;
     if detail.may_decide.allowed {
+        let reason = "agreed with the owner on call";
+        let signed = match detail.step_up {
+            StepUp::None => None,
+            _ => signed(scene, &detail, reason).await,
+        };
         let body = Approve {
             digest: detail.digest,
-            reason: "agreed with the owner on call".into(),
+            reason: reason.into(),
+            signed,
         };
         scene
             .colleague
@@ -140,6 +155,22 @@ async fn approve_something(scene: &Scene, variety: &mut Variety) -> Result<(), C
             .into_result()?;
     }
     Ok(())
+}
+
+/// The colleague's signature. Whatever keeps it away keeps the approval away: the broker says so.
+async fn signed(scene: &Scene, detail: &RequestDetail, reason: &str) -> Option<SignedStatement> {
+    let client = &scene.colleague;
+    let head = verified_head(client, &Keep::nowhere(), None).await.ok()?;
+    let decided = Decided {
+        operator: &scene.name,
+        detail,
+        decision: Decision::Approve,
+        reason,
+        view: detail.digest,
+        head,
+        now: crate::clock::now(),
+    };
+    sign_decision(client, &scene.signer, &decided).await.ok()
 }
 
 async fn contain_something(scene: &Scene, variety: &mut Variety) -> Result<(), ClientError> {

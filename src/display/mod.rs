@@ -3,6 +3,8 @@
 //! Depends on none of our other modules. Every string that came from outside the program passes
 //! `sanitize::safe` or `sanitize::fit` before it reaches a screen, a table or a log line.
 
+/// What changed between two texts.
+pub mod diff;
 /// Pure text graphics: life bars, eighth blocks, sparklines; each with a plain ASCII form.
 pub mod glyphs;
 /// The one function family through which outside text passes.

@@ -13,9 +13,9 @@ pub const LIST_MAX: usize = 64;
 /// The longest free text, in bytes.
 pub const TEXT_MAX: usize = 2_000;
 /// The longest payload that a decision's signature may cover, in bytes.
-pub const PAYLOAD_MAX: usize = 8_192;
-/// The longest armoured signature, in bytes: RSA with 16,384 bits fits.
-pub const SIGNATURE_MAX: usize = 4_096;
+pub const PAYLOAD_MAX: usize = 12 * 1024;
+/// The longest armoured signature, in bytes: a certificate of RSA keys with 8,192 bits fits.
+pub const SIGNATURE_MAX: usize = 6 * 1024;
 /// The most entries of a locator, and the longest value of one, in bytes.
 pub const LOCATOR_MAX: (usize, usize) = (8, 512);
 /// The shortest life that can be asked for, in seconds.
@@ -35,6 +35,18 @@ pub fn clip(text: &str, max: usize) -> String {
         clipped.push_str(MARK);
     }
     clipped
+}
+
+/// Whether scope pattern `wide`, which may have one `*` in it, allows all that `scope` does.
+pub fn covers(wide: &str, scope: &str) -> bool {
+    match wide.split_once('*') {
+        Some((before, after)) => {
+            scope.len() >= before.len() + after.len()
+                && scope.starts_with(before)
+                && scope.ends_with(after)
+        }
+        None => wide == scope,
+    }
 }
 
 /// Collects what is wrong with one body.
@@ -124,15 +136,14 @@ impl Check {
 
     /// What shows a decision to be somebody's. Whether it is genuine was settled before.
     pub fn proof(&mut self, pointer: &str, proof: &Proof) {
-        if let Proof::SshSignature {
-            fingerprint,
-            payload,
-            signature,
-        } = proof
-        {
-            self.line(&format!("{pointer}/fingerprint"), fingerprint, NAME_MAX);
-            self.lines(&format!("{pointer}/payload"), payload, PAYLOAD_MAX);
-            self.lines(&format!("{pointer}/signature"), signature, SIGNATURE_MAX);
+        if let Proof::SshSignature(signed) = proof {
+            let fingerprint = format!("{pointer}/fingerprint");
+            self.line(&fingerprint, &signed.fingerprint, NAME_MAX);
+            self.lines(&format!("{pointer}/payload"), &signed.payload, PAYLOAD_MAX);
+            let signature = format!("{pointer}/signature");
+            self.lines(&signature, &signed.signature, SIGNATURE_MAX);
+            let signer = format!("{pointer}/allowed_signer");
+            self.line(&signer, &signed.allowed_signer, 2 * TEXT_MAX);
         }
     }
 

@@ -2,8 +2,9 @@
 //! new identifiers, digests, what policy says) comes in with the command.
 
 use super::{
-    ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
-    Operator, OperatorId, Plan, Proof, RequestId, RevocationId, Role, Token, TokenId,
+    ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
+    Evaluation, Facts, Operator, OperatorId, Plan, Proof, ProposalId, Quorum, RequestId,
+    RevocationId, Role, SshKey, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -113,6 +114,21 @@ pub enum Command {
         operator: OperatorId,
         token: TokenId,
     },
+    /// Sign in with an SSH key: the signature was checked, `token` names the key.
+    SignIn { operator: OperatorId, token: Token },
+    /// Enrol an SSH key.
+    EnrolKey { operator: OperatorId, key: SshKey },
+    /// Countersign the enrolment of an SSH key.
+    CountersignKey {
+        operator: OperatorId,
+        fingerprint: String,
+    },
+    /// Take an SSH key out of use, and end the sessions that it opened.
+    RemoveKey {
+        operator: OperatorId,
+        fingerprint: String,
+        reason: String,
+    },
     /// Set roles and groups.
     GrantOperator {
         operator: OperatorId,
@@ -136,19 +152,52 @@ pub enum Command {
         tags: Vec<String>,
         /// What policy says about it.
         evaluation: Box<Evaluation>,
+        /// The facts that policy was asked about.
+        facts: Box<Facts>,
     },
-    /// Approve a request. `digest` is of the plan that the approver saw.
+    /// Approve a request. `digest` is of the plan that the approver saw; `checked` is what they signed, if they did.
     Approve {
         request: RequestId,
         approval: ApprovalId,
         digest: Digest,
         reason: String,
+        checked: Option<Box<Checked>>,
     },
-    /// Deny a request.
+    /// Deny a request; of one whose quorum was skipped, withdraw what was issued.
     Deny {
         request: RequestId,
         digest: Digest,
         reason: String,
+        revocation: RevocationId,
+    },
+    /// Offer less than was asked for. What was approved of the wider plan no longer counts.
+    Narrow {
+        request: RequestId,
+        plan: Plan,
+        /// SHA-256 of the narrower plan's JCS bytes.
+        digest: Digest,
+        reason: String,
+        /// What policy says about the narrower plan.
+        evaluation: Box<Evaluation>,
+    },
+    /// Stop a request until somebody lets it go on.
+    Hold { request: RequestId, reason: String },
+    /// Let a held request go on.
+    Resume { request: RequestId, reason: String },
+    /// Ask the requester something, or answer.
+    AddNote { request: RequestId, text: String },
+    /// Ask policy again, because another one came in force: what was approved under the old one no longer counts.
+    Reevaluate {
+        request: RequestId,
+        evaluation: Box<Evaluation>,
+        facts: Box<Facts>,
+    },
+    /// Skip the quorum: `evaluation` is what policy says of the emergency.
+    BreakGlass {
+        request: RequestId,
+        reason: String,
+        evaluation: Box<Evaluation>,
+        checked: Option<Box<Checked>>,
     },
     /// Take a request back.
     Withdraw { request: RequestId, reason: String },
@@ -156,6 +205,38 @@ pub enum Command {
     Retry { request: RequestId },
     /// Take the secret.
     Claim { request: RequestId },
+
+    /// Propose another policy, as a whole.
+    ProposePolicy {
+        id: ProposalId,
+        files: BTreeMap<String, String>,
+        /// SHA-256 of the files' JCS bytes.
+        digest: Digest,
+        /// The version that it was compared with.
+        base: u32,
+        reason: String,
+        /// Who must approve, as the policy in force says.
+        quorum: Quorum,
+        approval_ttl_s: u64,
+    },
+    /// Approve a proposed policy. `digest` is of the text that the approver saw.
+    ApprovePolicy {
+        proposal: ProposalId,
+        approval: ApprovalId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Deny a proposed policy.
+    DenyPolicy {
+        proposal: ProposalId,
+        digest: Digest,
+        reason: String,
+    },
+    /// Take a proposed policy back.
+    WithdrawPolicy {
+        proposal: ProposalId,
+        reason: String,
+    },
 
     /// Begin an attempt at issuance.
     StartIssuance {
@@ -239,17 +320,31 @@ impl Command {
             Self::EnrolOperator(operator) => Subject::Operator(operator.id),
             Self::IssueToken { operator, .. }
             | Self::RevokeToken { operator, .. }
+            | Self::SignIn { operator, .. }
+            | Self::EnrolKey { operator, .. }
+            | Self::CountersignKey { operator, .. }
+            | Self::RemoveKey { operator, .. }
             | Self::GrantOperator { operator, .. }
             | Self::OffboardOperator { operator, .. } => Subject::Operator(*operator),
             Self::SubmitRequest { id, .. } => Subject::Request(*id),
             Self::Approve { request, .. }
             | Self::Deny { request, .. }
+            | Self::Narrow { request, .. }
+            | Self::Hold { request, .. }
+            | Self::Resume { request, .. }
+            | Self::AddNote { request, .. }
+            | Self::Reevaluate { request, .. }
+            | Self::BreakGlass { request, .. }
             | Self::Withdraw { request, .. }
             | Self::Retry { request }
             | Self::Claim { request }
             | Self::StartIssuance { request, .. }
             | Self::RecordMinted { request, .. }
             | Self::RecordIssuanceFailed { request, .. } => Subject::Request(*request),
+            Self::ProposePolicy { id, .. } => Subject::Proposal(*id),
+            Self::ApprovePolicy { proposal, .. }
+            | Self::DenyPolicy { proposal, .. }
+            | Self::WithdrawPolicy { proposal, .. } => Subject::Proposal(*proposal),
             Self::Adopt(credential) => Subject::Credential(credential.id),
             Self::Quarantine { credential, .. }
             | Self::Release { credential, .. }
@@ -271,14 +366,28 @@ impl Command {
             Self::EnrolOperator(_) => "enrol_operator",
             Self::IssueToken { .. } => "issue_token",
             Self::RevokeToken { .. } => "revoke_token",
+            Self::SignIn { .. } => "sign_in",
+            Self::EnrolKey { .. } => "enrol_key",
+            Self::CountersignKey { .. } => "countersign_key",
+            Self::RemoveKey { .. } => "remove_key",
             Self::GrantOperator { .. } => "grant_operator",
             Self::OffboardOperator { .. } => "offboard_operator",
             Self::SubmitRequest { .. } => "submit_request",
             Self::Approve { .. } => "approve",
             Self::Deny { .. } => "deny",
+            Self::Narrow { .. } => "narrow",
+            Self::Hold { .. } => "hold",
+            Self::Resume { .. } => "resume",
+            Self::AddNote { .. } => "add_note",
+            Self::Reevaluate { .. } => "reevaluate",
+            Self::BreakGlass { .. } => "break_glass",
             Self::Withdraw { .. } => "withdraw",
             Self::Retry { .. } => "retry",
             Self::Claim { .. } => "claim",
+            Self::ProposePolicy { .. } => "propose_policy",
+            Self::ApprovePolicy { .. } => "approve_policy",
+            Self::DenyPolicy { .. } => "deny_policy",
+            Self::WithdrawPolicy { .. } => "withdraw_policy",
             Self::StartIssuance { .. } => "start_issuance",
             Self::RecordMinted { .. } => "record_minted",
             Self::RecordIssuanceFailed { .. } => "record_issuance_failed",

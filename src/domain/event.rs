@@ -1,9 +1,10 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, Cause, Client, ClientId, Credential, CredentialId, Digest, Environment, Evaluation,
-    Operator, OperatorId, Request, RequestId, Revocation, RevocationId, Role, Token, TokenId,
-    Version, command::ActorStamp, request::Ending,
+    Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
+    Environment, Evaluation, Facts, Note, Operator, OperatorId, Plan, Proposal, ProposalId,
+    Request, RequestId, Revocation, RevocationId, Role, SshKey, Token, TokenId, Version,
+    command::ActorStamp, request::Ending,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,23 @@ pub enum Event {
         operator: OperatorId,
         token: TokenId,
     },
+    /// An SSH key was enrolled; it counts from its `valid_from` on.
+    #[serde(rename = "operator.key_enrolled")]
+    KeyEnrolled { operator: OperatorId, key: SshKey },
+    /// Another admin countersigned an SSH key: it counts from here on.
+    #[serde(rename = "operator.key_countersigned")]
+    KeyCountersigned {
+        operator: OperatorId,
+        fingerprint: String,
+        by: String,
+    },
+    /// An SSH key was taken out of use; its sessions ended.
+    #[serde(rename = "operator.key_removed")]
+    KeyRemoved {
+        operator: OperatorId,
+        fingerprint: String,
+        reason: String,
+    },
     /// Roles and groups were set.
     #[serde(rename = "operator.granted")]
     OperatorGranted {
@@ -109,6 +127,9 @@ pub enum Event {
         request: RequestId,
         roles: BTreeSet<Role>,
         groups: BTreeSet<String>,
+        /// What policy is asked about; older events have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<Facts>>,
     },
     /// Policy has spoken.
     #[serde(rename = "request.evaluated")]
@@ -128,12 +149,69 @@ pub enum Event {
         request: RequestId,
         approval: Box<Approval>,
     },
+    /// An approval no longer counts: whoever gave it may not decide this request any more.
+    #[serde(rename = "approval.voided")]
+    ApprovalVoided {
+        /// Of which request.
+        request: RequestId,
+        /// Which approval.
+        approval: ApprovalId,
+        /// Who had given it, by handle.
+        by: String,
+        /// What they lost.
+        reason: String,
+    },
     /// Enough people approved, or policy needed none.
     #[serde(rename = "request.approved")]
     RequestApproved { request: RequestId, by: String },
     /// Policy or a person said no.
     #[serde(rename = "request.denied")]
     RequestDenied { request: RequestId, ending: Ending },
+    /// Somebody who may decide it made it ask for less. Approvals of what it was before no longer count.
+    #[serde(rename = "request.narrowed")]
+    RequestNarrowed {
+        request: RequestId,
+        by: String,
+        reason: String,
+        plan: Box<Plan>,
+        digest: Digest,
+        evaluation: Box<Evaluation>,
+    },
+    /// It waits until somebody lets it go on.
+    #[serde(rename = "request.held")]
+    RequestHeld {
+        request: RequestId,
+        by: String,
+        reason: String,
+        deadline: DateTime<Utc>,
+    },
+    /// It goes on.
+    #[serde(rename = "request.resumed")]
+    RequestResumed {
+        request: RequestId,
+        by: String,
+        reason: String,
+    },
+    /// A question, or its answer.
+    #[serde(rename = "request.note_added")]
+    NoteAdded { request: RequestId, note: Note },
+    /// The quorum was skipped in an emergency.
+    #[serde(rename = "request.glass_broken")]
+    GlassBroken {
+        request: RequestId,
+        glass: Box<BreakGlass>,
+        evaluation: Box<Evaluation>,
+    },
+    /// Enough others have looked at what was issued without them.
+    #[serde(rename = "review.closed")]
+    ReviewClosed { request: RequestId },
+    /// Nobody looked in time, or somebody said no: what was issued is withdrawn.
+    #[serde(rename = "review.failed")]
+    ReviewFailed {
+        request: RequestId,
+        by: String,
+        reason: String,
+    },
     /// Nobody decided in time.
     #[serde(rename = "request.expired")]
     RequestExpired { request: RequestId },
@@ -177,6 +255,34 @@ pub enum Event {
     /// Nobody came for the secret.
     #[serde(rename = "request.lapsed")]
     RequestLapsed { request: RequestId },
+
+    /// Another policy was proposed, with its whole text.
+    #[serde(rename = "policy.proposed")]
+    PolicyProposed { proposal: Box<Proposal> },
+    /// One person approved a proposed policy.
+    #[serde(rename = "policy.approval_given")]
+    PolicyApprovalGiven {
+        proposal: ProposalId,
+        approval: Box<Approval>,
+    },
+    /// Enough people approved: it decides from here on.
+    #[serde(rename = "policy.in_force")]
+    PolicyInForce { proposal: ProposalId, version: u32 },
+    /// A person said no to a proposed policy.
+    #[serde(rename = "policy.denied")]
+    PolicyDenied {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// A proposed policy was taken back.
+    #[serde(rename = "policy.withdrawn")]
+    PolicyWithdrawn {
+        proposal: ProposalId,
+        ending: Ending,
+    },
+    /// Nobody decided a proposed policy in time.
+    #[serde(rename = "policy.expired")]
+    PolicyExpired { proposal: ProposalId },
 
     /// A credential that something else issued came under management.
     #[serde(rename = "credential.adopted")]
@@ -262,6 +368,9 @@ impl Event {
             Self::OperatorEnrolled { .. } => "operator.enrolled",
             Self::TokenIssued { .. } => "operator.token_issued",
             Self::TokenRevoked { .. } => "operator.token_revoked",
+            Self::KeyEnrolled { .. } => "operator.key_enrolled",
+            Self::KeyCountersigned { .. } => "operator.key_countersigned",
+            Self::KeyRemoved { .. } => "operator.key_removed",
             Self::OperatorGranted { .. } => "operator.granted",
             Self::OperatorOffboarded { .. } => "operator.offboarded",
             Self::RequestSubmitted { .. } => "request.submitted",
@@ -269,8 +378,16 @@ impl Event {
             Self::RequestEvaluated { .. } => "request.evaluated",
             Self::RequestAwaitingApproval { .. } => "request.awaiting_approval",
             Self::ApprovalGiven { .. } => "approval.given",
+            Self::ApprovalVoided { .. } => "approval.voided",
             Self::RequestApproved { .. } => "request.approved",
             Self::RequestDenied { .. } => "request.denied",
+            Self::RequestNarrowed { .. } => "request.narrowed",
+            Self::RequestHeld { .. } => "request.held",
+            Self::RequestResumed { .. } => "request.resumed",
+            Self::NoteAdded { .. } => "request.note_added",
+            Self::GlassBroken { .. } => "request.glass_broken",
+            Self::ReviewClosed { .. } => "review.closed",
+            Self::ReviewFailed { .. } => "review.failed",
             Self::RequestExpired { .. } => "request.expired",
             Self::RequestWithdrawn { .. } => "request.withdrawn",
             Self::IssuanceStarted { .. } => "issuance.started",
@@ -279,6 +396,12 @@ impl Event {
             Self::VersionMinted { .. } => "version.minted",
             Self::RequestClaimed { .. } => "request.claimed",
             Self::RequestLapsed { .. } => "request.lapsed",
+            Self::PolicyProposed { .. } => "policy.proposed",
+            Self::PolicyApprovalGiven { .. } => "policy.approval_given",
+            Self::PolicyInForce { .. } => "policy.in_force",
+            Self::PolicyDenied { .. } => "policy.denied",
+            Self::PolicyWithdrawn { .. } => "policy.withdrawn",
+            Self::PolicyExpired { .. } => "policy.expired",
             Self::CredentialAdopted { .. } => "credential.adopted",
             Self::VersionPromoted { .. } => "version.promoted",
             Self::VersionRetiring { .. } => "version.retiring",
@@ -303,6 +426,9 @@ impl Event {
             Self::OperatorEnrolled { operator } => Subject::Operator(operator.id),
             Self::TokenIssued { operator, .. }
             | Self::TokenRevoked { operator, .. }
+            | Self::KeyEnrolled { operator, .. }
+            | Self::KeyCountersigned { operator, .. }
+            | Self::KeyRemoved { operator, .. }
             | Self::OperatorGranted { operator, .. }
             | Self::OperatorOffboarded { operator, .. } => Subject::Operator(*operator),
             Self::RequestSubmitted { request } => Subject::Request(request.id),
@@ -310,8 +436,16 @@ impl Event {
             | Self::RequestEvaluated { request, .. }
             | Self::RequestAwaitingApproval { request, .. }
             | Self::ApprovalGiven { request, .. }
+            | Self::ApprovalVoided { request, .. }
             | Self::RequestApproved { request, .. }
             | Self::RequestDenied { request, .. }
+            | Self::RequestNarrowed { request, .. }
+            | Self::RequestHeld { request, .. }
+            | Self::RequestResumed { request, .. }
+            | Self::NoteAdded { request, .. }
+            | Self::GlassBroken { request, .. }
+            | Self::ReviewClosed { request }
+            | Self::ReviewFailed { request, .. }
             | Self::RequestExpired { request }
             | Self::RequestWithdrawn { request, .. }
             | Self::IssuanceStarted { request, .. }
@@ -319,6 +453,12 @@ impl Event {
             | Self::RequestRetried { request }
             | Self::RequestClaimed { request, .. }
             | Self::RequestLapsed { request } => Subject::Request(*request),
+            Self::PolicyProposed { proposal } => Subject::Proposal(proposal.id),
+            Self::PolicyApprovalGiven { proposal, .. }
+            | Self::PolicyInForce { proposal, .. }
+            | Self::PolicyDenied { proposal, .. }
+            | Self::PolicyWithdrawn { proposal, .. }
+            | Self::PolicyExpired { proposal } => Subject::Proposal(*proposal),
             Self::VersionMinted { credential, .. }
             | Self::VersionPromoted { credential, .. }
             | Self::VersionRetiring { credential, .. }
@@ -349,6 +489,8 @@ pub enum Subject {
     Credential(CredentialId),
     /// A revocation.
     Revocation(RevocationId),
+    /// A proposed change of policy, or the policy that it became.
+    Proposal(ProposalId),
     /// The broker itself.
     Broker,
 }
@@ -361,6 +503,7 @@ impl std::fmt::Display for Subject {
             Self::Request(id) => id.fmt(f),
             Self::Credential(id) => id.fmt(f),
             Self::Revocation(id) => id.fmt(f),
+            Self::Proposal(id) => id.fmt(f),
             Self::Broker => f.write_str("broker"),
         }
     }

@@ -142,6 +142,8 @@ ids! {
     ClientId => "cli";
     /// A person or robot that signs in.
     OperatorId => "opr";
+    /// A proposed change of policy.
+    ProposalId => "prp";
     /// A minted sign-in token (never the token itself).
     TokenId => "tok";
 }

@@ -22,10 +22,14 @@ pub mod decide;
 pub mod digest;
 /// What has happened.
 pub mod event;
+/// What policy is asked about.
+pub mod facts;
 /// Typed identifiers.
 pub mod id;
 /// People and robots, their roles and how they prove who they are.
 pub mod operator;
+/// Changes of policy.
+pub mod policy;
 /// Why a command changes nothing, and what would be accepted.
 pub mod refusal;
 /// Issuance requests.
@@ -34,20 +38,30 @@ pub mod request;
 pub mod revocation;
 /// The fold over the log.
 pub mod state;
+/// What a person signs when they decide.
+pub mod statement;
 /// Small closed vocabularies: environment, kind, tier.
 pub mod words;
 
-pub use approval::{Approval, Proof, Quorum};
+pub use approval::{Approval, Decision, Proof, Quorum, Signed};
 pub use client::Client;
 pub use command::{Actor, Cause, Command, Context, MintedVersion};
 pub use credential::{Credential, CredentialState, Version, VersionState};
 pub use decide::decide;
 pub use digest::Digest;
 pub use event::{Event, Recorded};
-pub use id::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, RevocationId, TokenId};
-pub use operator::{Operator, Role, Token};
+pub use facts::Facts;
+pub use id::{
+    ApprovalId, ClientId, CredentialId, OperatorId, ProposalId, RequestId, RevocationId, TokenId,
+};
+pub use operator::{Operator, Role, SshKey, Token};
+pub use policy::{Proposal, ProposalState};
 pub use refusal::{FieldError, Refusal};
-pub use request::{Evaluation, Plan, Request, RequestState, Risk, RiskFactor, RuleResult};
+pub use request::{
+    BreakGlass, Evaluation, Note, Plan, Request, RequestState, Review, Risk, RiskFactor,
+    RuleResult, StepUp,
+};
 pub use revocation::{Enforcement, Revocation};
 pub use state::State;
+pub use statement::{Checked, Statement};
 pub use words::{Environment, Kind, Tier};

@@ -24,7 +24,7 @@ words! {
     }
 }
 
-/// A minted sign-in token: everything but the token.
+/// A sign-in token, minted by an admin or by signing in with an SSH key: everything but the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
@@ -36,23 +36,49 @@ pub struct Token {
     pub created_at: DateTime<Utc>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
+    /// The fingerprint of the SSH key that opened this session; none for a token that an admin minted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// An SSH public key, by which sign-in challenges and decisions are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshKey {
+    /// `SHA256:…` as OpenSSH prints it.
+    pub fingerprint: String,
+    /// Type and base64, as in `authorized_keys`.
+    pub public_key: String,
+    /// Whether the private half is in an authenticator that wants a touch.
+    pub hardware: bool,
+    /// Who enrolled it: it never counts for what they asked for.
+    pub enrolled_by: OperatorId,
+    /// When it was enrolled.
+    pub enrolled_at: DateTime<Utc>,
+    /// From when it counts; none while another admin has yet to countersign it. A key younger than a request does
+    /// not count for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<DateTime<Utc>>,
+    /// The admin who countersigned it, by handle; none where nobody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub countersigned_by: Option<String>,
+}
+
+impl SshKey {
+    /// Whether it counted at `time`.
+    pub fn counts_at(&self, time: DateTime<Utc>) -> bool {
+        self.valid_from.is_some_and(|from| from <= time)
+    }
 }
 
 /// How an operator can prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Authenticator {
-    /// A minted token.
+    /// A minted token, or the session that an SSH key opened.
     Token(Token),
-    /// An SSH public key, by which sign-in challenges and approvals are signed.
-    SshKey {
-        /// `SHA256:…` as OpenSSH prints it.
-        fingerprint: String,
-        /// The line as in `authorized_keys`.
-        public_key: String,
-        /// When it was enrolled: a key younger than a request does not count for it.
-        enrolled_at: DateTime<Utc>,
-    },
+    /// An SSH key.
+    SshKey(SshKey),
 }
 
 /// A person or robot account.
@@ -92,6 +118,11 @@ impl Operator {
                 .is_some_and(|held| roles.iter().any(|role| held.contains(role)))
     }
 
+    /// Whether any role at all is held in `environment`.
+    pub fn holds_role_in(&self, environment: Environment) -> bool {
+        self.holds(environment, Role::ALL)
+    }
+
     /// Whether any of `roles` is held anywhere.
     pub fn holds_anywhere(&self, roles: &[Role]) -> bool {
         Environment::ALL
@@ -121,7 +152,22 @@ impl Operator {
             .iter()
             .filter_map(|authenticator| match authenticator {
                 Authenticator::Token(token) => Some(token),
-                Authenticator::SshKey { .. } => None,
+                Authenticator::SshKey(_) => None,
             })
+    }
+
+    /// Its SSH keys, those too that nobody has countersigned yet.
+    pub fn ssh_keys(&self) -> impl Iterator<Item = &SshKey> {
+        self.authenticators
+            .iter()
+            .filter_map(|authenticator| match authenticator {
+                Authenticator::Token(_) => None,
+                Authenticator::SshKey(key) => Some(key),
+            })
+    }
+
+    /// The enrolled SSH key with this fingerprint.
+    pub fn ssh_key(&self, fingerprint: &str) -> Option<&SshKey> {
+        self.ssh_keys().find(|key| key.fingerprint == fingerprint)
     }
 }

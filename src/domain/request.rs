@@ -1,8 +1,8 @@
 //! Issuance requests: who wants what, for whom, and why; and what became of it.
 
 use super::{
-    Approval, ClientId, CredentialId, Digest, Environment, Kind, OperatorId, Quorum, RequestId,
-    Tier, words::words,
+    Approval, ClientId, CredentialId, Digest, Environment, Kind, OperatorId, Proof, Quorum,
+    RequestId, Tier, words::words,
 };
 use crate::domain::{
     check::{LIST_MAX, NAME_MAX, TTL_MAX_S, clip},
@@ -133,6 +133,15 @@ pub struct Evaluation {
     pub outcome: Outcome,
     /// Who must approve, when the outcome is `needs`.
     pub quorum: Option<Quorum>,
+    /// How each approval must be proven.
+    #[serde(default)]
+    pub step_up: StepUp,
+    /// Nothing happens until somebody has looked.
+    #[serde(default)]
+    pub hold: bool,
+    /// Who must look at it afterwards, when the quorum was skipped.
+    #[serde(default)]
+    pub review: Option<Review>,
     /// The longest life that policy grants, in seconds.
     pub max_ttl_s: u64,
     /// For how long the request may wait for a decision, in seconds.
@@ -178,6 +187,12 @@ impl Evaluation {
         Self {
             outcome: self.outcome,
             quorum: self.quorum.as_ref().map(quorum),
+            step_up: self.step_up,
+            hold: self.hold,
+            review: self.review.as_ref().map(|review| Review {
+                quorum: quorum(&review.quorum),
+                within_s: review.within_s.min(TTL_MAX_S),
+            }),
             max_ttl_s: self.max_ttl_s.min(TTL_MAX_S),
             approval_ttl_s: self.approval_ttl_s.min(TTL_MAX_S),
             risk: Risk {
@@ -192,7 +207,33 @@ impl Evaluation {
     }
 }
 
+/// The look that others must take after the quorum was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// How many, from which groups; never whoever skipped it.
+    pub quorum: Quorum,
+    /// Within how many seconds; then what was issued is withdrawn.
+    pub within_s: u64,
+}
+
+impl Default for StepUp {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
 words! {
+    /// What an approver must show besides being signed in.
+    StepUp, "step-up" {
+        /// Nothing more.
+        None => "none",
+        /// A signature by an enrolled SSH key over what was shown.
+        SshSignature => "ssh_signature",
+        /// Such a signature by a hardware key that was touched for it.
+        HardwareKey => "hardware_key",
+    }
+
     /// What policy decided.
     Outcome, "outcome" {
         /// Issue at once.
@@ -202,6 +243,43 @@ words! {
         /// When enough people approve.
         Needs => "needs",
     }
+}
+
+/// How many questions and answers a request holds.
+pub const NOTES_MAX: usize = 16;
+
+/// A question of somebody who may decide, or the requester's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// Whose, by handle.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// In their words, unchecked.
+    pub text: String,
+    /// It is the requester's.
+    pub answer: bool,
+}
+
+/// A quorum that was skipped in an emergency, and the look that others owe it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlass {
+    /// Who skipped it.
+    pub by: OperatorId,
+    /// Their handle at the time.
+    pub by_name: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why; free text.
+    pub reason: String,
+    /// What shows that it was them.
+    pub proof: Proof,
+    /// Until when others must have looked; then what was issued is withdrawn.
+    pub review_by: DateTime<Utc>,
+    /// When enough of them had.
+    pub reviewed_at: Option<DateTime<Utc>>,
 }
 
 /// One issuance request and all that became of it.
@@ -238,6 +316,9 @@ pub struct Request {
     pub ended_by: Option<Ending>,
     /// How often issuance was begun.
     pub attempts: u32,
+    /// Sequence of the event that holds the facts that policy was asked about; 0 where none were kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub facts_at: u64,
     /// Where the issuer knows the attempt under way: logged before the secret is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempt_locator: BTreeMap<String, String>,
@@ -245,12 +326,25 @@ pub struct Request {
     pub failure: Option<String>,
     /// The credential and version that were made.
     pub issued: Option<(CredentialId, u32)>,
+    /// Counts what a decision rests on: from 1, and one more with every narrowing. A signature is bound to it.
+    #[serde(default = "first_revision")]
+    pub revision: u32,
+    /// Questions and answers, oldest first; at most [`NOTES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// The quorum was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<Box<BreakGlass>>,
     /// Sequence of the last change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,
     /// Sequences of its latest events, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trail: Vec<u64>,
+}
+
+fn first_revision() -> u32 {
+    1
 }
 
 /// Who ended a request, and why.
@@ -266,11 +360,42 @@ pub struct Ending {
 }
 
 impl Request {
-    /// The quorum that policy asked for, if it asked for people.
+    /// The approvals that count. Whether those who gave them may still decide is the state's to say.
+    pub fn standing(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals
+            .iter()
+            .filter(|approval| approval.void.is_none() && approval.digest == self.digest)
+    }
+
+    /// Whether this person has approved it, and that still counts.
+    pub fn approved_by(&self, person: OperatorId) -> bool {
+        self.standing().any(|approval| approval.by == person)
+    }
+
+    /// The quorum that policy asked for, if it asked for people: before issuing, or for a look afterwards.
     pub fn quorum(&self) -> Option<&Quorum> {
         self.evaluation
             .as_ref()
-            .and_then(|evaluation| evaluation.quorum.as_ref())
+            .and_then(|evaluation| match &evaluation.review {
+                // What was skipped is owed afterwards, by as many.
+                Some(review) => Some(&review.quorum),
+                None => evaluation.quorum.as_ref(),
+            })
+    }
+
+    /// How a decision about it must be proven.
+    pub fn step_up(&self) -> StepUp {
+        self.evaluation
+            .as_ref()
+            .map_or(StepUp::HardwareKey, |evaluation| evaluation.step_up)
+    }
+
+    /// Whether others have yet to look at what was issued without them.
+    pub fn review_owed(&self) -> Option<DateTime<Utc>> {
+        self.break_glass
+            .as_ref()
+            .filter(|glass| glass.reviewed_at.is_none())
+            .map(|glass| glass.review_by)
     }
 
     /// The life that is granted, in seconds: what was asked, within what policy allows.

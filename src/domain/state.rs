@@ -4,10 +4,14 @@
 //! publishes it once the events are durable, and readers keep a consistent snapshot for as long as they like.
 
 mod fold;
+/// What is held and was granted, counted.
+pub mod granted;
+mod policies;
 
 use super::{
-    Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Request, RequestId,
-    Revocation, RevocationId, event::Subject, revocation::Enforcement, words::Environment,
+    Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Proposal, ProposalId,
+    Request, RequestId, Revocation, RevocationId, event::Subject, revocation::Enforcement,
+    words::Environment,
 };
 use chrono::{DateTime, Duration, Utc};
 use imbl::{HashMap, OrdMap, OrdSet, Vector};
@@ -19,6 +23,9 @@ pub mod snapshot;
 
 /// For how long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::hours(24);
+
+/// For how long a plan that people denied cannot be asked for again unchanged.
+pub const REFUSED_WINDOW: Duration = Duration::hours(24);
 
 /// A remembered idempotency key, and what its command came to: the answer that a repetition gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +56,12 @@ pub struct Usage {
 pub enum Due {
     /// A request's deadline.
     Request(RequestId),
+    /// The look that others owe a request whose quorum was skipped.
+    Review(RequestId),
     /// The end of a version's life or overlap.
     Version(CredentialId, u32),
+    /// The end of the time to decide a proposed policy.
+    Proposal(ProposalId),
 }
 
 /// Everything that is so after the events so far.
@@ -70,6 +81,11 @@ pub struct State {
     pub credentials: OrdMap<CredentialId, Arc<Credential>>,
     /// Revocations.
     pub revocations: OrdMap<RevocationId, Arc<Revocation>>,
+    /// Proposed policies, those that came in force included.
+    pub proposals: OrdMap<ProposalId, Arc<Proposal>>,
+    in_force: Option<ProposalId>,
+    /// What clients hold and requesters were granted, counted: for policy's facts.
+    pub granted: granted::Granted,
     /// Rolled-up use.
     pub usage: HashMap<CredentialId, Usage>,
     /// Requests that people must decide.
@@ -88,6 +104,8 @@ pub struct State {
     client_names: HashMap<String, ClientId>,
     operator_names: HashMap<String, OperatorId>,
     token_digests: HashMap<Digest, OperatorId>,
+    /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
+    refused: OrdMap<Digest, DateTime<Utc>>,
     answered: HashMap<(OperatorId, String), Answered>,
     answered_order: Vector<(DateTime<Utc>, OperatorId, String)>,
 }
@@ -106,6 +124,8 @@ pub enum Object<'a> {
     Credential(&'a Credential),
     /// A revocation.
     Revocation(&'a Revocation),
+    /// A proposed policy.
+    Proposal(&'a Proposal),
 }
 
 impl State {
@@ -154,6 +174,11 @@ impl State {
             .and_then(|id| self.operators.get(id))
     }
 
+    /// Until when this very plan cannot be asked for again, because people denied it.
+    pub fn refused_until(&self, plan: &Digest) -> Option<DateTime<Utc>> {
+        self.refused.get(plan).copied()
+    }
+
     /// What a call with this idempotency key came to.
     pub fn answered(&self, operator: OperatorId, key: &str) -> Option<&Answered> {
         self.answered.get(&(operator, key.to_owned()))
@@ -179,6 +204,10 @@ impl State {
                 .revocations
                 .get(&id)
                 .map(|revocation| Object::Revocation(revocation)),
+            Subject::Proposal(id) => self
+                .proposals
+                .get(&id)
+                .map(|proposal| Object::Proposal(proposal)),
             Subject::Broker => None,
         }
     }
@@ -187,6 +216,7 @@ impl State {
     pub fn word(&self, subject: Subject) -> String {
         match self.object(subject) {
             Some(Object::Request(request)) => request.state.to_string(),
+            Some(Object::Proposal(proposal)) => proposal.state.to_string(),
             Some(Object::Credential(credential)) => credential.state(self.time).to_string(),
             Some(Object::Revocation(revocation)) => match revocation.enforcement {
                 Enforcement::Pending { .. } => "effective".into(),

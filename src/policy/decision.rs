@@ -13,6 +13,12 @@ pub struct Decision {
     pub outcome: Outcome,
     /// Present exactly when the outcome is [`Outcome::Needs`].
     pub quorum: Option<Quorum>,
+    /// How each approval must be proven.
+    pub step_up: StepUp,
+    /// Nothing happens until somebody has looked.
+    pub hold: bool,
+    /// Who must look afterwards, where the quorum is skipped.
+    pub review: Option<Review>,
     /// The longest lifetime that this policy grants here, in seconds; 0 when it grants none.
     pub max_ttl_s: u64,
     /// How long a quorum may take before the request expires, in seconds.
@@ -45,6 +51,28 @@ pub struct Quorum {
     pub count: u8,
     /// Never empty: an empty list would let anybody approve.
     pub groups: Vec<String>,
+}
+
+/// What an approver must show besides being signed in. Ordered with the strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepUp {
+    /// Nothing more.
+    None,
+    /// A signature by an enrolled SSH key.
+    SshSignature,
+    /// Such a signature by a hardware key that was touched for it.
+    HardwareKey,
+}
+
+/// The look that others must take after the quorum was skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// How many, from which groups.
+    pub quorum: Quorum,
+    /// Within how many seconds.
+    pub within_s: u64,
 }
 
 /// The score, its tier and the factors that add up to it.
@@ -114,7 +142,7 @@ pub enum Effect {
 pub struct PolicyId {
     /// Counts up with every policy put in force; the shipped one is 1.
     pub version: u32,
-    /// Lower-case hexadecimal SHA-256 of the text.
+    /// Lower-case hexadecimal SHA-256 of the files' JCS bytes.
     pub digest: String,
 }
 
@@ -124,6 +152,9 @@ pub struct PolicyId {
 struct Verdict {
     outcome: Outcome,
     quorum: Option<Quorum>,
+    step_up: StepUp,
+    hold: bool,
+    review: Option<Review>,
     max_ttl_s: u64,
     approval_ttl_s: u64,
     risk: Risk,
@@ -138,7 +169,14 @@ impl Decision {
         match (verdict.outcome, &verdict.quorum) {
             (Outcome::Needs, None) => return Err("outcome needs without a quorum".to_owned()),
             (Outcome::Needs, Some(quorum)) if quorum.count == 0 || quorum.groups.is_empty() => {
-                return Err("a quorum of nobody".to_owned());
+                return Err(format!(
+                    "it asks for {} and names no group that they may come from: a fault of the policy, not of the request",
+                    if quorum.count == 1 {
+                        "1 approval".to_owned()
+                    } else {
+                        format!("{} approvals", quorum.count)
+                    }
+                ));
             }
             (Outcome::Allow | Outcome::Deny, Some(_)) => {
                 return Err("a quorum, but the outcome is not needs".to_owned());
@@ -157,8 +195,25 @@ impl Decision {
             }
             _ => {}
         }
-        if verdict.risk.score > 100 {
-            return Err(format!("risk score {} is over 100", verdict.risk.score));
+        if verdict.hold && verdict.outcome != Outcome::Needs {
+            return Err("a hold, but nothing waits for anybody".to_owned());
+        }
+        if let Some(review) = &verdict.review
+            && (review.quorum.count == 0 || review.quorum.groups.is_empty() || review.within_s == 0)
+        {
+            return Err("a review by nobody, or in no time: a fault of the policy".to_owned());
+        }
+        let terms: i64 = verdict
+            .risk
+            .factors
+            .iter()
+            .map(|factor| i64::from(factor.points))
+            .sum();
+        if i64::from(verdict.risk.score) != terms.clamp(0, 100) {
+            return Err(format!(
+                "its factors add up to {terms}, and its risk score is {}: a hidden term",
+                verdict.risk.score
+            ));
         }
         let mut rules = verdict.rules;
         rules.sort_by_key(|rule| rule.effect);
@@ -168,6 +223,9 @@ impl Decision {
         Ok(Self {
             outcome: verdict.outcome,
             quorum: verdict.quorum,
+            step_up: verdict.step_up,
+            hold: verdict.hold,
+            review: verdict.review,
             max_ttl_s: verdict.max_ttl_s,
             approval_ttl_s: verdict.approval_ttl_s,
             risk,
@@ -181,6 +239,9 @@ impl Decision {
         Self {
             outcome: Outcome::Deny,
             quorum: None,
+            step_up: StepUp::None,
+            hold: false,
+            review: None,
             max_ttl_s: 0,
             approval_ttl_s: 0,
             risk: Risk {

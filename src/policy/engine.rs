@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use parking_lot::Mutex;
 use regorus::Value;
 use regorus::languages::rego::compiler::Compiler;
@@ -13,15 +12,15 @@ use regorus::rvm::program::Program;
 use regorus::rvm::vm::RegoVM;
 use regorus::utils::limits::ExecutionTimerConfig;
 
+use super::bundle::Bundle;
+use super::cases::Coverage;
 use super::decision::{Decision, PolicyId};
-use super::facts::Facts;
+use super::error::PolicyError;
 use super::lint;
+use crate::domain::Facts;
 
 /// What is asked of every policy.
 const ENTRY_POINT: &str = "data.countersign.issue.result";
-
-/// The longest policy text, in bytes.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
 
 /// Some hundred times what the shipped policy needs.
 const MAX_INSTRUCTIONS: usize = 500_000;
@@ -29,57 +28,11 @@ const MAX_INSTRUCTIONS: usize = 500_000;
 /// A decision that takes longer is no decision. The instruction limit comes first on any healthy machine.
 const TIME_LIMIT: Duration = Duration::from_millis(250);
 
-/// Why a policy was not loaded. Nothing was replaced.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// Not valid Rego, or valid and unsafe (an undefined variable, an unknown function).
-    #[error("{name}:{line}: the policy does not compile: {reason}")]
-    Compile {
-        /// The file or proposal.
-        name: String,
-        /// From 1; 0 when the compiler did not say.
-        line: usize,
-        /// The compiler's words.
-        reason: String,
-    },
-    /// It compiles, but asks for what it may not have.
-    #[error("{name}:{line}: {reason}")]
-    Forbidden {
-        /// The file or proposal.
-        name: String,
-        /// From 1.
-        line: usize,
-        /// What, and what would be accepted.
-        reason: String,
-    },
-    /// Longer than any policy should be.
-    #[error("{name}: the policy is {bytes} bytes long; at most {MAX_TEXT_BYTES} are accepted")]
-    TooLong {
-        /// The file or proposal.
-        name: String,
-        /// Its size.
-        bytes: usize,
-    },
-    /// It compiles, but its answer to an ordinary request cannot be used.
-    #[error(
-        "{name}: asked about an ordinary {kind} in {environment}, the policy gave no usable answer: {reason}"
-    )]
-    Unusable {
-        /// The file or proposal.
-        name: String,
-        /// The kind that was tried.
-        kind: String,
-        /// The environment that was tried.
-        environment: String,
-        /// What is wrong with the answer.
-        reason: String,
-    },
-}
-
 /// A policy that compiled and answered ordinary requests properly. Cheap to share by `Arc`.
 pub struct Policy {
     id: PolicyId,
-    text: Arc<str>,
+    bundle: Arc<Bundle>,
+    data: Value,
     program: Arc<Program>,
     /// The machine is kept between decisions, because making one costs more than a decision.
     machine: Mutex<RegoVM>,
@@ -94,40 +47,38 @@ impl std::fmt::Debug for Policy {
 }
 
 impl Policy {
-    /// Compiles `text`, called `name` in messages, and tries it.
+    /// Compiles the files and tries the rules on ordinary requests. Their cases are not run.
     ///
     /// # Errors
-    /// [`PolicyError`], with the line where there is one.
-    pub fn load(version: u32, name: &str, text: &str) -> Result<Self, PolicyError> {
-        if text.len() > MAX_TEXT_BYTES {
-            return Err(PolicyError::TooLong {
-                name: name.to_owned(),
-                bytes: text.len(),
-            });
+    /// [`PolicyError`], with file and line where there are any.
+    pub fn load(version: u32, bundle: &Bundle) -> Result<Self, PolicyError> {
+        let program = compile(bundle)?;
+        let paths = paths();
+        for (name, text) in bundle.modules() {
+            if let Some((line, reason)) = lint::check(text, &paths) {
+                return Err(PolicyError::Forbidden {
+                    name: name.to_owned(),
+                    line,
+                    reason,
+                });
+            }
         }
-        let program = compile(name, text)?;
-        if let Some((line, reason)) = lint::check(text, &Facts::paths()) {
-            return Err(PolicyError::Forbidden {
-                name: name.to_owned(),
-                line,
-                reason,
-            });
-        }
+        let data = Value::from(bundle.data().clone());
         let policy = Self {
             id: PolicyId {
                 version,
-                digest: hex_sha256(text.as_bytes()),
+                digest: bundle.digest(),
             },
-            text: text.into(),
-            machine: Mutex::new(new_machine(&program)),
+            bundle: Arc::new(bundle.clone()),
+            machine: Mutex::new(new_machine(&program, &data)?),
+            data,
             program,
         };
         for environment in ["development", "staging", "production"] {
             for kind in ["api_key", "jwt", "database_role", "vault_lease"] {
                 policy
-                    .try_decide(&Facts::probe(kind, environment))
+                    .try_decide(&Facts::ordinary(kind, environment))
                     .map_err(|reason| PolicyError::Unusable {
-                        name: name.to_owned(),
                         kind: kind.to_owned(),
                         environment: environment.to_owned(),
                         reason,
@@ -148,9 +99,9 @@ impl Policy {
         &self.id
     }
 
-    /// The Rego text.
-    pub fn text(&self) -> &Arc<str> {
-        &self.text
+    /// Its files.
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
     }
 
     fn try_decide(&self, facts: &Facts) -> Result<Decision, String> {
@@ -161,7 +112,8 @@ impl Policy {
             Ok(answer) => answer,
             Err(error) => {
                 // A machine that stopped half-way is not asked again.
-                *machine = new_machine(&self.program);
+                *machine =
+                    new_machine(&self.program, &self.data).map_err(|error| error.to_string())?;
                 return Err(first_line(&error.to_string()).to_owned());
             }
         };
@@ -174,48 +126,109 @@ impl Policy {
     }
 }
 
-fn compile(name: &str, text: &str) -> Result<Arc<Program>, PolicyError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        let message = error.to_string();
-        PolicyError::Compile {
-            name: name.to_owned(),
-            line: line_of(&message),
-            reason: compiler_reason(&message),
-        }
-    };
+/// An engine that holds the rules and the data.
+fn interpreter(bundle: &Bundle) -> Result<regorus::Engine, PolicyError> {
     let mut engine = regorus::Engine::new();
     engine.set_strict_builtin_errors(true);
-    engine
-        .add_policy(name.to_owned(), text.to_owned())
-        .map_err(|error| failed(&error))?;
-    let compiled = engine
+    engine.set_execution_timer_config(timer());
+    let data = Value::from(bundle.data().clone());
+    engine.add_data(data).map_err(|error| failed(&error))?;
+    for (name, text) in bundle.modules() {
+        engine
+            .add_policy(name.to_owned(), text.to_owned())
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(engine)
+}
+
+fn compile(bundle: &Bundle) -> Result<Arc<Program>, PolicyError> {
+    let compiled = interpreter(bundle)?
         .compile_with_entrypoint(&ENTRY_POINT.into())
         .map_err(|error| failed(&error))?;
     Compiler::compile_from_policy(&compiled, &[ENTRY_POINT]).map_err(|error| failed(&error))
 }
 
-fn new_machine(program: &Arc<Program>) -> RegoVM {
-    let mut machine = RegoVM::new();
-    machine.load_program(program.clone());
-    machine.set_strict_builtin_errors(true);
-    machine.set_max_instructions(MAX_INSTRUCTIONS);
-    machine.set_execution_timer_config(Some(ExecutionTimerConfig {
-        limit: TIME_LIMIT,
-        check_interval: NonZeroU32::new(512).expect("512 is not zero"),
-    }));
-    machine
+/// Which lines of the rules are gone through when `all` are decided.
+pub(super) fn coverage<'a>(
+    bundle: &Bundle,
+    all: impl Iterator<Item = &'a Facts>,
+) -> Result<Vec<Coverage>, PolicyError> {
+    let mut engine = interpreter(bundle)?;
+    engine.set_enable_coverage(true);
+    for facts in all {
+        let input = serde_json::to_value(facts).expect("facts are plain data");
+        engine.set_input(Value::from(input));
+        // A decision that fails was reported as such; how far it came still counts.
+        let _failed = engine.eval_rule(ENTRY_POINT.to_owned());
+    }
+    let report = engine
+        .get_coverage_report()
+        .map_err(|error| failed(&error))?;
+    Ok(report
+        .files
+        .into_iter()
+        .map(|file| Coverage {
+            file: file.path,
+            covered: file.covered.len(),
+            lines: file.covered.len() + file.not_covered.len(),
+            missing: file.not_covered.into_iter().collect(),
+        })
+        .collect())
 }
 
-/// The line in a compiler message such as `--> issue.rego:3:12`; 0 when it names none.
-fn line_of(message: &str) -> usize {
+fn failed(error: &dyn std::fmt::Display) -> PolicyError {
+    let message = error.to_string();
+    let (name, line) = place(&message);
+    PolicyError::Compile {
+        name,
+        line,
+        reason: compiler_reason(&message),
+    }
+}
+
+fn timer() -> ExecutionTimerConfig {
+    ExecutionTimerConfig {
+        limit: TIME_LIMIT,
+        check_interval: NonZeroU32::new(512).expect("512 is not zero"),
+    }
+}
+
+fn new_machine(program: &Arc<Program>, data: &Value) -> Result<RegoVM, PolicyError> {
+    let mut machine = RegoVM::new();
+    machine.load_program(program.clone());
+    machine
+        .set_data(data.clone())
+        .map_err(|error| failed(&error))?;
+    machine.set_strict_builtin_errors(true);
+    machine.set_max_instructions(MAX_INSTRUCTIONS);
+    machine.set_execution_timer_config(Some(timer()));
+    Ok(machine)
+}
+
+/// Every path a policy may name, `request` and `request.kind` alike, drawn from the facts' own structure.
+pub(super) fn paths() -> Vec<String> {
+    let tree = serde_json::to_value(Facts::default()).expect("facts are plain data");
+    let mut paths = Vec::new();
+    for (section, fields) in tree.as_object().expect("facts are an object") {
+        paths.push(section.clone());
+        for field in fields.as_object().into_iter().flatten() {
+            paths.push(format!("{section}.{}", field.0));
+        }
+    }
+    paths
+}
+
+/// File and line in a compiler message such as `--> issue.rego:3:12`; `policy` and 0 when it names none.
+fn place(message: &str) -> (String, usize) {
     message
         .lines()
         .find_map(|line| {
-            let mut parts = line.trim().strip_prefix("--> ")?.rsplit(':');
+            let mut parts = line.trim().strip_prefix("--> ")?.rsplitn(3, ':');
             let _column = parts.next()?;
-            parts.next()?.parse().ok()
+            let line = parts.next()?.parse().ok()?;
+            Some((parts.next()?.to_owned(), line))
         })
-        .unwrap_or(0)
+        .unwrap_or_else(|| ("policy".to_owned(), 0))
 }
 
 /// The sentence in a compiler message, without its drawing of the source.
@@ -233,15 +246,4 @@ fn first_line(message: &str) -> &str {
         .map(str::trim)
         .find(|line| !line.is_empty())
         .unwrap_or("no reason given")
-}
-
-fn hex_sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
-        String::with_capacity(64),
-        |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
-            hex
-        },
-    )
 }

@@ -97,13 +97,13 @@ fn input_paths(line: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Facts;
+    use crate::policy::engine::paths;
 
     #[test]
     fn a_fact_that_does_not_exist_is_found_with_its_line() {
         let (line, reason) = check(
             "package x\n# input.nonsense\nallow if input.request.enviroment == \"input.zzz\"\n",
-            &Facts::paths(),
+            &paths(),
         )
         .expect("a typo");
         assert_eq!(line, 3);
@@ -117,13 +117,12 @@ mod tests {
     #[test]
     fn known_facts_strings_comments_and_other_names_pass() {
         let text = "x if { some s in input.request.scopes; other_input.foo; `input.raw\ninput.raw` }\ny := input.context[z] # input.q";
-        assert_eq!(check(text, &Facts::paths()), None);
+        assert_eq!(check(text, &paths()), None);
     }
 
     #[test]
     fn a_clock_is_refused() {
-        let (line, reason) =
-            check("a := 1\nnow := time.now_ns()", &Facts::paths()).expect("impure");
+        let (line, reason) = check("a := 1\nnow := time.now_ns()", &paths()).expect("impure");
         assert_eq!(line, 2);
         assert!(reason.contains("time.now_ns"), "{reason}");
     }

@@ -1,51 +1,84 @@
-//! The policy in force. Readers take the whole policy; an exchange is one pointer.
+//! Policies that were loaded, so that each text is compiled and tried once. Which one decides is not said here but by
+//! whoever asks: the log says which is in force.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 
-use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Decision, Facts, Policy, PolicyError, PolicyId};
+use super::{Bundle, Policy, PolicyError, PolicyId, cases};
 
-/// Holds the policy in force. A text that does not load never replaces one that did.
+/// How many are kept besides the shipped one: the one in force, and those that wait or are simulated.
+const KEPT: usize = 8;
+
+/// Loads policies, and keeps the latest.
 #[derive(Debug)]
 pub struct PolicyStore {
-    current: RwLock<Arc<Policy>>,
+    shipped: Arc<Policy>,
+    loaded: Mutex<Vec<Arc<Policy>>>,
 }
 
 impl PolicyStore {
     /// With the policy that ships with the program, as version 1.
     pub fn shipped() -> Self {
-        Self::new(
-            Policy::load(1, DEFAULT_POLICY_NAME, DEFAULT_POLICY)
-                .expect("the shipped policy loads: a test proves it"),
-        )
+        let shipped = Policy::load(1, &Bundle::shipped());
+        Self::new(shipped.expect("the shipped policy loads: a test proves it"))
     }
 
-    /// With a policy that has already loaded.
-    pub fn new(policy: Policy) -> Self {
+    /// With another policy in the place of the shipped one.
+    pub fn new(shipped: Policy) -> Self {
         Self {
-            current: RwLock::new(Arc::new(policy)),
+            shipped: Arc::new(shipped),
+            loaded: Mutex::new(Vec::new()),
         }
     }
 
-    /// Loads `text` and puts it in force as `version`.
+    /// The policy that is in force until another is proposed and approved.
+    pub fn first(&self) -> &Arc<Policy> {
+        &self.shipped
+    }
+
+    /// The policy of this version and digest, if it was loaded already.
+    pub fn held(&self, id: &PolicyId) -> Option<Arc<Policy>> {
+        if self.shipped.id() == id {
+            return Some(Arc::clone(&self.shipped));
+        }
+        self.loaded
+            .lock()
+            .iter()
+            .find(|policy| policy.id() == id)
+            .cloned()
+    }
+
+    /// Compiles `files` as `version` and has them decide their own cases.
     ///
     /// # Errors
-    /// [`PolicyError`] when it does not load; the one in force stays.
-    pub fn replace(&self, version: u32, name: &str, text: &str) -> Result<PolicyId, PolicyError> {
-        let policy = Policy::load(version, name, text)?;
-        let id = policy.id().clone();
-        *self.current.write() = Arc::new(policy);
-        Ok(id)
-    }
-
-    /// The policy in force: keep it for as long as one batch of decisions takes.
-    pub fn current(&self) -> Arc<Policy> {
-        self.current.read().clone()
-    }
-
-    /// The decision of the policy in force.
-    pub fn decide(&self, facts: &Facts) -> Decision {
-        self.current().decide(facts)
+    /// [`PolicyError`], with file and line: it is not to be put in force.
+    pub fn load(
+        &self,
+        version: u32,
+        files: &BTreeMap<String, String>,
+    ) -> Result<Arc<Policy>, PolicyError> {
+        let bundle = Bundle::new(files.clone())?;
+        let id = PolicyId {
+            version,
+            digest: bundle.digest(),
+        };
+        if let Some(held) = self.held(&id) {
+            return Ok(held);
+        }
+        let policy = Arc::new(Policy::load(version, &bundle)?);
+        let report = cases::run(&policy, &bundle)?;
+        if !report.failed.is_empty() {
+            return Err(PolicyError::Cases {
+                failed: report.failed,
+                total: report.total,
+            });
+        }
+        let mut loaded = self.loaded.lock();
+        if loaded.len() == KEPT {
+            loaded.remove(0);
+        }
+        loaded.push(Arc::clone(&policy));
+        Ok(policy)
     }
 }

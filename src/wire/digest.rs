@@ -2,6 +2,7 @@
 //! from the plan itself, so neither takes the other's word for what is approved.
 
 use super::{Digest, Plan};
+use std::collections::BTreeMap;
 
 /// The plan's canonical form: JSON by RFC 8785 (JCS), the bytes that an approval covers.
 pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
@@ -11,7 +12,16 @@ pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
 
 /// SHA-256 of [`plan_bytes`].
 pub fn plan_digest(plan: &Plan) -> Digest {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &plan_bytes(plan));
+    sha256(&plan_bytes(plan))
+}
+
+/// SHA-256 of a policy's files, by name, in their canonical form: what an approval of a policy is bound to.
+pub fn policy_digest(files: &BTreeMap<String, String>) -> Digest {
+    sha256(&serde_json_canonicalizer::to_vec(files).expect("names and texts are strings"))
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     Digest(digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
 }
 

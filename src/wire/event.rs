@@ -21,7 +21,7 @@ pub struct ActorView {
 }
 
 /// One event of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EventRecord {
     /// The sequence: how long the log is with this event. The leaf's index is one less.
     pub sequence: u64,

@@ -21,6 +21,8 @@ pub mod list;
 pub mod operator;
 /// Everything that the first screen needs.
 pub mod overview;
+/// Policies, proposals, simulations.
+pub mod policy;
 /// RFC 9457 problem details.
 pub mod problem;
 /// Issuance requests: asking, deciding, claiming.
@@ -29,25 +31,37 @@ pub mod request;
 pub mod revocation;
 /// Health, readiness and token introspection.
 pub mod service;
+/// Signing in with an SSH key, and signing decisions.
+pub mod signing;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
-pub use digest::{plan_bytes, plan_digest};
+pub use digest::{plan_bytes, plan_digest, policy_digest};
 pub use event::{EventRecord, FeedItem};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};
 pub use overview::Overview;
+pub use policy::{
+    NewProposal, Policies, PolicyDetail, PolicyRow, ProposalDetail, ProposalRow, Simulate,
+    Simulation,
+};
 pub use problem::{Fault, Problem};
 pub use request::{
-    Approve, Claimed, Deny, NewRequest, Receipt, RequestDetail, RequestRow, Verdict,
+    Approve, BreakGlass, Claimed, Deny, Narrow, NewNote, NewRequest, Receipt, RequestDetail,
+    RequestRow, Verdict,
 };
 pub use revocation::RevocationRow;
 pub use service::{Health, Introspection, IssuerHealth, Readiness};
+pub use signing::{
+    Challenge, KeyName, KeyRow, NewChallenge, NewKey, RemoveKey, SignedStatement, SigningOrder,
+    SshSignIn,
+};
 
 pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
-    FieldError, Kind, OperatorId, Plan, Quorum, RequestId, RequestState, RevocationId, Risk,
-    RiskFactor, Role, RuleResult, Tier, TokenId, VersionState, request::Outcome,
+    FieldError, Kind, Note, OperatorId, Plan, ProposalId, ProposalState, Quorum, RequestId,
+    RequestState, RevocationId, Risk, RiskFactor, Role, RuleResult, Statement, StepUp, Tier,
+    TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

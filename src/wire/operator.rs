@@ -1,6 +1,6 @@
 //! People and robots that sign in.
 
-use super::{ClientId, Environment, OperatorId, Role, TokenId};
+use super::{ClientId, Environment, KeyRow, OperatorId, Role, TokenId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,8 @@ pub struct TokenRow {
     pub created_at: DateTime<Utc>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
+    /// The SSH key that opened this session, by fingerprint; none for a minted token.
+    pub key: Option<String>,
 }
 
 /// An operator.
@@ -110,8 +112,10 @@ pub struct OperatorRow {
     /// The client that it acts for.
     #[schema(value_type = Option<String>)]
     pub client: Option<ClientId>,
-    /// Its tokens.
+    /// Its tokens and sessions.
     pub tokens: Vec<TokenRow>,
+    /// Its SSH keys.
+    pub keys: Vec<KeyRow>,
     /// Set once the account was closed.
     pub offboarded_at: Option<DateTime<Utc>>,
     /// Sequence of the last change.
@@ -132,8 +136,10 @@ pub struct Session {
     pub groups: BTreeSet<String>,
     /// Roles per environment.
     pub roles: BTreeMap<Environment, BTreeSet<Role>>,
-    /// How they are signed in: `token`.
+    /// How they are signed in: `token` or `ssh`.
     pub method: String,
+    /// The SSH key that opened the session, by fingerprint.
+    pub key: Option<String>,
     /// When that ends.
     pub expires_at: DateTime<Utc>,
     /// The broker's log origin.

@@ -1,8 +1,9 @@
 //! Issuance requests: asking, deciding and claiming.
 
 use super::{
-    ApprovalId, ClientId, CredentialId, Digest, Environment, EventRecord, Kind, OperatorId,
-    Outcome, Plan, Quorum, RequestId, RequestState, Risk, RuleResult, ScopeHolder, Tier,
+    ApprovalId, ClientId, CredentialId, Digest, Environment, EventRecord, Kind, Note, OperatorId,
+    Outcome, Plan, Quorum, RequestId, RequestState, Risk, RuleResult, ScopeHolder, SignedStatement,
+    StepUp, Tier,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,14 @@ pub struct Receipt {
     pub dry_run: bool,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 /// What the queue shows of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestRow {
@@ -92,8 +101,11 @@ pub struct RequestRow {
     pub risk: u8,
     /// The tier of the risk.
     pub tier: Tier,
-    /// Approvals so far.
+    /// Approvals so far that count.
     pub approvals: u32,
+    /// Approvals that no longer count, because whoever gave them may no longer decide.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub void: u32,
     /// Approvals needed; 0 when policy needs none.
     pub needed: u32,
     /// When it was received.
@@ -129,6 +141,28 @@ pub struct ApprovalView {
     pub reason: String,
     /// How it is shown that it was them: `token` or `ssh_signature`.
     pub proof: String,
+    /// `SHA256:…` of the key, where it was signed.
+    pub key: Option<String>,
+    /// The key is in an authenticator, and was touched.
+    pub hardware: bool,
+    /// Why it no longer counts, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
+}
+
+/// A quorum that was skipped in an emergency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BreakGlassView {
+    /// Who skipped it.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+    /// Until when others must have looked; then what was issued is withdrawn.
+    pub review_by: DateTime<Utc>,
+    /// When they had.
+    pub reviewed_at: Option<DateTime<Utc>>,
 }
 
 /// One scope of the plan against what the client holds already.
@@ -164,7 +198,7 @@ pub struct RequesterHistory {
 }
 
 /// Everything that an approver needs on one screen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RequestDetail {
     /// What the queue shows.
     pub row: RequestRow,
@@ -198,6 +232,14 @@ pub struct RequestDetail {
     pub rules: Vec<RuleResult>,
     /// Version and digest of the policy that spoke.
     pub policy: String,
+    /// Counts what a decision rests on: from 1, and one more with every narrowing.
+    pub revision: u32,
+    /// How a decision must be proven.
+    pub step_up: StepUp,
+    /// Questions and answers, oldest first.
+    pub notes: Vec<Note>,
+    /// The quorum was skipped.
+    pub break_glass: Option<BreakGlassView>,
     /// Approvals so far.
     pub approvals: Vec<ApprovalView>,
     /// Who ended it, for a denial or withdrawal.
@@ -238,6 +280,69 @@ pub struct Approve {
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub reason: String,
+    /// The signed statement, where the request's `step_up` asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedStatement>,
+}
+
+/// Making a request ask for less. Send `dry_run` first: it tells the risk and the quorum of what would be left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Narrow {
+    /// What was seen.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// The scopes that are left; those of the request if left out.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    /// The life that is left, in seconds; the request's if left out.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 63_072_000)]
+    pub ttl_s: Option<u64>,
+    /// Why.
+    #[schema(max_length = 2000)]
+    pub reason: String,
+    /// Say what would happen, change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a narrower request would come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Narrowed {
+    /// What would be asked for.
+    pub plan: Plan,
+    /// Its digest.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// What policy decides.
+    pub outcome: Outcome,
+    /// Who must approve.
+    pub quorum: Option<Quorum>,
+    /// How.
+    pub step_up: StepUp,
+    /// The score and its terms.
+    pub risk: Risk,
+}
+
+/// A question to the requester, or the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewNote {
+    /// In your words.
+    #[schema(max_length = 2000)]
+    pub text: String,
+}
+
+/// Skipping the quorum of your own request in an emergency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlass {
+    /// Why.
+    #[schema(max_length = 2000)]
+    pub reason: String,
+    /// The signed statement; always needed.
+    pub signed: SignedStatement,
 }
 
 /// Denying.

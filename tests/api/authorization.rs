@@ -2,6 +2,7 @@
 //! by a person.
 
 use crate::harness::{Answer, Api, fresh_key};
+use crate::policies;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -31,6 +32,14 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/requests/{request}/withdraw"),
     ("POST", "/v1/requests/{request}/retry"),
     ("POST", "/v1/requests/{request}/claim"),
+    ("GET", "/v1/policies"),
+    ("GET", "/v1/policies/1"),
+    ("GET", "/v1/policies/proposals/{proposal}"),
+    ("POST", "/v1/policies/proposals"),
+    ("POST", "/v1/policies/proposals/{proposal}/approvals"),
+    ("POST", "/v1/policies/proposals/{proposal}/denials"),
+    ("POST", "/v1/policies/proposals/{proposal}/withdraw"),
+    ("POST", "/v1/policies/simulate"),
     ("GET", "/v1/revocations"),
     ("GET", "/v1/clients"),
     ("POST", "/v1/clients"),
@@ -59,6 +68,7 @@ struct Company {
     client: String,
     asker: String,
     count: u32,
+    proposed: Option<String>,
 }
 
 impl Company {
@@ -94,6 +104,27 @@ impl Company {
             body["digest"] = detail["digest"].clone();
             filled = filled.replace("{request}", &id);
         }
+        if path.contains("{proposal}") || path.ends_with("proposals") || path.ends_with("simulate")
+        {
+            self.count += 1;
+            let files = policies::variant(self.count);
+            body["base"] = json!(self.api.broker.engine.state().policy_version());
+            body["files"] = json!(files);
+            if path.ends_with("simulate") {
+                body = json!({"files": files, "days": 1});
+            }
+            if path.contains("{proposal}") {
+                let id = policies::propose(&self.api, &self.asker, self.count).await;
+                body = json!({"digest": countersign::wire::policy_digest(&files), "reason": "because"});
+                // What waits is bounded: the one before is not needed any more.
+                if let Some(before) = self.proposed.replace(id.clone()) {
+                    let path = format!("/v1/policies/proposals/{before}/withdraw");
+                    let over = json!({"reason": "over"});
+                    self.api.post(&self.api.admin, &path, over).await;
+                }
+                filled = filled.replace("{proposal}", &id);
+            }
+        }
         if path.contains("{client}") {
             let name = self.name("client");
             let id = self.api.client(&name, "production").await;
@@ -120,6 +151,7 @@ impl Company {
         let digest = countersign::secret::digest_of_bytes(name.as_bytes());
         let body = match path.rsplit('/').next().expect("a last step") {
             "claim" | "retry" => json!({}),
+            "proposals" | "simulate" => body,
             "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => {
                 json!({"reason": "because"})
             }
@@ -183,6 +215,7 @@ async fn the_authorization_matrix() {
         client,
         asker,
         count: 0,
+        proposed: None,
     };
     let mut matrix = String::new();
     for (method, path) in ROUTES {

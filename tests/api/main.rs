@@ -5,5 +5,6 @@ mod harness;
 mod journey;
 mod lists;
 mod log;
+mod policies;
 mod problems;
 mod stream;

@@ -100,6 +100,7 @@ impl Hostile {
         let approve = Approve {
             digest,
             reason: text.into(),
+            signed: None,
         };
         done(person.approve(approved, &approve, &Once::new()).await);
         let detail = reaches(admin, approved, RequestState::Issued).await;

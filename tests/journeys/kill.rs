@@ -112,6 +112,7 @@ async fn live(
     let approval = Approve {
         digest: seen.digest,
         reason: String::new(),
+        signed: None,
     };
     for (number, person) in company.approvers[..2].iter().enumerate() {
         step.send_replace(number + 1);

@@ -70,6 +70,7 @@ async fn one_of_sixty_four_final_approvals_and_one_of_sixty_four_claims() {
             let body = Approve {
                 digest,
                 reason: "at the same moment".into(),
+                signed: None,
             };
             person.approve(id, &body, &Once::new()).await
         });

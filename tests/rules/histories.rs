@@ -269,13 +269,14 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 35] = [
+const EVERY_KIND: [&str; 36] = [
     "client.onboarded",
     "client.offboarded",
     "operator.enrolled",
     "operator.token_issued",
     "operator.token_revoked",
     "operator.granted",
+    "approval.voided",
     "operator.offboarded",
     "request.submitted",
     "request.identified",

@@ -2,8 +2,8 @@
 //! alone, and without the rules' own helpers.
 
 use countersign::domain::{
-    CredentialId, Enforcement, Event, Recorded, Request, RequestId, RequestState, Role, State,
-    VersionState, request::Outcome, state::Due,
+    CredentialId, Enforcement, Event, Proof, Proposal, ProposalState, Recorded, Request, RequestId,
+    RequestState, Role, State, StepUp, VersionState, request::Outcome, state::Due,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,16 @@ impl Watch {
             Event::VersionMinted { request, .. } => {
                 people_stand_behind(state, &state.requests[request]);
                 assert!(self.mints.insert(*request), "{request} was minted twice");
+            }
+            Event::PolicyInForce { proposal, version } => {
+                let held = &state.proposals[proposal];
+                people_stand_behind_policy(state, held);
+                assert_eq!(held.base, state.policy_version(), "compared with another");
+                assert_eq!(*version, held.base + 1, "versions count up");
+            }
+            Event::RequestEvaluated { evaluation, .. } => {
+                let in_force = state.policy_version().to_string();
+                assert_eq!(evaluation.policy_version, in_force, "decided by another");
             }
             Event::RequestClaimed { request, by } => {
                 assert!(self.claims.insert(*request), "{request} was claimed twice");
@@ -90,23 +100,75 @@ impl Watch {
             } else if request.state.ended() {
                 self.ended.insert(request.id, request.state);
             }
-            let people: BTreeSet<_> = request
+            let counting = request
                 .approvals
                 .iter()
-                .map(|approval| approval.by)
-                .collect();
-            assert_eq!(
-                people.len(),
-                request.approvals.len(),
-                "somebody counts twice"
-            );
+                .filter(|approval| approval.void.is_none() && approval.digest == request.digest);
+            let people: BTreeSet<_> = counting.clone().map(|approval| approval.by).collect();
+            assert_eq!(people.len(), counting.count(), "somebody counts twice");
+            // Or it would be tried, and refused, for ever.
+            if request.state == RequestState::Approved {
+                people_stand_behind(state, request);
+            }
         }
+        let deciding: Vec<_> = state
+            .proposals
+            .values()
+            .filter(|held| held.state == ProposalState::InForce)
+            .map(|held| held.id)
+            .collect();
+        assert!(deciding.len() <= 1, "several policies are in force");
+        assert_eq!(
+            deciding.first().copied(),
+            state.policy_in_force().map(|held| held.id)
+        );
         indices(state);
     }
 }
 
+/// Enough distinct people who may, none of them who proposed it, each for this very text. The last approval is the
+/// event before, so that it is in the state already.
+fn people_stand_behind_policy(state: &State, proposal: &Proposal) {
+    let people: BTreeSet<_> = proposal
+        .approvals
+        .iter()
+        .filter(|approval| approval.digest == proposal.digest && approval.by != proposal.proposer)
+        .filter_map(|approval| state.operators.get(&approval.by))
+        .filter(|person| {
+            !person.robot
+                && person.offboarded_at.is_none()
+                && person
+                    .roles
+                    .get(&countersign::domain::Environment::Production)
+                    .is_some_and(|roles| roles.contains(&Role::Approver))
+                && proposal
+                    .quorum
+                    .groups
+                    .iter()
+                    .any(|group| person.groups.contains(group))
+        })
+        .map(|person| person.id)
+        .collect();
+    assert!(
+        proposal.quorum.count >= 1 && people.len() >= usize::from(proposal.quorum.count),
+        "{} comes in force with {} of {} people behind it",
+        proposal.id,
+        people.len(),
+        proposal.quorum.count
+    );
+}
+
 fn people_stand_behind(state: &State, request: &Request) {
     let evaluation = request.evaluation.as_ref().expect("evaluated");
+    if let Some(glass) = &request.break_glass {
+        assert_eq!(glass.by, request.requester, "another broke the glass");
+        assert!(evaluation.review.is_some(), "nobody owes it a look");
+        assert!(
+            matches!(glass.proof, Proof::SshSignature(_)),
+            "an unsigned emergency"
+        );
+        return;
+    }
     let quorum = match evaluation.outcome {
         Outcome::Allow => return,
         Outcome::Deny => panic!("{} was denied by policy and is issued", request.id),
@@ -115,8 +177,20 @@ fn people_stand_behind(state: &State, request: &Request) {
     let people: BTreeSet<_> = request
         .approvals
         .iter()
-        .filter(|approval| approval.digest == request.digest && approval.by != request.requester)
-        .filter_map(|approval| state.operators.get(&approval.by))
+        .filter(|approval| {
+            approval.void.is_none()
+                && approval.digest == request.digest
+                && approval.by != request.requester
+        })
+        .filter_map(|approval| Some((approval, state.operators.get(&approval.by)?)))
+        .filter(|(approval, person)| match &approval.proof {
+            Proof::Token { .. } => evaluation.step_up == StepUp::None,
+            Proof::SshSignature(signed) => {
+                (signed.hardware || evaluation.step_up != StepUp::HardwareKey)
+                    && (signed.certificate || person.ssh_key(&signed.fingerprint).is_some())
+            }
+        })
+        .map(|(_, person)| person)
         .filter(|person| {
             !person.robot
                 && person.offboarded_at.is_none()
@@ -150,7 +224,15 @@ pub fn indices(state: &State) {
             request.state,
             RequestState::AwaitingApproval | RequestState::Held
         );
-        assert_eq!(state.awaiting.contains(&request.id), waits);
+        let glass = request.break_glass.as_ref();
+        let owed = glass.filter(|glass| glass.reviewed_at.is_none());
+        if let Some(glass) = owed {
+            due.insert((glass.review_by, Due::Review(request.id)));
+        }
+        assert_eq!(
+            state.awaiting.contains(&request.id),
+            waits || owed.is_some()
+        );
         let to_issue = matches!(
             request.state,
             RequestState::Approved | RequestState::Issuing
@@ -171,6 +253,11 @@ pub fn indices(state: &State) {
     }
     for ((environment, name), id) in open {
         assert_eq!(state.open_request_for(environment, name), id);
+    }
+    for proposal in state.proposals.values() {
+        if proposal.state == ProposalState::AwaitingApproval {
+            due.insert((proposal.deadline, Due::Proposal(proposal.id)));
+        }
     }
     for credential in state.credentials.values() {
         let named = state.credential_named(credential.environment, &credential.name);
@@ -269,6 +356,8 @@ pub fn dump(state: &State) -> serde_json::Value {
         "requests": list(state.requests.values()),
         "credentials": list(state.credentials.values()),
         "revocations": list(state.revocations.values()),
+        "proposals": list(state.proposals.values()),
+        "granted": format!("{:?}", state.granted),
         "usage": usage,
         "awaiting": format!("{:?}", state.awaiting),
         "to_issue": format!("{:?}", state.to_issue),

@@ -98,7 +98,7 @@ fn making() {
                 w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
                 start(request, 1)
             },
-            "refused separation-of-duties quorum",
+            "refused conflict attempt 1 cannot begin",
         ),
         (
             "nor if an approver has left",
@@ -113,17 +113,17 @@ fn making() {
                 );
                 start(request, 1)
             },
-            "refused separation-of-duties quorum",
+            "refused conflict attempt 1 cannot begin",
         ),
         (
-            "again, if the role is back",
+            "nor by the role alone, once it is back: the approval stays void",
             |w| {
                 let request = approved(w);
                 w.given(by(ROOT), roles(BEN, &[Role::Viewer]));
                 w.given(by(ROOT), roles(BEN, &[Role::Approver]));
                 start(request, 1)
             },
-            "issuance.started",
+            "refused conflict attempt 1 cannot begin",
         ),
         (
             "it is made",

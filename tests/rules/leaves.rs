@@ -2,12 +2,17 @@
 
 use crate::world::*;
 use countersign::domain::{
-    Actor, Command, Context, Digest, Evaluation, OperatorId, Proof, RiskFactor, Role, RuleResult,
+    Actor, Command, Context, Decision, Digest, Evaluation, Facts, OperatorId, ProposalId, Quorum,
+    RiskFactor, Role, RuleResult,
     check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
     event::UsageEntry,
+    facts::{AnomalyFacts, ApprovalFacts},
     operator::Authenticator,
+    policy::{FILES_MAX, encoded_size},
     request::Outcome,
 };
+use countersign::secret::digest_of_bytes;
+use std::collections::BTreeMap;
 
 /// Free text at its worst: each byte becomes six in JSON.
 fn text() -> String {
@@ -48,6 +53,37 @@ fn endless(outcome: Outcome) -> Evaluation {
         quorum.groups.extend((0..500).map(name));
     }
     evaluation
+}
+
+/// Everything that a request can be about, in names and scopes of the longest kind.
+fn endless_facts() -> Facts {
+    let mut facts = Facts::ordinary("api_key", "production");
+    facts.request.scopes = list();
+    facts.request.audience = name(3);
+    facts.client.name = name(5);
+    facts.client.owner = name(6);
+    facts.requester.name = name(7);
+    facts.requester.groups = (0..500).map(name).collect();
+    facts.grants.client_scopes = list();
+    // Each scope is either new to the requester or was held.
+    facts.grants.requester_scopes = list().split_off(LIST_MAX / 2);
+    facts.history.new_scopes = list()[..LIST_MAX / 2].to_vec();
+    facts.data.classes = list();
+    facts.approvals = vec![
+        ApprovalFacts {
+            by: name(8),
+            groups: (0..500).map(name).collect(),
+        };
+        500
+    ];
+    facts.anomalies = vec![
+        AnomalyFacts {
+            kind: line(900),
+            subject: line(900),
+        };
+        500
+    ];
+    facts.bounded()
 }
 
 /// As from a caller who fills every header.
@@ -98,6 +134,7 @@ fn the_largest_request_and_its_approval_fit() {
             reason: text(),
             owner: name(4),
             tags: list(),
+            facts: Box::new(endless_facts()),
         };
         runs(&mut world, by(OPAL), &command);
         if outcome == Outcome::Needs {
@@ -108,18 +145,20 @@ fn the_largest_request_and_its_approval_fit() {
             else {
                 unreachable!()
             };
-            let proof = Proof::SshSignature {
-                fingerprint: line(NAME_MAX),
-                payload: "\n".repeat(PAYLOAD_MAX),
-                signature: "\n".repeat(SIGNATURE_MAX),
-            };
+            world.enrol_key(ANA);
+            let reason = text();
+            let mut checked = world.signed(ANA, request, Decision::Approve, &reason);
+            checked.signed.payload = "\n".repeat(PAYLOAD_MAX);
+            checked.signed.signature = "\n".repeat(SIGNATURE_MAX);
+            checked.signed.allowed_signer = line(2 * TEXT_MAX);
             let command = Command::Approve {
                 request,
                 approval,
                 digest,
-                reason: text(),
+                reason,
+                checked: Some(Box::new(checked)),
             };
-            runs(&mut world, Actor::Operator { id: ANA, proof }, &command);
+            runs(&mut world, by(ANA), &command);
             let start = world.start(request);
             runs(&mut world, BROKER, &start);
             let mut minted = world.minted(request, &[]);
@@ -146,11 +185,10 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
     someone.groups = (0..LIST_MAX).map(name).collect();
     someone.display_name = line(256);
     someone.authenticators = vec![
-        Authenticator::SshKey {
-            fingerprint: line(NAME_MAX),
-            public_key: line(TEXT_MAX),
-            enrolled_at: world.now,
-        };
+        Authenticator::Token(countersign::domain::Token {
+            key: Some(line(NAME_MAX)),
+            ..token(70)
+        });
         8
     ];
     runs(
@@ -246,4 +284,40 @@ fn words_from_outside_are_cut_at_a_character() {
     assert_eq!(clip("sealed", 6), "sealed");
     assert_eq!(clip("sealed\r\nagain", 100), "sealed  again");
     assert_eq!(clip("ääää", 7), "ää…");
+}
+
+#[test]
+fn the_largest_policy_and_its_approval_fit() {
+    let mut world = World::new();
+    // Text at its worst: each byte becomes six.
+    let hostile = "\u{1}".repeat(FILES_MAX / 6 - 1_000);
+    let plain = "x".repeat(FILES_MAX - 1_000);
+    for filler in [hostile, plain] {
+        let mut files: BTreeMap<String, String> =
+            (0..4).map(|number| (name(number), String::new())).collect();
+        files.insert("issue.rego".into(), filler);
+        assert!(encoded_size(&files) <= FILES_MAX);
+        let measured = serde_json::to_vec(&files).unwrap().len();
+        assert!(measured <= encoded_size(&files), "{measured}");
+        let propose = Command::ProposePolicy {
+            id: ProposalId::from_bits(world.fresh()),
+            digest: digest_of_bytes(&world.fresh().to_be_bytes()),
+            files,
+            base: 1,
+            reason: text(),
+            quorum: Quorum {
+                count: 1,
+                groups: std::iter::once("security".to_owned())
+                    .chain((1..LIST_MAX).map(name))
+                    .collect(),
+            },
+            approval_ttl_s: u64::MAX,
+        };
+        let context = Context {
+            if_match: None,
+            ..full(&world, by(OPAL))
+        };
+        let proposed = world.try_with(&context, &propose);
+        assert_eq!(proposed, Ok(vec!["policy.proposed"]));
+    }
 }

@@ -4,7 +4,7 @@ use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
     Actor, Command, Context, Environment, Kind, OperatorId, Plan, Refusal, RequestId, RequestState,
-    Role, request::Outcome,
+    RevocationId, Role, request::Outcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -342,6 +342,7 @@ fn approving() {
                         approval,
                         reason,
                         digest: digest(&plan("another")),
+                        checked: None,
                     },
                 )
             },
@@ -423,6 +424,7 @@ fn approving() {
                         approval,
                         reason,
                         digest,
+                        checked: None,
                     },
                 )
             },
@@ -441,6 +443,7 @@ fn denial(world: &mut World, who: OperatorId, reason: &str) -> (Actor, Command) 
             request,
             digest,
             reason: reason.into(),
+            revocation: RevocationId::from_bits(world.fresh()),
         },
     )
 }

@@ -7,8 +7,10 @@ use chrono::Duration;
 use countersign::{
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, CredentialId, Environment, MintedVersion,
-        Operator, RequestId, RequestState, RevocationId, Role, TokenId, decide::may_decide,
-        event::UsageEntry, request::Outcome,
+        Operator, RequestId, RequestState, RevocationId, Role, TokenId,
+        decide::{may_decide, may_decide_policy},
+        event::UsageEntry,
+        request::Outcome,
     },
     secret::digest_of_bytes,
 };
@@ -61,6 +63,10 @@ pub enum What {
     RevokeToken,
     Onboard,
     Offboard,
+    Propose,
+    ApprovePolicy,
+    DenyPolicy,
+    WithdrawPolicy,
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -93,6 +99,10 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(RevokeToken),
         1 => Just(Onboard),
         1 => Just(Offboard),
+        2 => Just(Propose),
+        5 => Just(ApprovePolicy),
+        1 => Just(DenyPolicy),
+        1 => Just(WithdrawPolicy),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
     (
@@ -173,6 +183,9 @@ impl History {
                 self.decision(step)
             }
             What::Start | What::Minted | What::MintFailed => self.issuance(step),
+            What::Propose | What::ApprovePolicy | What::DenyPolicy | What::WithdrawPolicy => {
+                self.policy(step)
+            }
             What::Grant
             | What::Enrol
             | What::CloseAccount
@@ -265,11 +278,13 @@ impl History {
                 approval: ApprovalId::from_bits(self.world.fresh()),
                 digest,
                 reason,
+                checked: None,
             },
             What::Deny => Command::Deny {
                 request,
                 digest,
                 reason,
+                revocation: RevocationId::from_bits(self.world.fresh()),
             },
             What::Withdraw => Command::Withdraw { request, reason },
             What::Retry => Command::Retry { request },
@@ -326,6 +341,53 @@ impl History {
                 reason: "the issuer is away".into(),
                 last: step.how % 3 == 0,
             },
+        };
+        Some((who, command))
+    }
+
+    fn policy(&mut self, step: &Step) -> Option<(Actor, Command)> {
+        let reason = String::from("because");
+        if step.what == What::Propose {
+            let who = self.holder(step, &[Role::Operator, Role::Approver, Role::Admin])?;
+            // Now and then compared with another version than the one in force.
+            let base = self.world.state.policy_version() - u32::from(step.how % 16 == 0);
+            let command = self.world.proposal(base, 1 + step.how % 2);
+            return Some((who, command));
+        }
+        let all = self.world.state.proposals.values();
+        let waiting = all.filter(|held| {
+            step.anyone || held.state == countersign::domain::ProposalState::AwaitingApproval
+        });
+        let held = pick(waiting.cloned(), step.which)?;
+        let proposal = held.id;
+        let digest = if step.how % 16 == 0 {
+            digest(&plan("something/else"))
+        } else {
+            held.digest
+        };
+        let who = match step.what {
+            What::WithdrawPolicy => self.someone(step, |someone| someone.id == held.proposer)?,
+            _ => {
+                let state = &self.world.state;
+                self.someone(step, |someone| {
+                    may_decide_policy(&held, &state.operators[&someone.id]).is_ok()
+                        && !held.approvals.iter().any(|given| given.by == someone.id)
+                })?
+            }
+        };
+        let command = match step.what {
+            What::ApprovePolicy => Command::ApprovePolicy {
+                proposal,
+                approval: ApprovalId::from_bits(self.world.fresh()),
+                digest,
+                reason,
+            },
+            What::DenyPolicy => Command::DenyPolicy {
+                proposal,
+                digest,
+                reason,
+            },
+            _ => Command::WithdrawPolicy { proposal, reason },
         };
         Some((who, command))
     }

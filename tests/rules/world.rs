@@ -5,13 +5,16 @@ use crate::invariants::Watch;
 use chrono::{DateTime, Duration, Utc};
 use countersign::{
     domain::{
-        Actor, Cause, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
-        Environment, Evaluation, Event, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
-        Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, State, Tier, Token,
-        TokenId, Version, VersionState,
+        Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
+        Decision, Digest, Environment, Evaluation, Event, Facts, Kind, MintedVersion, Operator,
+        OperatorId, Plan, Proof, ProposalId, Quorum, Recorded, Refusal, RequestId, RequestState,
+        Risk, Role, Signed, SshKey, State, StepUp, Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
+        statement::{
+            About, Approver, LogHead, PolicyRef, STATEMENT, STATEMENT_LIFE, Statement, View,
+        },
     },
     secret::digest_of_bytes,
 };
@@ -238,7 +241,9 @@ impl World {
         id
     }
 
-    pub fn submission(&mut self, plan: Plan, evaluation: Evaluation) -> (RequestId, Command) {
+    /// Evaluated by the policy in force, whatever version `evaluation` names.
+    pub fn submission(&mut self, plan: Plan, mut evaluation: Evaluation) -> (RequestId, Command) {
+        evaluation.policy_version = self.state.policy_version().to_string();
         let id = RequestId::from_bits(self.fresh());
         let command = Command::SubmitRequest {
             id,
@@ -248,8 +253,37 @@ impl World {
             owner: "payments".into(),
             tags: vec!["pci".into()],
             evaluation: Box::new(evaluation),
+            facts: Box::new(Facts::ordinary("api_key", "production")),
         };
         (id, command)
+    }
+
+    /// A proposal of a fresh text, written against `base`, for `count` people of `security`.
+    pub fn proposal(&mut self, base: u32, count: u8) -> Command {
+        let fresh = self.fresh();
+        let files = BTreeMap::from([("issue.rego".to_owned(), format!("# {fresh}"))]);
+        Command::ProposePolicy {
+            id: ProposalId::from_bits(fresh),
+            digest: digest_of_bytes(&serde_json_canonicalizer::to_vec(&files).unwrap()),
+            files,
+            base,
+            reason: "tighter".into(),
+            quorum: Quorum {
+                count,
+                groups: vec!["security".into()],
+            },
+            approval_ttl_s: 3_600,
+        }
+    }
+
+    /// The approval of a proposal's text.
+    pub fn approve_policy(&mut self, proposal: ProposalId) -> Command {
+        Command::ApprovePolicy {
+            proposal,
+            approval: countersign::domain::ApprovalId::from_bits(self.fresh()),
+            digest: self.state.proposals[&proposal].digest,
+            reason: "looks right".into(),
+        }
     }
 
     pub fn approve(&mut self, request: RequestId) -> Command {
@@ -259,6 +293,102 @@ impl World {
             approval: countersign::domain::ApprovalId::from_bits(self.fresh()),
             digest,
             reason: "looks right".into(),
+            checked: None,
+        }
+    }
+
+    /// Somebody's key is enrolled, and counts from now on.
+    pub fn enrol_key(&mut self, who: OperatorId) -> String {
+        let fingerprint = format!("SHA256:{}", who.bits());
+        let key = SshKey {
+            fingerprint: fingerprint.clone(),
+            public_key: format!("ssh-ed25519 {}", who.bits()),
+            hardware: false,
+            enrolled_by: ROOT,
+            enrolled_at: self.now,
+            valid_from: None,
+            countersigned_by: None,
+        };
+        let operator = who;
+        self.given(by(ROOT), Command::EnrolKey { operator, key });
+        fingerprint
+    }
+
+    /// What `who` signs with that key about a request as it is now; the signature itself was checked before.
+    pub fn signed(
+        &self,
+        who: OperatorId,
+        request: RequestId,
+        decision: Decision,
+        reason: &str,
+    ) -> Checked {
+        let held = &self.state.requests[&request];
+        let policy = held.evaluation.as_ref().expect("policy has spoken");
+        let fingerprint = format!("SHA256:{}", who.bits());
+        let statement = Statement {
+            form: STATEMENT.into(),
+            aud: "broker.example/log".into(),
+            log: LogHead {
+                origin: "broker.example/log".into(),
+                size: 1,
+                root: String::new(),
+            },
+            request: About {
+                id: request,
+                rev: held.revision,
+                digest: held.digest,
+            },
+            plan: held.plan.clone(),
+            policy: PolicyRef {
+                version: policy.policy_version.clone(),
+                digest: policy.policy_digest,
+            },
+            decision,
+            approver: Approver {
+                principal: self.state.operators[&who].name.clone(),
+                key: fingerprint.clone(),
+            },
+            view: View {
+                renderer: "test".into(),
+                digest: held.digest,
+            },
+            nonce: "n".into(),
+            iat: self.now,
+            exp: self.now + STATEMENT_LIFE,
+            reason: reason.into(),
+        };
+        Checked {
+            statement,
+            signed: Signed {
+                fingerprint,
+                hardware: false,
+                certificate: false,
+                payload: "{}".into(),
+                signature: "signature".into(),
+                allowed_signer: "line".into(),
+            },
+        }
+    }
+
+    /// The approval of `who`, signed.
+    pub fn approve_signed(&mut self, who: OperatorId, request: RequestId) -> Command {
+        let checked = self.signed(who, request, Decision::Approve, "looks right");
+        let Command::Approve {
+            request,
+            approval,
+            digest,
+            reason,
+            ..
+        } = self.approve(request)
+        else {
+            unreachable!()
+        };
+        Command::Approve {
+            request,
+            approval,
+            digest,
+            reason,
+            checked: Some(Box::new(checked)),
         }
     }
 
@@ -421,6 +551,7 @@ pub fn token(number: u128) -> Token {
         digest: digest_of_bytes(format!("token {number}").as_bytes()),
         created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         expires_at: DateTime::from_timestamp(9_999_999_999, 0).unwrap(),
+        key: None,
     }
 }
 
@@ -463,6 +594,9 @@ pub fn evaluation(outcome: Outcome, count: u8) -> Evaluation {
             count,
             groups: vec!["security".into()],
         }),
+        step_up: StepUp::None,
+        hold: false,
+        review: None,
         max_ttl_s: 604_800,
         approval_ttl_s: 14_400,
         risk: Risk {

@@ -132,6 +132,7 @@ pub async fn approve(person: &Client, id: RequestId) -> Receipt {
     let body = Approve {
         digest: seen.digest,
         reason: String::new(),
+        signed: None,
     };
     done(person.approve(id, &body, &Once::new()).await)
 }

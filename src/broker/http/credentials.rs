@@ -3,7 +3,7 @@
 use super::{
     App,
     extract::{Call, Id, Params, Reader, invalid},
-    list::{self, Key, ListParams, Sorted, answer, not_modified, tagged},
+    list::{self, Form, Key, ListParams, Sorted, answer, not_modified, tagged},
     problem::ApiError,
     requests::{created, receipt},
 };
@@ -17,16 +17,13 @@ use crate::{
         check,
     },
     wire::{
-        Adoption, CredentialDetail, CredentialRow, EventRecord, ListHeader, Page, Reason, Receipt,
-        columns, header as names, revocation::Revoke,
+        Adoption, CredentialDetail, CredentialRow, EventRecord, Page, Reason, Receipt,
+        header as names, revocation::Revoke,
     },
 };
 use axum::{extract::State as Shared, response::Response};
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
-
-/// Rows of one piece of a streamed list of lines.
-const LINES: usize = 512;
 
 impl Sorted for Credential {
     const SORTS: &'static [&'static str] = &[
@@ -86,43 +83,19 @@ pub async fn list(
     let (sequence, now) = (state.sequence, reader.now);
     let views = app.views(&state, now);
     let row = |credential: &Credential| views.credential_row(credential);
-    if reader.accepts(names::COLUMNS) {
-        let items = list::select(&params, now, visible(&reader, &state), row)?;
-        let head = columns::header_frame(&ListHeader {
-            count: items.len() as u64,
-            sequence,
-        });
-        let held = Arc::clone(&state);
-        let piece = move |some: &[Arc<Credential>]| {
+    let form = match () {
+        () if reader.accepts(names::COLUMNS) => Some(Form::COLUMNS),
+        () if reader.accepts(names::NDJSON) => Some(Form::LINES),
+        () => None,
+    };
+    if let Some(form) = form {
+        let items = visible(&reader, &state);
+        let (app, held) = (app.clone(), Arc::clone(&state));
+        let rows = move |some: &[Arc<Credential>]| {
             let views = app.views(&held, now);
-            let rows: Vec<_> = some.iter().map(|one| views.credential_row(one)).collect();
-            columns::block_frame(&rows)
+            some.iter().map(|one| views.credential_row(one)).collect()
         };
-        return Ok(list::stream(
-            names::COLUMNS,
-            sequence,
-            head,
-            columns::BLOCK_ROWS,
-            items,
-            piece,
-        ));
-    }
-    if reader.accepts(names::NDJSON) {
-        let items = list::select(&params, now, visible(&reader, &state), row)?;
-        let head = list::header_line(items.len(), sequence);
-        let held = Arc::clone(&state);
-        let piece = move |some: &[Arc<Credential>]| {
-            let views = app.views(&held, now);
-            list::lines(some.iter().map(|one| views.credential_row(one)))
-        };
-        return Ok(list::stream(
-            names::NDJSON,
-            sequence,
-            head,
-            LINES,
-            items,
-            piece,
-        ));
+        return list::whole(form, &params, (sequence, now), items, row, rows);
     }
     let items = visible(&reader, &state).map(AsRef::as_ref);
     let page: Page<CredentialRow> = list::page(&params, sequence, now, items, row)?;

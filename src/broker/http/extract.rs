@@ -1,6 +1,13 @@
 //! What handlers are given: the signed-in caller, the parsed body, typed identifiers and parameters. Everything that
 //! cannot be read is refused here, with the place and what would be accepted.
 
+mod address;
+mod body;
+
+pub use address::{Id, Ids, Params};
+pub use body::BODY_MAX;
+pub(super) use body::{is, parse, read};
+
 use super::{
     App,
     edge::CallId,
@@ -12,26 +19,17 @@ use crate::{
         engine::{Outcome, call_digest},
     },
     clock,
-    domain::{Command, Context, Digest, Refusal, State},
+    domain::{Actor, Command, Context, Digest, Refusal, State},
     wire::header as names,
 };
 use axum::{
-    Json,
-    body::Bytes,
-    extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use bytes::BytesMut;
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use std::{error::Error as _, fmt::Display, net::SocketAddr, str::FromStr, sync::Arc};
+use std::{fmt::Display, net::SocketAddr, sync::Arc};
 
-/// The longest body that is ever read, in bytes; the configuration can only lower it.
-pub const BODY_MAX: usize = 64 * 1024;
-/// Of a body that is too long, so many bytes are still read and thrown away: a caller who is cut off while sending
-/// may never see why.
-const DRAINED: usize = 1024 * 1024;
 /// The longest idempotency key, in characters.
 const KEY_MAX: usize = 128;
 
@@ -78,17 +76,7 @@ impl Reader {
     /// # Errors
     /// 403, naming the roles.
     pub fn reads_all(&self) -> Result<(), ApiError> {
-        if self.caller.reads_all() {
-            return Ok(());
-        }
-        let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
-        Err(ApiError::new(
-            &problem::ROLE,
-            format!(
-                "this needs the role {} in some environment",
-                names.join(" or ")
-            ),
-        ))
+        reads_all(&self.caller)
     }
 
     /// Whether the caller has this version of the resource already.
@@ -111,6 +99,20 @@ impl Reader {
             .split(',')
             .any(|range| range.split(';').next().unwrap_or_default().trim() == media)
     }
+}
+
+fn reads_all(caller: &Caller) -> Result<(), ApiError> {
+    if caller.reads_all() {
+        return Ok(());
+    }
+    let names: Vec<_> = Caller::READERS.iter().map(|role| role.as_str()).collect();
+    Err(ApiError::new(
+        &problem::ROLE,
+        format!(
+            "this needs the role {} in some environment",
+            names.join(" or ")
+        ),
+    ))
 }
 
 fn signed_in(
@@ -152,6 +154,43 @@ pub struct Call<T> {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// What came with a call, whoever makes it.
+struct Arrived<T> {
+    body: T,
+    id: CallId,
+    from: Option<String>,
+    digest: Digest,
+}
+
+async fn arrived<T: DeserializeOwned>(
+    parts: &Parts,
+    body: axum::body::Body,
+    app: &App,
+) -> Result<Arrived<T>, ApiError> {
+    let bytes = read(&parts.headers, body, app.body_max()).await?;
+    let address = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |address| address.as_str());
+    let digest = call_digest(parts.method.as_str(), address, &bytes);
+    if !bytes.is_empty() && !is(&parts.headers, "application", "json") {
+        return Err(ApiError::new(
+            &problem::MEDIA_TYPE,
+            "expected Content-Type: application/json",
+        ));
+    }
+    let id = parts.extensions.get::<CallId>().cloned();
+    Ok(Arrived {
+        body: parse(if bytes.is_empty() { b"{}" } else { &bytes })?,
+        id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
+        from: parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip().to_string()),
+        digest,
+    })
+}
+
 impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
     type Rejection = ApiError;
 
@@ -160,34 +199,67 @@ impl<T: DeserializeOwned> FromRequest<App> for Call<T> {
         let (caller, state, now) = signed_in(app, &parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let if_match = if_match(&parts.headers)?;
-        let bytes = read(&parts.headers, body, app.body_max()).await?;
-        let address = parts
-            .uri
-            .path_and_query()
-            .map_or("/", |address| address.as_str());
-        let digest = call_digest(parts.method.as_str(), address, &bytes);
-        if !bytes.is_empty() && !is(&parts.headers, "application", "json") {
-            return Err(ApiError::new(
-                &problem::MEDIA_TYPE,
-                "expected Content-Type: application/json",
-            ));
-        }
-        let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
-        let id = parts.extensions.get::<CallId>().cloned();
+        let Arrived {
+            body,
+            id,
+            from,
+            digest,
+        } = arrived(&parts, body, app).await?;
         Ok(Self {
             caller,
             body,
             state,
             now,
-            id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
-            from: parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(address)| address.ip().to_string()),
+            id,
+            from,
             key,
             digest,
             if_match,
         })
+    }
+}
+
+/// A call by somebody who is not signed in yet.
+#[derive(Debug)]
+pub struct Stranger<T> {
+    /// What they sent.
+    pub body: T,
+    /// The snapshot to look things up in.
+    pub state: Arc<State>,
+    /// The time of the call.
+    pub now: DateTime<Utc>,
+    id: CallId,
+    from: Option<String>,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Stranger<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let Arrived { body, id, from, .. } = arrived(&parts, body, app).await?;
+        Ok(Self {
+            body,
+            state: app.engine().state(),
+            now: clock::now(),
+            id,
+            from,
+        })
+    }
+}
+
+impl<T> Stranger<T> {
+    /// The call as the rules see it, once it is known who `actor` is.
+    pub fn context(&self, actor: Actor) -> Context {
+        Context {
+            now: self.now,
+            actor,
+            from: self.from.clone(),
+            request_id: self.id.request_id.clone(),
+            trace: self.id.trace.clone(),
+            idempotency: None,
+            if_match: None,
+        }
     }
 }
 
@@ -245,6 +317,13 @@ impl<T> Call<T> {
         }
     }
 
+    /// Whether the same caller has sent this idempotency key before: the answer is then the first one's.
+    pub fn is_repetition(&self) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|key| self.state.answered(self.caller.id(), key).is_some())
+    }
+
     /// The call as the rules see it, without its idempotency key.
     pub fn context(&self) -> Context {
         Context {
@@ -256,6 +335,21 @@ impl<T> Call<T> {
             idempotency: None,
             if_match: self.if_match,
         }
+    }
+
+    /// Whether this call repeats one that was answered: what it once depended on need not hold any more.
+    pub fn replays(&self, state: &State) -> bool {
+        self.key
+            .as_ref()
+            .is_some_and(|key| state.answered(self.caller.id(), key).is_some())
+    }
+
+    /// Refuses whoever may not read what is about everybody.
+    ///
+    /// # Errors
+    /// 403, naming the roles.
+    pub fn must_read_all(&self) -> Result<(), ApiError> {
+        reads_all(&self.caller)
     }
 
     /// Refuses as unknown what the caller may not see.
@@ -290,111 +384,6 @@ async fn explain_changes(app: &App, error: &mut ApiError) {
             );
         }
     }
-}
-
-/// Reads a body of at most `limit` bytes.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    body: axum::body::Body,
-    limit: usize,
-) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        ApiError::new(
-            &problem::TOO_LARGE,
-            format!("at most {limit} bytes are accepted"),
-        )
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > DRAINED) {
-        return Err(too_large());
-    }
-    let mut body = body.into_data_stream();
-    let (mut bytes, mut length) = (BytesMut::new(), 0);
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|_| {
-            ApiError::new(&problem::MALFORMED, "the body ended before it was complete")
-        })?;
-        length += piece.len();
-        if length > DRAINED {
-            break;
-        }
-        if length <= limit {
-            bytes.extend_from_slice(&piece);
-        }
-    }
-    if length > limit {
-        Err(too_large())
-    } else {
-        Ok(bytes.freeze())
-    }
-}
-
-/// Whether the content type is `main/sub` or has the suffix `+sub`.
-pub(super) fn is(headers: &HeaderMap, main: &str, sub: &str) -> bool {
-    let Some(sent) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let essence = sent.split(';').next().unwrap_or_default().trim();
-    essence
-        .split_once('/')
-        .is_some_and(|(sent_main, sent_sub)| {
-            sent_main.eq_ignore_ascii_case(main)
-                && (sent_sub.eq_ignore_ascii_case(sub)
-                    || sent_sub
-                        .rsplit_once('+')
-                        .is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(sub)))
-        })
-}
-
-/// Parses a JSON body; what does not fit is refused with a pointer to it.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    Json::<T>::from_bytes(bytes)
-        .map(|Json(value)| value)
-        .map_err(|rejection| {
-            let cause = rejection
-                .source()
-                .map_or_else(|| rejection.body_text(), ToString::to_string);
-            let (path, detail) = match cause.split_once(": ") {
-                Some((path, detail)) if is_path(path) => (path, detail),
-                _ => ("", cause.as_str()),
-            };
-            ApiError::new(
-                &problem::MALFORMED,
-                "the body is not of the documented form",
-            )
-            .at(pointer(path), detail)
-        })
-}
-
-/// Whether text before a colon is a path such as `roles.production[2]`, and not the start of a message.
-fn is_path(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.[]-/".contains(&b))
-}
-
-/// A JSON pointer from a path such as `roles.production[2]`.
-fn pointer(path: &str) -> String {
-    if path.is_empty() || path == "." {
-        return String::new();
-    }
-    path.split(['.', '['])
-        .fold(String::new(), |mut pointer, step| {
-            pointer.push('/');
-            pointer.push_str(
-                &step
-                    .trim_end_matches(']')
-                    .replace('~', "~0")
-                    .replace('/', "~1"),
-            );
-            pointer
-        })
 }
 
 /// `Idempotency-Key`: a quoted string, or the bare text.
@@ -451,80 +440,6 @@ pub fn etag(sequence: u64) -> String {
     format!("\"{sequence}\"")
 }
 
-/// An identifier in the path.
-#[derive(Debug, Clone, Copy)]
-pub struct Id<T>(pub T);
-
-impl<T> FromRequestParts<App> for Id<T>
-where
-    T: FromStr<Err: Display>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        // Whoever is not signed in learns that first, and nothing about what an address must look like.
-        signed_in(app, &parts.headers)?;
-        let text = Path::<String>::from_request_parts(parts, app).await;
-        let found = text
-            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
-            .and_then(|Path(text)| identifier(&text));
-        found
-            .map(Self)
-            .map_err(|error| signing_in_comes_first(parts, app, error))
-    }
-}
-
-/// Two identifiers in the path.
-#[derive(Debug, Clone, Copy)]
-pub struct Ids<A, B>(pub A, pub B);
-
-impl<A, B> FromRequestParts<App> for Ids<A, B>
-where
-    A: FromStr<Err: Display>,
-    B: FromStr<Err: Display>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        signed_in(app, &parts.headers)?;
-        let text = Path::<(String, String)>::from_request_parts(parts, app).await;
-        let found = text
-            .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
-            .and_then(|Path((one, other))| Ok(Self(identifier(&one)?, identifier(&other)?)));
-        found.map_err(|error| signing_in_comes_first(parts, app, error))
-    }
-}
-
-/// Addresses are read before tokens; who is not signed in is told that, not how an address should look.
-fn signing_in_comes_first(parts: &Parts, app: &App, error: ApiError) -> ApiError {
-    signed_in(app, &parts.headers).err().unwrap_or(error)
-}
-
-fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {
-    text.parse().map_err(|error: T::Err| {
-        ApiError::new(&problem::MALFORMED, format!("in the address: {error}"))
-    })
-}
-
-/// The query's parameters.
-#[derive(Debug, Clone)]
-pub struct Params<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(params)| Self(params))
-            .map_err(|rejection| {
-                let cause = rejection
-                    .source()
-                    .map_or_else(|| rejection.body_text(), ToString::to_string);
-                ApiError::new(&problem::MALFORMED, format!("in the query: {cause}"))
-            })
-    }
-}
-
 /// The refusal of a field that the edge itself looks at.
 pub(super) fn invalid(pointer: &str, detail: impl Into<String>) -> ApiError {
     Refusal::Invalid(vec![crate::domain::FieldError {
@@ -574,48 +489,5 @@ mod tests {
         for bad in ["42", "\"x\"", "W/\"42\"", "\"1\", \"2\""] {
             assert!(if_match(&one("if-match", bad)).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn paths_become_pointers() {
-        assert_eq!(pointer("roles.production[2]"), "/roles/production/2");
-        assert_eq!(pointer("scopes[0]"), "/scopes/0");
-        assert_eq!(pointer("."), "");
-    }
-
-    #[test]
-    fn what_does_not_fit_is_pointed_at() {
-        let problem = |body: &str| {
-            let error = parse::<crate::wire::NewRequest>(body.as_bytes()).unwrap_err();
-            format!("{error:?}")
-        };
-        assert!(problem(r#"{"ttl_s": "long"}"#).contains(r#"pointer: "/ttl_s""#));
-        assert!(problem(r#"{"credential": "x", "extra": 1}"#).contains("unknown field `extra`"));
-        assert!(problem("{").contains("EOF"));
-        assert!(problem("[1]").contains("errors: ["));
-    }
-
-    #[test]
-    fn content_types_are_compared_whole() {
-        assert!(is(
-            &one("content-type", "application/json; charset=utf-8"),
-            "application",
-            "json"
-        ));
-        assert!(is(
-            &one("content-type", "application/merge+json"),
-            "application",
-            "json"
-        ));
-        assert!(!is(
-            &one("content-type", "text/json"),
-            "application",
-            "json"
-        ));
-        assert!(!is(
-            &one("content-type", "application/jsonx"),
-            "application",
-            "json"
-        ));
     }
 }

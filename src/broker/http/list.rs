@@ -6,7 +6,7 @@ use super::{
     problem::{self, ApiError},
 };
 use crate::wire::{
-    ListHeader, Page,
+    CredentialRow, ListHeader, Page, columns,
     filter::{Filter, Row},
     header as names,
 };
@@ -244,11 +244,65 @@ fn parse_cursor(text: &str, sort: Sort) -> Result<(Key<'static>, u128), ApiError
     Ok((key, cursor.i))
 }
 
+/// How a whole list is written as a stream.
+pub struct Form<R> {
+    media: &'static str,
+    /// Rows of one piece.
+    size: usize,
+    head: fn(&ListHeader) -> Vec<u8>,
+    piece: fn(&[R]) -> Vec<u8>,
+}
+
+impl<R: Serialize> Form<R> {
+    /// A JSON document a line.
+    pub const LINES: Self = Self {
+        media: names::NDJSON,
+        size: 512,
+        head: |header| lines(std::slice::from_ref(header)),
+        piece: lines,
+    };
+}
+
+impl Form<CredentialRow> {
+    /// Frames of columns.
+    pub const COLUMNS: Self = Self {
+        media: names::COLUMNS,
+        size: columns::BLOCK_ROWS,
+        head: columns::header_frame,
+        piece: columns::block_frame,
+    };
+}
+
+/// The whole list as a stream, whose head has its length and sequence. `row` is asked of each item to filter by;
+/// `rows` are made of the selected ones piece by piece, as they are sent.
+///
+/// # Errors
+/// 400 for parameters that make no sense.
+pub fn whole<'a, T, R: Row + 'static>(
+    form: Form<R>,
+    params: &ListParams,
+    (sequence, now): (u64, DateTime<Utc>),
+    items: impl Iterator<Item = &'a Arc<T>>,
+    row: impl Fn(&T) -> R,
+    rows: impl Fn(&[Arc<T>]) -> Vec<R> + Send + 'static,
+) -> Result<Response, ApiError>
+where
+    T: Sorted + Send + Sync + 'static,
+{
+    let items = select(params, now, items, row)?;
+    let head = (form.head)(&ListHeader {
+        count: items.len() as u64,
+        sequence,
+    });
+    let piece = move |some: &[Arc<T>]| (form.piece)(&rows(some));
+    Ok(stream(form.media, sequence, head, form.size, items, piece))
+}
+
 /// All matching items for a stream: in the order that is asked for, else in the order of their making.
 ///
 /// # Errors
 /// 400 for parameters that make no sense.
-pub fn select<'a, T, R>(
+fn select<'a, T, R>(
     params: &ListParams,
     now: DateTime<Utc>,
     items: impl Iterator<Item = &'a Arc<T>>,
@@ -284,7 +338,7 @@ where
 }
 
 /// Streams `items` piece by piece: `head`, and then what `piece` makes of at most `size` of them at a time.
-pub fn stream<T: Send + Sync + 'static>(
+fn stream<T: Send + Sync + 'static>(
     media: &'static str,
     sequence: u64,
     head: Vec<u8>,
@@ -314,22 +368,13 @@ pub fn stream<T: Send + Sync + 'static>(
     response
 }
 
-/// Rows, one a line.
-pub fn lines<R: Serialize>(rows: impl Iterator<Item = R>) -> Vec<u8> {
+fn lines<R: Serialize>(rows: &[R]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for row in rows {
-        serde_json::to_writer(&mut bytes, &row).expect("a row is plain data");
+        serde_json::to_writer(&mut bytes, row).expect("a row is plain data");
         bytes.push(b'\n');
     }
     bytes
-}
-
-/// The first line of a streamed list.
-pub fn header_line(count: usize, sequence: u64) -> Vec<u8> {
-    lines(std::iter::once(ListHeader {
-        count: count as u64,
-        sequence,
-    }))
 }
 
 /// An answer read from the state at `sequence`.

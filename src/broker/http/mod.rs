@@ -8,6 +8,8 @@
 pub mod clients;
 /// The inventory.
 pub mod credentials;
+/// Deciding requests.
+pub mod decisions;
 /// The outermost layer.
 pub mod edge;
 /// The stream.
@@ -16,10 +18,14 @@ pub mod events;
 pub mod extract;
 /// Token introspection.
 pub mod introspect;
+/// The SSH keys of people.
+pub mod keys;
 /// Pages and streamed lists.
 pub mod list;
 /// The log: checkpoint, tiles, entries, proofs, events.
 pub mod log;
+/// Signing in with an SSH key.
+pub mod login;
 /// Figures for Prometheus.
 pub mod metrics;
 /// The OpenAPI document.
@@ -28,6 +34,8 @@ pub mod openapi;
 pub mod operators;
 /// The first screen.
 pub mod overview;
+/// Policies and proposals.
+pub mod policies;
 /// Every refusal and failure.
 pub mod problem;
 /// Asking, deciding, claiming.
@@ -147,6 +155,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(service::metrics))
         .routes(routes!(service::openapi))
         .routes(routes!(service::problem))
+        .routes(routes!(login::login_challenge))
+        .routes(routes!(login::sign_in))
         .routes(routes!(session::show, session::sign_out))
         .routes(routes!(overview::show))
         .routes(routes!(credentials::list, credentials::adopt))
@@ -158,11 +168,25 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(credentials::change_owner))
         .routes(routes!(requests::list, requests::submit))
         .routes(routes!(requests::show))
-        .routes(routes!(requests::approve))
-        .routes(routes!(requests::deny))
+        .routes(routes!(decisions::signing_order))
+        .routes(routes!(decisions::approve))
+        .routes(routes!(decisions::deny))
+        .routes(routes!(decisions::narrow))
+        .routes(routes!(decisions::hold))
+        .routes(routes!(decisions::resume))
+        .routes(routes!(decisions::add_note))
+        .routes(routes!(decisions::break_glass))
         .routes(routes!(requests::withdraw))
         .routes(routes!(requests::retry))
         .routes(routes!(requests::claim))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show))
+        .routes(routes!(policies::propose))
+        .routes(routes!(policies::proposal))
+        .routes(routes!(policies::approve))
+        .routes(routes!(policies::deny))
+        .routes(routes!(policies::withdraw))
+        .routes(routes!(policies::simulate))
         .routes(routes!(revocations::list))
         .routes(routes!(revocations::show))
         .routes(routes!(clients::list, clients::onboard))
@@ -170,6 +194,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(operators::list, operators::enrol))
         .routes(routes!(operators::issue_token))
         .routes(routes!(operators::revoke_token))
+        .routes(routes!(keys::enrol_key))
+        .routes(routes!(keys::countersign_key))
+        .routes(routes!(keys::remove_key))
         .routes(routes!(operators::grant))
         .routes(routes!(operators::offboard))
         .routes(routes!(events::follow))

@@ -23,7 +23,7 @@ use utoipa::{
         it was read from or has come to."),
     components(schemas(Problem)),
     security(("bearer" = [])),
-    tags((name = "service"), (name = "session"), (name = "overview"), (name = "credentials"), (name = "requests"),
+    tags((name = "service"), (name = "session"), (name = "overview"), (name = "credentials"), (name = "requests"), (name = "policies"),
         (name = "revocations"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
         (name = "introspection")),
 )]

@@ -44,8 +44,14 @@ kinds! {
         "Every POST that changes something carries an Idempotency-Key: 1 to 128 printable characters, best a fresh \
          UUID in quotes. Send the same key again when you repeat the same call; it then changes nothing twice.";
     NOT_SIGNED_IN = "not-signed-in", UNAUTHORIZED, "Sign in first",
-        "Send `Authorization: Bearer` and a token that an admin minted for you (`countersign operator add`, or \
-         `countersign operator token`). Tokens end: a token that worked yesterday may have to be replaced.";
+        "Sign in with your SSH key (`countersign login`), or send `Authorization: Bearer` and a token that an admin \
+         minted for you. Sessions and tokens end: one that worked yesterday may have to be replaced.";
+    SIGN_IN_REFUSED = "sign-in-refused", UNAUTHORIZED, "The signature does not sign you in",
+        "`detail` says what is wrong with the key, the signature or what was signed. Ask for a new challenge and sign \
+         that; a key has to be enrolled first (`countersign operator key add`).";
+    SIGNATURE = "signature-refused", FORBIDDEN, "The signature does not count",
+        "`detail` says what is wrong with the key, the signature or what was signed. Nothing was decided. Look at the \
+         request again and sign that.";
     ROLE = "role-required", FORBIDDEN, "Your roles do not allow this",
         "`detail` names the roles of which one is needed, and in which environment. An admin of that environment \
          can grant it.";

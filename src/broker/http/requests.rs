@@ -4,18 +4,16 @@ use super::{
     App, Secret,
     credentials::trail,
     extract::{Call, Id, Nothing, Params, Reader, invalid},
-    list::{self, Key, ListParams, Sorted, answer, not_modified, tagged},
+    list::{self, Form, Key, ListParams, Sorted, answer, not_modified, tagged},
     problem::ApiError,
 };
 use crate::{
     broker::engine::{Outcome, fresh_bits},
-    domain::{
-        ApprovalId, Command, Plan, Request, RequestId, check, decide::decide, event::Subject,
-        request,
-    },
+    broker::evaluate::Asked,
+    domain::{Command, Plan, Request, RequestId, check, decide::decide, event::Subject, request},
     wire::{
-        Approve, Claimed, Deny, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow,
-        digest::plan_digest, header as names,
+        Claimed, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow, digest::plan_digest,
+        header as names,
     },
 };
 use axum::{
@@ -25,9 +23,6 @@ use axum::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-
-/// Rows of one piece of a streamed list.
-const LINES: usize = 512;
 
 /// What a command came to, for whoever sent it.
 pub(super) fn receipt(outcome: &Outcome) -> Response {
@@ -116,21 +111,12 @@ pub async fn list(
         .values()
         .filter(|request| reader.caller.sees(request.plan.client));
     if reader.accepts(names::NDJSON) {
-        let items = list::select(&params, now, visible, row)?;
-        let head = list::header_line(items.len(), sequence);
-        let held = Arc::clone(&state);
-        let piece = move |some: &[Arc<Request>]| {
+        let (app, held) = (app.clone(), Arc::clone(&state));
+        let rows = move |some: &[Arc<Request>]| {
             let views = app.views(&held, now);
-            list::lines(some.iter().map(|one| views.request_row(one)))
+            some.iter().map(|one| views.request_row(one)).collect()
         };
-        return Ok(list::stream(
-            names::NDJSON,
-            sequence,
-            head,
-            LINES,
-            items,
-            piece,
-        ));
+        return list::whole(Form::LINES, &params, (sequence, now), visible, row, rows);
     }
     let page: Page<RequestRow> =
         list::page(&params, sequence, now, visible.map(AsRef::as_ref), row)?;
@@ -234,9 +220,14 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
             format!("expected a client in service in {}", body.environment),
         )
     })?;
-    let evaluation =
-        app.engine()
-            .evaluate(&plan, call.caller.id(), &body.reason, &body.tags, call.now);
+    let asked = Asked {
+        plan: &plan,
+        requester: call.caller.id(),
+        reason: &body.reason,
+        tags: &body.tags,
+        break_glass: false,
+    };
+    let (facts, evaluation) = app.engine().evaluate(&asked, call.now);
     Ok(Command::SubmitRequest {
         id: RequestId::from_bits(fresh_bits(call.now)),
         digest: plan_digest(&plan),
@@ -245,6 +236,7 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
         owner,
         tags: body.tags.clone(),
         evaluation: Box::new(evaluation),
+        facts: Box::new(facts),
     })
 }
 
@@ -269,7 +261,7 @@ fn dry_run(app: &App, call: &Call<NewRequest>, command: &Command) -> Result<Resp
 }
 
 impl<T> Call<T> {
-    fn must_see_request(&self, id: RequestId) -> Result<(), ApiError> {
+    pub(super) fn must_see_request(&self, id: RequestId) -> Result<(), ApiError> {
         let client = self
             .state
             .requests
@@ -277,41 +269,6 @@ impl<T> Call<T> {
             .map(|request| request.plan.client);
         self.must_see("request", id, client)
     }
-}
-
-/// Approves a request, bound to the digest of the plan that was seen.
-#[utoipa::path(post, path = "/v1/requests/{id}/approvals", tag = "requests", request_body = Approve,
-    params(("id" = String, Path, description = "`req_…`")), responses((status = 200, body = Receipt)))]
-pub async fn approve(
-    Shared(app): Shared<App>,
-    Id(id): Id<RequestId>,
-    call: Call<Approve>,
-) -> Result<Response, ApiError> {
-    call.must_see_request(id)?;
-    let command = Command::Approve {
-        request: id,
-        approval: ApprovalId::from_bits(fresh_bits(call.now)),
-        digest: call.body.digest,
-        reason: call.body.reason.clone(),
-    };
-    Ok(receipt(&call.submit(&app, command).await?))
-}
-
-/// Denies a request: one person's no ends it.
-#[utoipa::path(post, path = "/v1/requests/{id}/denials", tag = "requests", request_body = Deny,
-    params(("id" = String, Path, description = "`req_…`")), responses((status = 200, body = Receipt)))]
-pub async fn deny(
-    Shared(app): Shared<App>,
-    Id(id): Id<RequestId>,
-    call: Call<Deny>,
-) -> Result<Response, ApiError> {
-    call.must_see_request(id)?;
-    let command = Command::Deny {
-        request: id,
-        digest: call.body.digest,
-        reason: call.body.reason.clone(),
-    };
-    Ok(receipt(&call.submit(&app, command).await?))
 }
 
 /// Takes a request back.

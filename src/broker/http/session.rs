@@ -23,7 +23,13 @@ pub async fn show(State(app): State<App>, reader: Reader) -> Response {
         robot: operator.robot,
         groups: operator.groups.clone(),
         roles: operator.roles.clone(),
-        method: "token".to_owned(),
+        method: if reader.caller.key.is_some() {
+            "ssh"
+        } else {
+            "token"
+        }
+        .to_owned(),
+        key: reader.caller.key.clone(),
         expires_at: reader.caller.expires_at,
         origin: app.engine().origin().to_owned(),
         verifier_key: app.engine().verifier_key().to_owned(),

@@ -1,80 +1,43 @@
 //! Revocations, carried to the issuers until they are proven there. A refused one is tried again, never dropped.
 
-use super::{super::engine::system_context, jitter, moved, waits::Waits};
+use super::{
+    super::engine::system_context,
+    work::{Turn, Work},
+};
 use crate::{
-    broker::{
-        breaker::backoff,
-        engine::{Engine, EngineError},
-    },
+    broker::engine::{Engine, EngineError},
     clock,
-    domain::{Command, Revocation, RevocationId, revocation::Enforcement},
+    domain::{Command, Revocation, RevocationId, State, revocation},
     issuers::{Locator, RevokeOutcome},
 };
-use chrono::{DateTime, Utc};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use imbl::OrdSet;
 
 const PART: &str = "enforcement";
-/// How many revocations are carried out at once.
-const AT_ONCE: usize = 32;
+/// Revocations that their issuers have not confirmed.
+pub(super) struct Enforcement;
 
-/// Runs until the broker stops.
-pub async fn run(engine: Engine, tasks: TaskTracker) {
-    let waits: Waits<RevocationId> = Waits::new();
-    let room = Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        let state = engine.state();
-        waits.keep_only(|id| state.to_enforce.contains(id));
-        let mut full = false;
-        for &id in &state.to_enforce {
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-                full = true;
-                break;
-            };
-            let Some(failures) = waits.take(id, clock::now()) else {
-                continue;
-            };
-            let (engine, waits) = (engine.clone(), waits.clone());
-            tasks.spawn(async move {
-                let turn = turn(&engine, id, failures).await;
-                // Room is made before the bell is rung, or whoever hears it finds none.
-                drop(permit);
-                match turn {
-                    Ok(None) if !engine.state().to_enforce.contains(&id) => waits.done(id),
-                    Ok(Some(at)) => waits.wait(id, at, failures + 1),
-                    // Done, and still on the list: taking it up at once again would never end.
-                    Ok(None) | Err(_) => waits.wait(
-                        id,
-                        clock::now() + backoff(failures + 1, jitter()),
-                        failures + 1,
-                    ),
-                }
-            });
-        }
-        let go_on = tokio::select! {
-            // While there is no room it is the bell that counts, not what has become due meanwhile.
-            go_on = moved(&engine, state.sequence, waits.next().filter(|_| !full)) => go_on,
-            () = waits.rung() => true,
-        };
-        if !go_on {
-            return;
-        }
+impl Work for Enforcement {
+    type Item = RevocationId;
+    const AT_ONCE: usize = 32;
+
+    fn list(state: &State) -> &OrdSet<RevocationId> {
+        &state.to_enforce
+    }
+
+    async fn turn(engine: Engine, id: RevocationId, failures: u32) -> Turn {
+        let turn = turn(&engine, id, failures).await;
+        turn.unwrap_or_else(|_| Turn::later(failures + 1))
     }
 }
 
-/// One try. Returns when to try again, if it must be.
-async fn turn(
-    engine: &Engine,
-    id: RevocationId,
-    failures: u32,
-) -> Result<Option<DateTime<Utc>>, EngineError> {
+/// One try.
+async fn turn(engine: &Engine, id: RevocationId, failures: u32) -> Result<Turn, EngineError> {
     let state = engine.state();
     let Some(revocation) = state.revocations.get(&id) else {
-        return Ok(None);
+        return Ok(Turn::Done);
     };
     let Some(credential) = state.credentials.get(&revocation.credential) else {
-        return Ok(None);
+        return Ok(Turn::Done);
     };
     let locators: Vec<Locator> = credential
         .versions
@@ -95,7 +58,7 @@ async fn turn(
                     system_context(PART, clock::now()),
                 )
                 .await?;
-            Ok(None)
+            Ok(Turn::Done)
         }
         Err(reason) => {
             if is_news(revocation, &reason) {
@@ -108,7 +71,7 @@ async fn turn(
                     .submit(command, system_context(PART, clock::now()))
                     .await?;
             }
-            Ok(Some(clock::now() + backoff(failures + 1, jitter())))
+            Ok(Turn::later(failures + 1))
         }
     }
 }
@@ -117,7 +80,7 @@ async fn turn(
 /// worth a leaf.
 fn is_news(revocation: &Revocation, reason: &str) -> bool {
     let reason: String = reason.chars().take(500).collect();
-    !matches!(&revocation.enforcement, Enforcement::Pending { last_error: Some(last), .. } if *last == reason)
+    !matches!(&revocation.enforcement, revocation::Enforcement::Pending { last_error: Some(last), .. } if *last == reason)
 }
 
 /// Withdraws all of `locators`. Returns whether each was proven gone, or what the issuer said.

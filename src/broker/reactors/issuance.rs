@@ -5,80 +5,44 @@
 //! event is written. After a start an attempt that had come as far as the sealed secret is recorded, any other is
 //! abandoned at the issuer and begun anew.
 
-use super::{super::engine::system_context, jitter, moved, waits::Waits};
+use super::{
+    super::engine::system_context,
+    jitter,
+    work::{Turn, Work},
+};
 use crate::{
     broker::{
-        breaker::backoff,
         engine::{Engine, EngineError, fresh_bits},
         issuers::Configured,
         sealed::Sealed,
+        signing::countersigned_plan,
     },
     clock,
-    domain::{Command, CredentialId, MintedVersion, Request, RequestId, RequestState},
+    domain::{Command, CredentialId, MintedVersion, Plan, Request, RequestId, RequestState, State},
     issuers::{IssueError, Locator, MintOrder, Minted, Prepared, RevokeOutcome},
 };
-use chrono::{DateTime, Utc};
+use imbl::OrdSet;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 const PART: &str = "issuance";
-/// How many secrets are being made at once.
-const AT_ONCE: usize = 64;
 /// After how many failed attempts a person has to look.
 pub const ATTEMPTS: u32 = 8;
 /// However often a system was away, the request waits for it.
 const NEVER: u32 = u32::MAX;
 
-/// How one turn at a request ended.
-enum Turn {
-    /// Recorded, or no longer wanted.
-    Done,
-    /// To be tried again at that time.
-    Again(DateTime<Utc>),
-}
+/// Requests that are approved or being made.
+pub(super) struct Issuance;
 
-/// Runs until the broker stops; what is under way then is finished by its own task.
-pub async fn run(engine: Engine, tasks: TaskTracker) {
-    let waits: Waits<RequestId> = Waits::new();
-    let room = Arc::new(Semaphore::new(AT_ONCE));
-    loop {
-        let state = engine.state();
-        waits.keep_only(|id| state.to_issue.contains(id));
-        let mut full = false;
-        for &id in &state.to_issue {
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-                full = true;
-                break;
-            };
-            let Some(failures) = waits.take(id, clock::now()) else {
-                continue;
-            };
-            let (engine, waits) = (engine.clone(), waits.clone());
-            tasks.spawn(async move {
-                let turn = turn(&engine, id, failures).await;
-                // Room is made before the bell is rung, or whoever hears it finds none.
-                drop(permit);
-                match turn {
-                    // Done, and still on the list: taking it up at once again would never end.
-                    Turn::Done if engine.state().to_issue.contains(&id) => waits.wait(
-                        id,
-                        clock::now() + backoff(failures + 1, jitter()),
-                        failures + 1,
-                    ),
-                    Turn::Done => waits.done(id),
-                    Turn::Again(at) => waits.wait(id, at, failures + 1),
-                }
-            });
-        }
-        let go_on = tokio::select! {
-            // While there is no room it is the bell that counts, not what has become due meanwhile.
-            go_on = moved(&engine, state.sequence, waits.next().filter(|_| !full)) => go_on,
-            () = waits.rung() => true,
-        };
-        if !go_on {
-            return;
-        }
+impl Work for Issuance {
+    type Item = RequestId;
+    const AT_ONCE: usize = 64;
+
+    fn list(state: &State) -> &OrdSet<RequestId> {
+        &state.to_issue
+    }
+
+    async fn turn(engine: Engine, id: RequestId, failures: u32) -> Turn {
+        turn(&engine, id, failures).await
     }
 }
 
@@ -86,7 +50,7 @@ async fn turn(engine: &Engine, id: RequestId, failures: u32) -> Turn {
     let Some(request) = engine.state().requests.get(&id).cloned() else {
         return Turn::Done;
     };
-    let later = || Turn::Again(clock::now() + backoff(failures + 1, jitter()));
+    let later = || Turn::later(failures + 1);
     let Some(issuer) = engine.issuers().get(&request.plan.issuer).cloned() else {
         let reason = format!("no issuer named {} is configured", request.plan.issuer);
         return fail_unstarted(engine, &request, reason)
@@ -172,7 +136,7 @@ async fn abandon(
             Ok(RevokeOutcome::Revoked { .. } | RevokeOutcome::NothingToDo) => {}
             Ok(RevokeOutcome::Failed { reason }) => {
                 tracing::warn!(request = %request.id, reason, "an abandoned attempt could not be withdrawn yet");
-                return Ok(Turn::Again(clock::now() + backoff(6, jitter())));
+                return Ok(Turn::later(6));
             }
             Err(error) => {
                 issuer.heard(Some(error.to_string()));
@@ -187,7 +151,7 @@ async fn abandon(
     Ok(if last {
         Turn::Done
     } else {
-        Turn::Again(clock::now() + backoff(attempt, jitter()))
+        Turn::later(attempt)
     })
 }
 
@@ -198,12 +162,23 @@ async fn begin(
     failures: u32,
 ) -> Result<Turn, EngineError> {
     let attempt = request.attempts + 1;
-    let order = order(request, attempt);
+    let signing = engine.signing();
+    let plan = countersigned_plan(
+        &signing.authorities,
+        &engine.state(),
+        engine.origin(),
+        request,
+    );
+    let order = match plan {
+        Ok(plan) => order(request, &plan, attempt),
+        // What the approvals say is not what stands in the state: nothing is made, and a person sees why.
+        Err(reason) => return fail_unstarted(engine, request, reason).await,
+    };
     if !issuer.issuer.capabilities().has_leases {
         return mint_here(engine, issuer, request.id, attempt, &order).await;
     }
     if !issuer.breaker.lock().admit(clock::now()) {
-        return Ok(Turn::Again(clock::now() + backoff(failures + 1, jitter())));
+        return Ok(Turn::later(failures + 1));
     }
     // After a failure an attempt, and its leaves, are worth it only once all that it needs is back.
     let failing = issuer.breaker.lock().failures() > 0;
@@ -289,7 +264,7 @@ async fn mint_here(
         Ok(minted) => minted,
         Err(error) => {
             tracing::error!(request = %id, %error, "a secret could not be made here");
-            return Ok(Turn::Again(clock::now() + backoff(attempt, jitter())));
+            return Ok(Turn::later(attempt));
         }
     };
     let (minted, secret) = split(minted);
@@ -390,17 +365,18 @@ async fn failed(
     Ok(())
 }
 
-fn order(request: &Request, attempt: u32) -> MintOrder {
+/// What the issuer is asked for: the plan as it was signed, and the state's word for who asks and how often.
+fn order(request: &Request, plan: &Plan, attempt: u32) -> MintOrder {
     MintOrder {
         attempt_key: format!("{}/{attempt}", request.id),
         request_id: request.id.to_string(),
-        credential: request.plan.credential.clone(),
-        role: if request.plan.role.is_empty() {
-            request.plan.environment.short().to_ascii_lowercase()
+        credential: plan.credential.clone(),
+        role: if plan.role.is_empty() {
+            plan.environment.short().to_ascii_lowercase()
         } else {
-            request.plan.role.clone()
+            plan.role.clone()
         },
-        ttl_s: request.plan.ttl_s,
+        ttl_s: plan.ttl_s,
         max_ttl_s: request.granted_ttl_s(),
     }
 }

@@ -9,10 +9,14 @@ pub mod expiry;
 pub mod issuance;
 /// What an issuer holds that nothing here explains.
 pub mod reconciliation;
+/// Open requests, put before a policy that came in force.
+pub mod reevaluation;
 /// Use, rolled up hourly.
 pub mod usage;
 /// Retries of one reactor.
 mod waits;
+/// The loop of those that work through a list.
+mod work;
 
 use super::engine::Engine;
 use crate::clock;
@@ -22,9 +26,16 @@ use tokio_util::task::TaskTracker;
 /// Starts all reactors. They end on [`Engine::stop`]; the tracker tells when what they had begun is done.
 pub fn start(engine: &Engine) -> TaskTracker {
     let tasks = TaskTracker::new();
-    tasks.spawn(issuance::run(engine.clone(), tasks.clone()));
-    tasks.spawn(enforcement::run(engine.clone(), tasks.clone()));
+    tasks.spawn(work::run::<issuance::Issuance>(
+        engine.clone(),
+        tasks.clone(),
+    ));
+    tasks.spawn(work::run::<enforcement::Enforcement>(
+        engine.clone(),
+        tasks.clone(),
+    ));
     tasks.spawn(expiry::run(engine.clone()));
+    tasks.spawn(reevaluation::run(engine.clone()));
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));

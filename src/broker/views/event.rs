@@ -52,6 +52,10 @@ fn subject_name(state: &State, subject: Subject) -> String {
             .revocations
             .get(&id)
             .and_then(|revocation| credential_name(&revocation.credential)),
+        Subject::Proposal(id) => state.proposals.get(&id).map(|held| match held.version {
+            Some((version, _)) => format!("policy version {version}"),
+            None => "proposed policy".to_owned(),
+        }),
         Subject::Broker => None,
     }
     .unwrap_or_default()
@@ -76,7 +80,9 @@ fn touched(state: &State, event: &Event) -> (Option<CredentialId>, Option<Reques
                     .map(|revocation| revocation.credential),
                 None,
             ),
-            Subject::Client(_) | Subject::Operator(_) | Subject::Broker => (None, None),
+            Subject::Client(_) | Subject::Operator(_) | Subject::Proposal(_) | Subject::Broker => {
+                (None, None)
+            }
         },
     }
 }

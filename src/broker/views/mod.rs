@@ -5,6 +5,8 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// Policies and proposals.
+pub mod policy;
 /// Everything that an approver needs.
 pub mod request;
 /// Small states for tests, built by folding events.
@@ -14,13 +16,34 @@ pub mod testing;
 use super::usage::Usage;
 use crate::{
     domain::{
-        Client, ClientId, Credential, Kind, Operator, Plan, Request, Revocation, State, Tier,
-        credential::CredentialState,
+        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, Revocation,
+        State, Tier, credential::CredentialState,
     },
-    wire::{ClientRow, CredentialRow, OperatorRow, RequestRow, RevocationRow, TokenRow},
+    wire::{
+        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow,
+        request::ApprovalView,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
+
+/// One person's approval, of whatever it is.
+fn approval_view(approval: &Approval) -> ApprovalView {
+    ApprovalView {
+        id: approval.id,
+        by: approval.by_name.clone(),
+        at: approval.at,
+        reason: approval.reason.clone(),
+        proof: match approval.proof {
+            Proof::Token { .. } => "token",
+            Proof::SshSignature(_) => "ssh_signature",
+        }
+        .to_owned(),
+        key: approval.key().map(str::to_owned),
+        hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
+        void: approval.void.clone(),
+    }
+}
 
 /// One snapshot, seen at one time.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +116,12 @@ impl Views<'_> {
             state: request.state,
             risk: risk.map_or(0, |risk| risk.score),
             tier: risk.map_or(Tier::Low, |risk| risk.tier),
-            approvals: request.approvals.len() as u32,
+            approvals: request.standing().count() as u32,
+            void: request
+                .approvals
+                .iter()
+                .filter(|approval| approval.void.is_some())
+                .count() as u32,
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,
@@ -164,6 +192,19 @@ impl Views<'_> {
                     id: token.id,
                     created_at: token.created_at,
                     expires_at: token.expires_at,
+                    key: token.key.clone(),
+                })
+                .collect(),
+            keys: operator
+                .ssh_keys()
+                .map(|key| KeyRow {
+                    fingerprint: key.fingerprint.clone(),
+                    public_key: key.public_key.clone(),
+                    hardware: key.hardware,
+                    enrolled_by: key.enrolled_by,
+                    enrolled_at: key.enrolled_at,
+                    valid_from: key.valid_from,
+                    countersigned_by: key.countersigned_by.clone(),
                 })
                 .collect(),
             offboarded_at: operator.offboarded_at,

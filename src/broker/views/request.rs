@@ -4,11 +4,12 @@
 use super::{Views, living};
 use crate::{
     domain::{
-        Credential, Kind, Operator, Proof, Refusal, Request, RequestState, decide::may_decide,
+        Credential, Kind, Operator, Refusal, Request, RequestState, check::covers,
+        decide::may_decide,
     },
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
-        request::{ApprovalView, RequesterHistory, ScopeChange},
+        request::{BreakGlassView, RequesterHistory, ScopeChange},
     },
 };
 use chrono::TimeDelta;
@@ -20,18 +21,6 @@ const HISTORY_DAYS: u32 = 90;
 const DECIDERS: usize = 16;
 /// How many others who hold the same are named.
 const HOLDERS: usize = 8;
-
-/// Whether scope pattern `wide`, which may end in or be `*`, covers `scope`.
-fn covers(wide: &str, scope: &str) -> bool {
-    match wide.split_once('*') {
-        Some((before, after)) => {
-            scope.len() >= before.len() + after.len()
-                && scope.starts_with(before)
-                && scope.ends_with(after)
-        }
-        None => wide == scope,
-    }
-}
 
 /// What a credential or plan allows, as a list: the issuer's role where the issuer decides by role.
 fn allowed<'a>(kind: Kind, role: &'a str, scopes: &'a [String]) -> Vec<&'a str> {
@@ -82,21 +71,17 @@ impl Views<'_> {
                     evaluation.policy_digest.short()
                 )
             }),
-            approvals: request
-                .approvals
-                .iter()
-                .map(|approval| ApprovalView {
-                    id: approval.id,
-                    by: approval.by_name.clone(),
-                    at: approval.at,
-                    reason: approval.reason.clone(),
-                    proof: match approval.proof {
-                        Proof::Token { .. } => "token",
-                        Proof::SshSignature { .. } => "ssh_signature",
-                    }
-                    .to_owned(),
-                })
-                .collect(),
+            revision: request.revision,
+            step_up: request.step_up(),
+            notes: request.notes.clone(),
+            break_glass: request.break_glass.as_ref().map(|glass| BreakGlassView {
+                by: glass.by_name.clone(),
+                at: glass.at,
+                reason: glass.reason.clone(),
+                review_by: glass.review_by,
+                reviewed_at: glass.reviewed_at,
+            }),
+            approvals: request.approvals.iter().map(super::approval_view).collect(),
             ended_by: request.ended_by.as_ref().map(|ending| ending.by.clone()),
             end_reason: request
                 .ended_by
@@ -122,24 +107,22 @@ impl Views<'_> {
             rule: rule.to_owned(),
             detail,
         };
-        if request.state != RequestState::AwaitingApproval {
+        let reviewed = request.review_owed().is_some();
+        if request.state != RequestState::AwaitingApproval && !reviewed {
             let detail = format!(
                 "the request is {}: there is nothing to decide",
                 request.state
             );
             return refused("not-waiting", detail);
         }
-        if request
-            .deadline
-            .is_some_and(|deadline| deadline <= self.now)
+        if !reviewed
+            && request
+                .deadline
+                .is_some_and(|deadline| deadline <= self.now)
         {
             return refused("too-late", "the time to decide is over".to_owned());
         }
-        if request
-            .approvals
-            .iter()
-            .any(|approval| approval.by == viewer.id)
-        {
+        if request.approved_by(viewer.id) {
             return refused(
                 "distinct-people",
                 "you have approved this already; another person is needed".to_owned(),
@@ -166,12 +149,7 @@ impl Views<'_> {
             .operators
             .values()
             .filter(|person| may_decide(self.state, request, person).is_ok())
-            .filter(|person| {
-                !request
-                    .approvals
-                    .iter()
-                    .any(|approval| approval.by == person.id)
-            })
+            .filter(|person| !request.approved_by(person.id))
             .map(|person| person.name.clone())
             .take(DECIDERS)
             .collect()

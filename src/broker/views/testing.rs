@@ -6,8 +6,8 @@ use crate::{
     domain::{
         Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement, Environment,
         Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded, Request, RequestId,
-        RequestState, Revocation, RevocationId, Risk, Role, State, Tier, Token, TokenId, Version,
-        VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
+        RequestState, Revocation, RevocationId, Risk, Role, State, StepUp, Tier, Token, TokenId,
+        Version, VersionState, command::ActorStamp, operator::Authenticator, request::Outcome,
     },
     secret::digest_of_bytes,
 };
@@ -67,6 +67,7 @@ pub fn operator_with(name: &str, roles: &[(Environment, Role)], token: &str) -> 
             digest: digest_of_bytes(token.as_bytes()),
             created_at: at(0),
             expires_at: at(3_600),
+            key: None,
         })],
         offboarded_at: None,
         sequence: 0,
@@ -110,6 +111,9 @@ pub fn needs(count: u8) -> Evaluation {
             count,
             groups: vec!["security".into()],
         }),
+        step_up: StepUp::None,
+        hold: false,
+        review: None,
         max_ttl_s: 86_400,
         approval_ttl_s: 3_600,
         risk: Risk {
@@ -247,9 +251,13 @@ impl World {
             approvals: Vec::new(),
             ended_by: None,
             attempts: 0,
+            facts_at: 0,
             attempt_locator: BTreeMap::new(),
             failure: None,
             issued: None,
+            revision: 1,
+            notes: Vec::new(),
+            break_glass: None,
             sequence: 0,
             trail: Vec::new(),
         };

@@ -81,6 +81,11 @@ pub struct Alarm {
     pub evidence: Option<String>,
 }
 
+/// What a verdict means, in a sentence.
+pub fn words(verdict: &Verdict) -> String {
+    Alarm::new(verdict).detail
+}
+
 impl Alarm {
     fn new(verdict: &Verdict) -> Self {
         let (word, detail) = match verdict {

@@ -12,14 +12,16 @@ pub mod queue;
 pub mod review;
 
 use super::{Act, Jump, Screen, Subject, kit};
+use crate::client::sign::head_of;
 use crate::console::backend::Frame;
 use crate::console::command::{ActKind, Command};
-use crate::console::effect::{Call, CallId};
+use crate::console::effect::{Call, CallId, ToSign};
 use crate::console::event::{Event, Level, LinkState, Reply};
-use crate::console::model::{Available, Ctx, Shared};
+use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::theme::Theme;
+use crate::secret::digest_of;
 use crate::wire::filter::{Filter, FilterError};
-use crate::wire::{FeedItem, RequestDetail, RequestId, RequestRow, RequestState};
+use crate::wire::{FeedItem, RequestDetail, RequestId, RequestRow, RequestState, StepUp};
 use decide::Seen;
 use ratatui::layout::Rect;
 use review::{Around, Review};
@@ -47,6 +49,8 @@ pub struct Approvals {
     skip: usize,
     /// The request under review.
     pub open: Option<Opened>,
+    /// What a narrower request would come to was asked.
+    trying: Option<CallId>,
 }
 
 /// A request under review.
@@ -181,6 +185,19 @@ impl Approvals {
                 Err(error) => ctx.failed("requests", error),
             }
         }
+        if self.trying == Some(id) {
+            self.trying = None;
+            match reply {
+                Ok(Reply::Narrowed(narrowed)) => {
+                    if let Some(detail) = self.detail() {
+                        let sheet = decide::narrow_sheet(detail, narrowed);
+                        ctx.sheet(sheet);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => ctx.failed("narrow", error),
+            }
+        }
         let Some(open) = self.open.as_mut().filter(|open| open.asked == Some(id)) else {
             return;
         };
@@ -271,6 +288,28 @@ impl Approvals {
                 scopes: open.scopes_seen,
             },
         )
+    }
+
+    /// What would be signed: exactly the lines of the review, on the log that was verified here. Nothing, where a session
+    /// is enough.
+    fn to_sign(&self, shared: &Shared, always: bool) -> Result<Option<ToSign>, String> {
+        let (Some(detail), Some(session)) = (self.detail(), &shared.session) else {
+            return Err("it is not here yet".into());
+        };
+        if detail.step_up == StepUp::None && !always {
+            return Ok(None);
+        }
+        let head = head_of(&shared.chain, &session.origin).map_err(|error| error.to_string())?;
+        let page = self
+            .page(shared, &kit::theme_of(shared), kit::body(shared))
+            .unwrap_or_default();
+        let shown: Vec<String> = page.lines.iter().map(ToString::to_string).collect();
+        Ok(Some(ToSign {
+            operator: session.name.clone(),
+            detail: detail.clone(),
+            view: digest_of(&shown.join("\n")),
+            head,
+        }))
     }
 
     fn detail(&self) -> Option<&RequestDetail> {
@@ -431,7 +470,13 @@ impl Screen for Approvals {
                     detail.row.requester,
                     review::granted(detail)
                 ),
-                refused: decide::approve_refused(detail, self.seen()),
+                refused: decide::approve_refused(detail, self.seen())
+                    .or_else(|| self.to_sign(shared, false).err()),
+            },
+            Act {
+                kind: ActKind::Narrow,
+                effect: format!("{} gets less than it asked for", detail.row.requester),
+                refused: decide::narrow_refused(detail),
             },
             Act {
                 kind: ActKind::Deny,
@@ -442,7 +487,34 @@ impl Screen for Approvals {
                 refused: decide::deny_refused(detail),
             },
         ];
-        if detail.row.requester == me {
+        let own = detail.row.requester == me;
+        acts.push(Act {
+            kind: ActKind::Ask,
+            effect: if own {
+                "answers whoever decides; kept in the record".into()
+            } else {
+                format!(
+                    "asks {} something; kept in the record",
+                    detail.row.requester
+                )
+            },
+            refused: decide::note_refused(detail, own),
+        });
+        acts.push(Act {
+            kind: ActKind::Hold,
+            effect: match detail.row.state {
+                RequestState::Held => "lets it be decided again".into(),
+                _ => "stops it until somebody lets it go on".into(),
+            },
+            refused: decide::hold_refused(detail, shared),
+        });
+        if own {
+            acts.push(Act {
+                kind: ActKind::BreakGlass,
+                effect: "EMERGENCY: yours at once, for minutes, and others must sign for it".into(),
+                refused: decide::break_glass_refused(detail)
+                    .or_else(|| self.to_sign(shared, true).err()),
+            });
             acts.push(Act {
                 kind: ActKind::Withdraw,
                 effect: "takes your own request back".into(),
@@ -474,13 +546,42 @@ impl Screen for Approvals {
         }
         let Some(detail) = self.detail() else { return };
         let sheet = match kind {
-            ActKind::Approve => decide::approve_sheet(detail),
+            ActKind::Approve => match self.to_sign(ctx.shared, false) {
+                Ok(to_sign) => decide::approve_sheet(detail, to_sign),
+                Err(why) => return ctx.toast(Level::Bad, why),
+            },
+            ActKind::BreakGlass => match self.to_sign(ctx.shared, true) {
+                Ok(Some(to_sign)) => decide::break_glass_sheet(detail, to_sign),
+                Ok(None) => return,
+                Err(why) => return ctx.toast(Level::Bad, why),
+            },
+            ActKind::Narrow => {
+                *ctx.overlay = Some(Overlay::Menu(decide::narrow_menu(detail)));
+                return;
+            }
+            ActKind::Ask => {
+                let me = ctx.shared.session.as_ref();
+                let own = me.is_some_and(|session| session.name == detail.row.requester);
+                decide::note_sheet(detail, own)
+            }
+            ActKind::Hold => decide::hold_sheet(detail),
             ActKind::Deny => decide::deny_sheet(detail),
             ActKind::Withdraw => decide::withdraw_sheet(detail),
             ActKind::Retry => decide::retry_sheet(detail),
             _ => return,
         };
         ctx.sheet(sheet);
+    }
+
+    fn act_on(&mut self, kind: ActKind, at: u32, ctx: &mut Ctx<'_>) {
+        let Some(detail) = self.detail().filter(|_| kind == ActKind::Narrow) else {
+            return;
+        };
+        let Some(way) = decide::narrowings(detail).into_iter().nth(at as usize) else {
+            return;
+        };
+        let call = Call::WouldNarrow(detail.row.id, detail.digest, way.scopes, way.ttl_s);
+        self.trying = Some(ctx.call(call));
     }
 
     fn hints(&self, _shared: &Shared) -> Vec<Command> {
@@ -512,8 +613,24 @@ impl Screen for Approvals {
             Command::Explain | Command::Raw | Command::Related if self.detail().is_some() => Ok(()),
             Command::Explain | Command::Raw | Command::Related => Err("open a request first"),
             Command::Open if self.open.is_none() => Ok(()),
+            Command::Open => Err("it is open already: ctrl-d reads on, . decides"),
             Command::NextObject | Command::PreviousObject => Ok(()),
-            _ => Err("not on this screen"),
+            Command::Diff => Err("what it changes stands in the review, under CHANGE"),
+            Command::Sort | Command::SortReverse => {
+                Err("the queue has one order: by risk, then by the time that is left")
+            }
+            Command::Mark | Command::MarkRange | Command::MarkClear => {
+                Err("requests are decided one by one, each for what it asks")
+            }
+            Command::FindNext | Command::FindPrevious => {
+                Err("the filter shows matches only: j and k go through them")
+            }
+            Command::ZoomIn | Command::ZoomOut | Command::ZoomNow => {
+                Err("there is no timeline in the queue")
+            }
+            _ => {
+                Err("a review is one page: ctrl-d and ctrl-u move through it, J and K to the next")
+            }
         }
     }
 

@@ -2,8 +2,10 @@
 
 /// The parts as lines.
 pub mod page;
+/// What records mean, and what belongs to them.
+pub mod words;
 
-use super::{Jump, Screen, ScreenId, Subject, kit};
+use super::{Jump, Screen, Subject, kit};
 use crate::console::backend::{Frame, Region};
 use crate::console::command::Command;
 use crate::console::effect::{Call, CallId};
@@ -176,24 +178,20 @@ impl Audit {
         Filter::parse_for::<EventRecord>(&self.filter).unwrap_or_default()
     }
 
-    fn related(&self, ctx: &mut Ctx<'_>) {
+    fn explain(&self, ctx: &mut Ctx<'_>) {
         let Some(record) = self.current() else { return };
-        let screen = match record.subject.split('_').next() {
-            Some("req") => ScreenId::Approvals,
-            Some("crd") => ScreenId::Credentials,
-            _ => {
-                ctx.toast(
-                    crate::console::event::Level::Info,
-                    "this record is about neither request nor credential",
-                );
-                return;
-            }
-        };
-        ctx.go(Jump {
-            screen,
-            id: Some(record.subject.clone()),
-            filter: None,
-        });
+        let theme = kit::theme_of(ctx.shared);
+        let look = kit::Look::new(ctx.shared, &theme);
+        let (_, checked, _) = page::checked(&ctx.shared.chain, record.sequence, &look);
+        let lines = words::explain(record, checked);
+        let title = format!("WHY  #{}  {}", count(record.sequence), record.kind);
+        *ctx.overlay = Some(Overlay::Page(title, lines, 0));
+    }
+
+    fn related(&self, ctx: &mut Ctx<'_>) {
+        if let Some(record) = self.current() {
+            *ctx.overlay = Some(Overlay::Menu(words::related(record)));
+        }
     }
 
     fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
@@ -213,7 +211,8 @@ impl Audit {
                 if let Some(record) = self.current() {
                     let theme = kit::theme_of(ctx.shared);
                     let look = kit::Look::new(ctx.shared, &theme);
-                    let columns = usize::from(ctx.shared.size.0).saturating_sub(6);
+                    // The inside of the page's box.
+                    let columns = usize::from(ctx.shared.size.0).saturating_sub(8);
                     let lines = page::record(record, &ctx.shared.chain, &look, columns);
                     let lines = lines.iter().skip(1).map(ToString::to_string).collect();
                     let title = format!("#{} {}", count(record.sequence), record.kind);
@@ -231,6 +230,7 @@ impl Audit {
                     ));
                 }
             }
+            Command::Explain => self.explain(ctx),
             Command::Related => self.related(ctx),
             Command::Back if !self.filter.is_empty() => {
                 self.filter.clear();
@@ -399,6 +399,7 @@ impl Screen for Audit {
             Command::Down,
             Command::Open,
             Command::Filter,
+            Command::Explain,
             Command::Related,
             Command::Raw,
             Command::Export,
@@ -409,9 +410,27 @@ impl Screen for Audit {
 
     fn available(&self, command: Command, _shared: &Shared) -> Available {
         match command {
-            Command::Open | Command::Raw | Command::Related if self.current().is_some() => Ok(()),
+            Command::Open | Command::Raw | Command::Explain | Command::Related
+                if self.current().is_some() =>
+            {
+                Ok(())
+            }
+            Command::Open | Command::Raw | Command::Explain | Command::Related => {
+                Err("there is no record here")
+            }
             Command::NextObject | Command::PreviousObject => Ok(()),
-            _ => Err("not on this screen"),
+            Command::Diff => Err("a record is never changed: there is nothing to compare it with"),
+            Command::Sort | Command::SortReverse => Err("the log has one order, newest first"),
+            Command::Mark | Command::MarkRange | Command::MarkClear => {
+                Err("records are not marked: nothing can be done to them")
+            }
+            Command::FindNext | Command::FindPrevious => {
+                Err("the filter shows matches only: j and k go through them")
+            }
+            Command::ZoomIn | Command::ZoomOut | Command::ZoomNow => {
+                Err("there is no timeline here; `/` takes a span, such as age<1h")
+            }
+            _ => Err("the record stands beside its list: enter gives it the whole screen"),
         }
     }
 

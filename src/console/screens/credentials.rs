@@ -2,6 +2,8 @@
 //! above; what the cursor is on is told in full beside or below it.
 
 mod acts;
+mod answers;
+mod beneath;
 mod detail;
 mod draw;
 
@@ -15,7 +17,7 @@ use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::theme::Theme;
 use crate::console::view::body;
 use crate::wire::filter::{Filter, FilterError};
-use crate::wire::{CredentialDetail, CredentialId, CredentialRow};
+use crate::wire::{CredentialDetail, CredentialId, CredentialRow, FeedItem};
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -58,6 +60,8 @@ pub struct Credentials {
     scroll: usize,
     detail: Option<Box<CredentialDetail>>,
     asked: Option<(CallId, CredentialId)>,
+    /// Something happened to it since it was asked for.
+    stale: bool,
     /// To be shown as soon as it is there.
     wanted: Option<CredentialId>,
     /// Rows of the kept list and of the fresh one are arriving; meanwhile the list is sorted now and then only.
@@ -134,6 +138,21 @@ impl Credentials {
     /// What is known in full of the credential under the cursor, if it is.
     fn detail_of(&self, id: CredentialId) -> Option<&CredentialDetail> {
         self.detail.as_deref().filter(|detail| detail.row.id == id)
+    }
+
+    /// Whether an event is about what the detail tells: the credential, or a revocation of it, which the list's row
+    /// does not show.
+    fn concerns(&self, item: &FeedItem) -> bool {
+        let Some(detail) = &self.detail else {
+            return false;
+        };
+        let subject = item.event.subject.as_str();
+        let revoked = &detail.revocations;
+        item.credential
+            .as_ref()
+            .is_some_and(|row| row.id == detail.row.id)
+            || subject == detail.row.id.to_string()
+            || revoked.iter().any(|held| subject == held.id.to_string())
     }
 
     /// What an act is done to: the marks, or what the cursor is on.
@@ -223,7 +242,8 @@ impl Credentials {
         };
         let known = self.detail_of(row.id);
         let fresh = known.is_some_and(|detail| detail.row.sequence >= row.sequence);
-        if live && !fresh && self.asked.is_none() {
+        if live && (!fresh || self.stale) && self.asked.is_none() {
+            self.stale = false;
             let call = ctx.call(Call::Credential(row.id));
             self.asked = Some((call, row.id));
         }
@@ -294,6 +314,9 @@ impl Credentials {
                     self.select(self.place + 1, ctx.shared);
                 }
             }
+            Command::Explain => answers::explain(self, ctx),
+            Command::Diff => answers::diff(self, ctx),
+            Command::Related => answers::related(self, ctx),
             Command::MarkRange => self.mark_range(ctx),
             Command::MarkClear => self.marks.clear(),
             _ => {}
@@ -324,6 +347,7 @@ impl Screen for Credentials {
         match event {
             Event::Command(command) => self.command(*command, ctx),
             Event::Tick(_) if ctx.current == super::ScreenId::Credentials => self.tick(ctx),
+            Event::Feed(item) => self.stale |= self.concerns(item),
             Event::Rested if ctx.current == super::ScreenId::Credentials => {
                 self.rest();
                 self.ask(ctx);
@@ -399,6 +423,9 @@ impl Screen for Credentials {
                 NextObject,
                 PreviousObject,
                 Acts,
+                Explain,
+                Diff,
+                Related,
                 Raw,
                 TimeFormat,
                 CopyId,
@@ -406,7 +433,8 @@ impl Screen for Credentials {
             ]
         } else {
             vec![
-                Down, Open, Filter, Acts, Sort, Mark, Views, TimeFormat, CopyId, Pause,
+                Down, Open, Filter, Acts, Explain, Related, Sort, Mark, Views, TimeFormat, CopyId,
+                Pause,
             ]
         }
     }
@@ -417,6 +445,24 @@ impl Screen for Credentials {
         match command {
             Open | Mark | Zoom if !on => Err("the list is empty"),
             NextObject | PreviousObject if !self.open => Err("open one first"),
+            Explain | Diff | Related if !on => Err("the list is empty"),
+            Diff => match self
+                .row(shared)
+                .and_then(|row| self.detail_of(row.id))
+                .map(|detail| detail.versions.is_empty())
+            {
+                Some(false) => Ok(()),
+                Some(true) => Err("its versions are not known: the broker did not say"),
+                None => Err("its versions are still on their way"),
+            },
+            Explain | Related => Ok(()),
+            NextPane | PreviousPane => Err(
+                "list and detail move together: j and k; enter gives the detail all of the screen",
+            ),
+            NextSection | PreviousSection => Err("the detail scrolls: enter, then j and k"),
+            ZoomIn | ZoomOut | ZoomNow => {
+                Err("there is no timeline here: a life bar is one life long")
+            }
             MarkClear if self.marks.is_empty() => Err("nothing is marked"),
             Open | Mark | MarkRange | MarkClear | Zoom | NextObject | PreviousObject => Ok(()),
             Sort | SortReverse if shared.fleet.is_empty() => Err("the list is empty"),
@@ -424,7 +470,7 @@ impl Screen for Credentials {
             FindNext | FindPrevious => {
                 Err("the filter shows matches only: j and k go through them")
             }
-            _ => Err("nothing of the kind on this screen"),
+            _ => Err("this list has no use for that key"),
         }
     }
 

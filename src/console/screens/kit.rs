@@ -248,6 +248,35 @@ impl Flow {
         self
     }
 
+    /// Adds a piece that stays on one line with the `next` columns behind it.
+    #[must_use]
+    pub fn together(
+        mut self,
+        style: Style,
+        text: impl AsRef<str>,
+        gap: usize,
+        next: usize,
+    ) -> Self {
+        let needed = width(&safe(text.as_ref())) + next;
+        if self.row.columns > self.indent && self.row.columns + gap + needed > self.columns {
+            let sign = self.row.sign;
+            let fresh = Row {
+                spans: Vec::new(),
+                columns: 0,
+                sign,
+            }
+            .to(self.indent);
+            let full = std::mem::replace(&mut self.row, fresh);
+            self.lines.push(full.line());
+        }
+        let gap = if self.row.columns > self.indent {
+            gap
+        } else {
+            0
+        };
+        self.piece(style, text, gap)
+    }
+
     /// The lines.
     pub fn lines(mut self) -> Vec<Line<'static>> {
         self.lines.push(self.row.line());

@@ -21,6 +21,8 @@ pub mod credentials;
 pub mod kit;
 /// The first screen.
 pub mod overview;
+/// What decides, and what is proposed in its place.
+pub mod policy;
 /// Fixed data for snapshots and pictures.
 pub mod samples;
 
@@ -80,6 +82,7 @@ screens! {
     approvals: approvals::Approvals => Approvals, '2', "Approvals", "Approvals", ShowApprovals;
     credentials: credentials::Credentials => Credentials, '3', "Credentials", "Creds", ShowCredentials;
     audit: audit::Audit => Audit, '7', "Audit", "Audit", ShowAudit;
+    policy: policy::PolicyScreen => Policy, '8', "Policy", "Policy", ShowPolicy;
 }
 
 /// What the cursor is on.

@@ -13,7 +13,7 @@ use crate::console::backend::Frame;
 use crate::console::command::Command;
 use crate::console::effect::{Call, CallId};
 use crate::console::event::{Event, Reply};
-use crate::console::model::{Available, Ctx, Shared};
+use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::paint;
 use crate::console::theme::{Role, Theme};
 use crate::wire::Overview;
@@ -118,6 +118,25 @@ impl OverviewScreen {
     }
 }
 
+/// What the figure with this list behind it counts.
+fn counted(jump: &Jump) -> Vec<String> {
+    let what = match jump.screen {
+        ScreenId::Approvals => "requests",
+        ScreenId::Credentials => "credentials",
+        _ => "records of the log",
+    };
+    let which = match (&jump.filter, &jump.id) {
+        (Some(filter), _) if !filter.is_empty() => format!("the {what} that match  {filter}"),
+        (_, Some(id)) => format!("what it says about {id}"),
+        _ => format!("all {what}"),
+    };
+    vec![
+        format!("The broker counts {which}."),
+        "Every figure of this page is counted from one state of the log; what came since stands under LAST.".into(),
+        format!("Enter opens these on {}.", jump.screen.title()),
+    ]
+}
+
 impl Screen for OverviewScreen {
     fn update(&mut self, event: &Event, ctx: &mut Ctx<'_>) {
         match event {
@@ -165,7 +184,13 @@ impl Screen for OverviewScreen {
             }
             Event::Command(Command::First) => self.ends(false, ctx.shared),
             Event::Command(Command::Last) => self.ends(true, ctx.shared),
-            Event::Command(Command::Open) => match self.target(ctx.shared) {
+            Event::Command(Command::Explain) => {
+                if let Some(jump) = self.target(ctx.shared) {
+                    let lines = counted(&jump);
+                    *ctx.overlay = Some(Overlay::Page("WHAT IS COUNTED".into(), lines, 0));
+                }
+            }
+            Event::Command(Command::Open | Command::Related) => match self.target(ctx.shared) {
                 Some(jump) => ctx.go(jump),
                 None => self.ends(false, ctx.shared),
             },
@@ -220,6 +245,7 @@ impl Screen for OverviewScreen {
         vec![
             Command::Down,
             Command::Open,
+            Command::Explain,
             Command::Refresh,
             Command::TimeFormat,
             Command::CopyMenu,
@@ -228,9 +254,18 @@ impl Screen for OverviewScreen {
         ]
     }
 
-    fn available(&self, command: Command, _shared: &Shared) -> Available {
+    fn available(&self, command: Command, shared: &Shared) -> Available {
         match command {
             Command::Open | Command::NextPane | Command::PreviousPane => Ok(()),
+            Command::Explain | Command::Related if self.target(shared).is_some() => Ok(()),
+            Command::Explain | Command::Related => Err("put the cursor on a figure first: j"),
+            Command::Diff => Err("figures are counted anew each time: there is nothing to compare"),
+            Command::ZoomIn | Command::ZoomOut | Command::ZoomNow => {
+                Err("the spans of the overview are fixed: an hour, a day, a week")
+            }
+            Command::NextObject | Command::PreviousObject => {
+                Err("figures are not opened one by one; enter shows the list behind one")
+            }
             _ => Err("the overview only shows; open the list behind a figure"),
         }
     }
@@ -246,7 +281,11 @@ impl Screen for OverviewScreen {
                 _ => format!("countersign audit list --filter '{id}'"),
             },
             id,
-            json: String::new(),
+            json: self
+                .overview
+                .as_deref()
+                .and_then(|overview| serde_json::to_string_pretty(overview).ok())
+                .unwrap_or_default(),
         })
     }
 

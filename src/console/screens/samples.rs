@@ -1,6 +1,11 @@
 //! Fixed data for these screens: what snapshots and pictures are drawn from. The words of requesters in it are
 //! as hostile as words can be.
 
+/// A log in letters that the bundled font has.
+pub mod log;
+/// Policies.
+pub mod policy;
+
 use crate::client::chain::{Alarm, ChainState};
 use crate::wire::event::ActorView;
 use crate::wire::overview::{
@@ -12,7 +17,7 @@ use crate::wire::{ApprovalId, ClientId, CredentialId, OperatorId, RequestId, Rev
 use crate::wire::{
     Environment, EventRecord, IssuerHealth, Kind, Overview, Page, Plan, Quorum, RequestDetail,
     RequestRow, RequestState, RevocationRow, Risk, RiskFactor, RuleResult, ScopeHolder, Session,
-    Tier, Verdict, plan_digest,
+    StepUp, Tier, Verdict, plan_digest,
 };
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use serde_json::json;
@@ -45,7 +50,8 @@ pub fn session() -> Session {
         robot: false,
         groups: ["security".to_owned()].into(),
         roles: BTreeMap::from(roles),
-        method: "token".into(),
+        method: "ssh".into(),
+        key: Some("SHA256:uFDBJ4RgTfUYYkB1JTDCCd3LIHOdDAZ8jLdMAcCQTXk".into()),
         expires_at: at(3_600),
         origin: "broker.example/audit".into(),
         verifier_key: String::new(),
@@ -76,6 +82,7 @@ fn row(
         risk,
         tier,
         approvals: 0,
+        void: 0,
         needed: 2,
         submitted_at: at(-540),
         deadline: Some(at(left_s)),
@@ -187,6 +194,10 @@ pub fn detail() -> RequestDetail {
             rule("ok", "separation", "the approver is another person"),
         ],
         policy: "default@9f3c".into(),
+        revision: 1,
+        step_up: StepUp::SshSignature,
+        notes: Vec::new(),
+        break_glass: None,
         approvals: Vec::new(),
         ended_by: None,
         end_reason: None,
@@ -231,7 +242,10 @@ pub fn hostile_detail() -> RequestDetail {
         by: "tomo.s".into(),
         at: at(-60),
         reason: "\u{9b}31mfine\u{2066}".into(),
-        proof: "token".into(),
+        proof: "ssh_signature".into(),
+        key: Some("SHA256:hX0bRBbXTQfZmiUR5wWaUS1h2fIKSeEpeQ3T2V9Ycb8".into()),
+        hardware: false,
+        void: None,
     }];
     detail.row.approvals = 1;
     detail

@@ -3,7 +3,7 @@
 use super::{overlays, with, with_screen};
 use crate::console::command::Command;
 use crate::console::edit::Line;
-use crate::console::effect::Effect;
+use crate::console::effect::{Call, Effect};
 use crate::console::event::{Event, Level};
 use crate::console::model::{
     Choice, Menu, MenuEntry, Model, Overlay, Prompt, PromptKind, SCREENS_OWN,
@@ -54,6 +54,7 @@ fn is_show(command: Command) -> bool {
             | Command::ShowApprovals
             | Command::ShowCredentials
             | Command::ShowAudit
+            | Command::ShowPolicy
     )
 }
 
@@ -176,6 +177,9 @@ fn general(
         }
         Command::Refresh => {
             effects.push(Effect::Reload);
+            if model.shared.session.is_none() {
+                with(model, jump, effects, |ctx| ctx.call(Call::Session));
+            }
             with_screen(model, current, jump, effects, |screen, ctx| {
                 screen.enter(ctx);
             });

@@ -7,7 +7,7 @@ use crate::console::theme::{Role, Theme};
 use crate::console::widgets::{put, put_right};
 use crate::display::sanitize::width;
 use crate::display::time::{TimeFormat, clock, compact};
-use crate::wire::Role as Right;
+use crate::wire::{Environment, Role as Right};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -57,10 +57,15 @@ pub fn header(model: &Model, area: Rect, buf: &mut Buffer, theme: &Theme) {
 
     let room = x.saturating_sub(1);
     let environment = shared.environment();
-    let word = environment.map_or("?", |environment| environment.short());
-    let name = environment.map_or("", |environment| environment.as_str());
-    let tag = format!("[{word}]");
-    let mut at = put(buf, theme, (0, area.y), room, &tag, theme.environment(name)) + 1;
+    let (tag, gravest) = place(shared);
+    let mut at = put(
+        buf,
+        theme,
+        (0, area.y),
+        room,
+        &tag,
+        theme.environment(gravest),
+    ) + 1;
     let session = shared.session.as_ref();
     let broker = shared.broker();
     at += put(
@@ -101,6 +106,24 @@ pub fn header(model: &Model, area: Rect, buf: &mut Buffer, theme: &Theme) {
         &who,
         theme.style(Role::Text),
     );
+}
+
+/// The environment in brackets, and the one whose colour it has. Where neither settings nor broker name one, those in
+/// which the person holds a role, in the colour of the gravest: what can be done from here is done there.
+fn place(shared: &Shared) -> (String, &'static str) {
+    if let Some(environment) = shared.environment() {
+        return (format!("[{}]", environment.short()), environment.as_str());
+    }
+    let roles = shared.session.iter().flat_map(|session| &session.roles);
+    let held = roles.filter(|(_, roles)| !roles.is_empty());
+    let mut held: Vec<Environment> = held.map(|(environment, _)| *environment).collect();
+    held.sort_unstable();
+    let gravest = held.last().map_or("", |environment| environment.as_str());
+    let words: Vec<&str> = held.iter().rev().map(|held| held.short()).collect();
+    match words.as_slice() {
+        [] => ("[no env]".to_owned(), ""),
+        words => (format!("[{}]", words.join("+")), gravest),
+    }
 }
 
 fn time(shared: &Shared) -> String {

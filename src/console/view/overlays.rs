@@ -6,7 +6,7 @@ use crate::console::model::{Menu, Model, Overlay, Prompt, PromptKind};
 use crate::console::palette;
 use crate::console::theme::{Role, Theme};
 use crate::console::update::available;
-use crate::console::widgets::section::sheet as boxed;
+use crate::console::widgets::section::{sheet as boxed, toast};
 use crate::console::widgets::text::wrap;
 use crate::console::widgets::{put, put_right};
 use crate::display::sanitize::{safe, width};
@@ -48,12 +48,27 @@ pub fn overlay(overlay: &Overlay, model: &Model, area: Rect, frame: &mut Frame<'
                 theme,
             );
             let columns = usize::from(inside.width);
-            let lines: Vec<String> = lines.iter().flat_map(|line| wrap(line, columns)).collect();
-            let styled = lines.into_iter().map(|line| (line, Role::Text));
+            let lines = lines
+                .iter()
+                .flat_map(|line| hanging(line, columns, theme.glyphs.quote));
+            let styled = lines.map(|line| (line, Role::Text));
             page(&styled.collect::<Vec<_>>(), *from, inside, frame, theme);
         }
         Overlay::Sheet(_) | Overlay::Prompt(_) => {}
     }
+}
+
+/// A line of a page in lines of at most `columns`: what goes on stands under its beginning, behind the same gutter.
+fn hanging(line: &str, columns: usize, gutter: &str) -> Vec<String> {
+    let inner = line.trim_start_matches(' ').trim_start_matches(gutter);
+    let inner = inner.trim_start_matches(' ');
+    let lead = &line[..line.len() - inner.len()];
+    let taken = width(lead);
+    if taken * 2 > columns {
+        return wrap(line, columns);
+    }
+    let parts = wrap(inner, columns - taken);
+    parts.iter().map(|part| format!("{lead}{part}")).collect()
 }
 
 fn page(lines: &[(String, Role)], from: usize, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
@@ -283,17 +298,21 @@ pub fn prompt(prompt: &Prompt, row: Rect, frame: &mut Frame<'_>, theme: &Theme) 
     let x = row.x + used;
     let mut room = row.width.saturating_sub(used);
     if let Some(error) = &prompt.error {
-        let columns = (width(error) as u16).min(room / 2);
-        room -= columns + 1;
-        let at = (row.right(), row.y);
-        put_right(
-            frame.buffer,
-            theme,
-            at,
-            columns,
-            error,
-            theme.style(Role::Warn),
-        );
+        let columns = width(error) as u16;
+        if columns < room / 2 {
+            room -= columns + 1;
+            let at = (row.right(), row.y);
+            let style = theme.style(Role::Warn);
+            put_right(frame.buffer, theme, at, columns, error, style);
+        } else {
+            // What would be accepted is the point of it: above the prompt there is room for all of it.
+            let lines = wrap(error, usize::from(row.width.saturating_sub(4)).max(8));
+            let rows = (lines.len() as u16).min(row.y);
+            for (line, y) in lines.iter().zip(row.y - rows..row.y) {
+                let above = Rect { y, ..row };
+                toast(line, Role::Warn, above, frame.buffer, theme);
+            }
+        }
     }
     let area = Rect::new(x, row.y, room, 1);
     match prompt.kind {

@@ -16,7 +16,7 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in safe_lines(text) {
         let (mut current, mut used) = (String::new(), 0);
-        for word in line.split_word_bounds() {
+        for word in words(&line) {
             let wide = width(word);
             if used + wide > columns && used > 0 {
                 out.push(std::mem::take(&mut current).trim_end().to_owned());
@@ -43,6 +43,21 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         out.push(current.trim_end().to_owned());
     }
     out
+}
+
+/// A line's words and the blanks between them, in their order. A time or a path is one word, whatever is in it.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let blank = first == ' ';
+        let end = rest
+            .find(|c: char| (c == ' ') != blank)
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        Some(word)
+    })
 }
 
 /// Draws wrapped prose; returns the rows it would need, which may be more than there are.

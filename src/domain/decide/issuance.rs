@@ -2,8 +2,9 @@
 //! before a secret is made, and once more before it counts.
 
 use super::{
-    fresh, holder, operator,
-    requests::{find, same_purpose, seconds, served_client, standing},
+    decisions::standing,
+    fresh, holder, operator, quorum,
+    requests::{find, outlived, same_purpose, seconds, served_client},
     system,
 };
 use crate::domain::{
@@ -59,6 +60,13 @@ pub(super) fn decide(
             let expected = held.attempts + 1;
             match held.state {
                 RequestState::Approved if *attempt == expected => {
+                    if outlived(state, held) {
+                        return Err(Refusal::Conflict {
+                            detail:
+                                "another policy came in force and has not spoken about this yet"
+                                    .into(),
+                        });
+                    }
                     may_issue(state, held)?;
                     Ok(vec![Event::IssuanceStarted {
                         request: *request,
@@ -97,13 +105,18 @@ pub(super) fn decide(
             last,
         } => {
             system(context)?;
-            in_attempt(state, *request, *attempt)?;
-            Ok(vec![Event::IssuanceFailed {
+            let held = in_attempt(state, *request, *attempt)?;
+            let mut events = vec![Event::IssuanceFailed {
                 request: *request,
                 attempt: *attempt,
                 reason: check::clip(reason, check::TEXT_MAX),
                 last: *last,
-            }])
+            }];
+            // Somebody's right to decide was taken while the attempt was under way: people decide before the next.
+            if !last {
+                events.extend(quorum::reopened(held, held.standing().count(), context.now));
+            }
+            Ok(events)
         }
         _ => Ok(Vec::new()),
     }
@@ -157,7 +170,7 @@ fn approvals_last(request: &Request, context: &Context) -> Result<(), Refusal> {
         .map_or(Duration::zero(), |evaluation| {
             seconds(evaluation.approval_ttl_s)
         });
-    let oldest = request.approvals.iter().map(|approval| approval.at).min();
+    let oldest = request.standing().map(|approval| approval.at).min();
     if oldest.is_some_and(|at| at + life <= context.now) {
         return Err(Refusal::Conflict {
             detail: "its approvals are too old to count; take it back and ask again".into(),

@@ -1,17 +1,24 @@
 //! The rules: command and state in, events or a typed refusal out. Pure; whatever it must know comes in.
 
 mod credentials;
+mod decisions;
 mod issuance;
+mod keys;
 mod people;
+mod policy;
+mod quorum;
 mod requests;
 mod sweep;
 
+pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
-pub use requests::{APPROVAL_GROUP_EMPTY, may_decide};
+pub use keys::SESSION_MAX;
+pub use policy::may_decide_policy;
+pub use requests::outlived;
 
 use super::{
     Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,
-    command::ActorStamp, operator::Authenticator,
+    command::ActorStamp,
 };
 use std::sync::Arc;
 
@@ -30,10 +37,24 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::RevokeToken { .. }
         | Command::GrantOperator { .. }
         | Command::OffboardOperator { .. } => people::decide(state, command, context),
+        Command::SignIn { .. }
+        | Command::EnrolKey { .. }
+        | Command::CountersignKey { .. }
+        | Command::RemoveKey { .. } => keys::decide(state, command, context),
         Command::SubmitRequest { .. }
-        | Command::Approve { .. }
-        | Command::Deny { .. }
+        | Command::Narrow { .. }
+        | Command::Hold { .. }
+        | Command::Reevaluate { .. }
+        | Command::Resume { .. }
+        | Command::AddNote { .. }
         | Command::Withdraw { .. } => requests::decide(state, command, context),
+        Command::Approve { .. } | Command::Deny { .. } | Command::BreakGlass { .. } => {
+            decisions::decide(state, command, context)
+        }
+        Command::ProposePolicy { .. }
+        | Command::ApprovePolicy { .. }
+        | Command::DenyPolicy { .. }
+        | Command::WithdrawPolicy { .. } => policy::decide(state, command, context),
         Command::Retry { .. }
         | Command::Claim { .. }
         | Command::StartIssuance { .. }
@@ -87,7 +108,7 @@ pub fn stamp(state: &State, context: &Context) -> ActorStamp {
                 .map_or_else(|| id.to_string(), |operator| operator.name.clone()),
             token: match proof {
                 super::Proof::Token { token } => Some(*token),
-                super::Proof::SshSignature { .. } => None,
+                super::Proof::SshSignature(_) => None,
             },
             from: context.from.clone(),
         },
@@ -167,12 +188,4 @@ fn fresh(
         }),
         _ => Ok(()),
     }
-}
-
-/// Whether an authenticator is a token that still works at this time.
-pub(crate) fn token_valid(
-    authenticator: &Authenticator,
-    now: chrono::DateTime<chrono::Utc>,
-) -> bool {
-    matches!(authenticator, Authenticator::Token(token) if now < token.expires_at)
 }

@@ -1,9 +1,9 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, stamp, token_valid};
+use super::{fresh, holder, quorum, stamp};
 use crate::domain::{
     Command, Context, Environment, Event, Operator, Refusal, RequestState, Revocation, Role, State,
-    check::{Check, LIST_MAX, NAME_MAX, TEXT_MAX},
+    check::{Check, LIST_MAX},
     operator::Authenticator,
     request::Ending,
     revocation::Enforcement,
@@ -108,7 +108,8 @@ pub(super) fn decide(
             let held = find(state, *operator)?;
             manager(state, context, held)?;
             in_service(held)?;
-            if held.tokens().count() >= TOKENS_MAX {
+            let minted = held.tokens().filter(|token| token.key.is_none());
+            if minted.count() >= TOKENS_MAX {
                 return Err(Refusal::Limit {
                     detail: format!(
                         "{} holds {TOKENS_MAX} tokens; withdraw one first",
@@ -162,11 +163,16 @@ pub(super) fn decide(
                     .get(&environment)
                     .is_some_and(|roles| roles.contains(&Role::Admin))
             })?;
-            Ok(vec![Event::OperatorGranted {
+            let mut changed = held.as_ref().clone();
+            changed.roles.clone_from(roles);
+            changed.groups.clone_from(groups);
+            let mut events = vec![Event::OperatorGranted {
                 operator: *operator,
                 roles: roles.clone(),
                 groups: groups.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         Command::OffboardOperator { operator, reason } => {
             let held = find(state, *operator)?;
@@ -177,10 +183,14 @@ pub(super) fn decide(
                 return Ok(Vec::new());
             }
             keeps_an_admin(state, context, held, |_| false)?;
-            Ok(vec![Event::OperatorOffboarded {
+            let mut changed = held.as_ref().clone();
+            changed.offboarded_at = Some(context.now);
+            let mut events = vec![Event::OperatorOffboarded {
                 operator: *operator,
                 reason: reason.clone(),
-            }])
+            }];
+            events.extend(quorum::fallen(state, changed, context.now));
+            Ok(events)
         }
         _ => Ok(Vec::new()),
     }
@@ -256,13 +266,13 @@ fn grantable(
 }
 
 /// Only an admin of every environment in which somebody holds a role may act on their account.
-fn manager(state: &State, context: &Context, held: &Operator) -> Result<(), Refusal> {
+pub(super) fn manager(state: &State, context: &Context, held: &Operator) -> Result<(), Refusal> {
     grantable(state, context, &held.roles, &BTreeMap::new())
 }
 
 /// Refuses what would leave an environment without an admin who can sign in: nobody could give that role again.
 /// `still` says where `losing` can sign in as one afterwards.
-fn keeps_an_admin(
+pub(super) fn keeps_an_admin(
     state: &State,
     context: &Context,
     losing: &Operator,
@@ -295,11 +305,15 @@ fn keeps_an_admin(
     }
 }
 
-fn works(authenticator: &Authenticator, now: DateTime<Utc>) -> bool {
-    matches!(authenticator, Authenticator::SshKey { .. }) || token_valid(authenticator, now)
+/// Whether somebody can sign in by it: a session that runs out in hours is no way back in.
+pub(super) fn works(authenticator: &Authenticator, now: DateTime<Utc>) -> bool {
+    match authenticator {
+        Authenticator::SshKey(key) => key.counts_at(now),
+        Authenticator::Token(token) => token.key.is_none() && now < token.expires_at,
+    }
 }
 
-fn in_service(held: &Operator) -> Result<(), Refusal> {
+pub(super) fn in_service(held: &Operator) -> Result<(), Refusal> {
     if held.offboarded_at.is_some() {
         return Err(Refusal::Conflict {
             detail: format!("the account of {} is closed", held.name),
@@ -315,21 +329,19 @@ fn check_authenticators(check: &mut Check, authenticators: &[Authenticator]) {
             format!("expected at most {AUTHENTICATORS_MAX}"),
         );
     }
-    for (index, authenticator) in authenticators.iter().enumerate() {
-        if let Authenticator::SshKey {
-            fingerprint,
-            public_key,
-            ..
-        } = authenticator
-        {
-            let pointer = format!("/authenticators/{index}");
-            check.line(&format!("{pointer}/fingerprint"), fingerprint, NAME_MAX);
-            check.line(&format!("{pointer}/public_key"), public_key, TEXT_MAX);
-        }
+    // A key has an enrolment of its own, which somebody else may have to countersign.
+    if authenticators
+        .iter()
+        .any(|authenticator| matches!(authenticator, Authenticator::SshKey(_)))
+    {
+        check.refuse(
+            "/authenticators",
+            "expected tokens only; enrol keys afterwards",
+        );
     }
 }
 
-fn find(
+pub(super) fn find(
     state: &State,
     id: crate::domain::OperatorId,
 ) -> Result<&std::sync::Arc<Operator>, Refusal> {

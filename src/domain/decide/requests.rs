@@ -1,18 +1,15 @@
-//! A request's way from asking to the claimed secret, and who may say yes.
+//! A request's way from asking to its decision: asked, narrowed, held, talked about, taken back.
 
-use super::{fresh, holder, operator, people};
+use super::{decisions::may_decide, fresh, holder, operator, people, system};
 use crate::domain::{
-    Actor, Approval, ApprovalId, Client, Command, Context, Credential, Digest, Event, Kind,
-    Operator, OperatorId, Plan, Refusal, Request, RequestId, RequestState, Role, State,
-    check::{self, Check},
-    request::{Ending, Evaluation, Outcome},
+    Client, Command, Context, Credential, Digest, Event, Facts, Kind, Note, Plan, Refusal, Request,
+    RequestId, RequestState, Role, State,
+    check::{self, Check, covers},
+    request::{Ending, Evaluation, NOTES_MAX, Outcome},
 };
 use chrono::Duration;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// What is said where a quorum names no group: nobody can decide it.
-pub const APPROVAL_GROUP_EMPTY: &str =
-    "the policy names no group that may decide this, so nobody can";
 /// How many open requests one requester may have.
 const OPEN_MAX: usize = 64;
 
@@ -30,20 +27,28 @@ pub(super) fn decide(
             owner,
             tags,
             evaluation,
+            facts,
         } => submit(
-            state, context, *id, plan, *digest, reason, owner, tags, evaluation,
+            state, context, *id, plan, *digest, reason, owner, tags, evaluation, facts,
         ),
-        Command::Approve {
+        Command::Narrow {
             request,
-            approval,
+            plan,
             digest,
             reason,
-        } => approve(state, context, *request, *approval, *digest, reason),
-        Command::Deny {
+            evaluation,
+        } => narrow(state, context, *request, plan, *digest, reason, evaluation),
+        Command::Reevaluate {
             request,
-            digest,
-            reason,
-        } => deny(state, context, *request, *digest, reason),
+            evaluation,
+            facts,
+        } => {
+            system(context)?;
+            reevaluate(state, context, *request, evaluation, facts)
+        }
+        Command::Hold { request, reason } => hold(state, context, *request, reason),
+        Command::Resume { request, reason } => resume(state, context, *request, reason),
+        Command::AddNote { request, text } => add_note(state, context, *request, text),
         Command::Withdraw { request, reason } => withdraw(state, context, *request, reason),
         _ => Ok(Vec::new()),
     }
@@ -59,7 +64,9 @@ fn submit(
     owner: &str,
     tags: &[String],
     evaluation: &Evaluation,
+    facts: &Facts,
 ) -> Result<Vec<Event>, Refusal> {
+    same_policy(state, evaluation)?;
     let evaluation = evaluation.bounded();
     let asker = holder(
         state,
@@ -80,6 +87,17 @@ fn submit(
     if state.requests.contains_key(&id) {
         return Err(Refusal::Conflict {
             detail: format!("{id} exists already"),
+        });
+    }
+    if let Some(until) = state
+        .refused_until(&digest)
+        .filter(|until| context.now < *until)
+    {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "people denied exactly this; ask for less, or for the same after {}",
+                until.format("%Y-%m-%dT%H:%M:%SZ")
+            ),
         });
     }
     let waiting = state
@@ -109,9 +127,13 @@ fn submit(
         approvals: Vec::new(),
         ended_by: None,
         attempts: 0,
+        facts_at: 0,
         attempt_locator: Default::default(),
         failure: None,
         issued: None,
+        revision: 1,
+        notes: Vec::new(),
+        break_glass: None,
         sequence: 0,
         trail: Vec::new(),
     };
@@ -128,6 +150,7 @@ fn submit(
             request: id,
             roles,
             groups: asker.groups.clone(),
+            facts: Some(Box::new(facts.clone())),
         },
         Event::RequestEvaluated {
             request: id,
@@ -144,15 +167,9 @@ fn submit(
             deadline: context.now + seconds(evaluation.approval_ttl_s),
         },
         Outcome::Deny => {
-            let reasons: Vec<_> = evaluation
-                .rules
-                .iter()
-                .filter(|rule| rule.effect == "deny")
-                .map(|rule| rule.reason.as_str())
-                .collect();
             let ending = Ending {
                 by: "policy".into(),
-                reason: check::clip(&reasons.join("; "), check::TEXT_MAX),
+                reason: denials(&evaluation),
                 at: context.now,
             };
             Event::RequestDenied {
@@ -161,7 +178,30 @@ fn submit(
             }
         }
     });
+    if evaluation.outcome == Outcome::Needs && evaluation.hold {
+        events.push(Event::RequestHeld {
+            request: id,
+            by: "policy".into(),
+            reason: "policy wants somebody to look before it is decided".into(),
+            deadline: context.now + seconds(evaluation.approval_ttl_s),
+        });
+    }
     Ok(events)
+}
+
+/// Policy was asked before the writer's turn came: what it said only counts if it is still the policy in force.
+pub(super) fn same_policy(state: &State, evaluation: &Evaluation) -> Result<(), Refusal> {
+    let in_force = state.policy_version().to_string();
+    if evaluation.policy_version == in_force {
+        Ok(())
+    } else {
+        Err(Refusal::Conflict {
+            detail: format!(
+                "version {in_force} of the policy came in force while version {} was asked; ask again",
+                check::clip(&evaluation.policy_version, check::NAME_MAX)
+            ),
+        })
+    }
 }
 
 fn check_plan(
@@ -255,70 +295,293 @@ pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal
     }
 }
 
-fn approve(
+/// Makes a request ask for less. Everything else about it stays: who decides a narrower plan need not wonder what else
+/// may have changed.
+fn narrow(
     state: &State,
     context: &Context,
     id: RequestId,
-    approval: ApprovalId,
+    plan: &Plan,
     digest: Digest,
     reason: &str,
+    evaluation: &Evaluation,
 ) -> Result<Vec<Event>, Refusal> {
-    let held = decidable(state, context, id, digest)?;
-    let approver = may_decide(state, held, operator(state, context)?)?;
-    let Actor::Operator { proof, .. } = &context.actor else {
-        return Ok(Vec::new());
-    };
+    let held = open(state, context, id, &[RequestState::AwaitingApproval])?;
+    let person = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
     let mut check = Check::default();
-    check.text("/reason", reason, false);
-    check.proof("/proof", proof);
+    check.scopes("/scopes", &plan.scopes);
+    check.ttl("/ttl_s", plan.ttl_s);
+    if plan.ttl_s > held.granted_ttl_s() {
+        check.refuse(
+            "/ttl_s",
+            format!("expected at most {} seconds", held.granted_ttl_s()),
+        );
+    }
+    for (index, scope) in plan.scopes.iter().enumerate() {
+        if !held.plan.scopes.iter().any(|wider| covers(wider, scope)) {
+            check.refuse(
+                format!("/scopes/{index}"),
+                "expected one that was asked for",
+            );
+        }
+    }
+    if plan.scopes.is_empty() && !held.plan.scopes.is_empty() {
+        check.refuse("/scopes", "expected at least one; to grant none, deny it");
+    }
     check.finish()?;
-    if held.approvals.iter().any(|given| given.by == approver.id) {
-        return Err(Refusal::Separation {
-            rule: "distinct-people",
-            detail: "you have approved this already; another person is needed".into(),
+    let kept = Plan {
+        scopes: held.plan.scopes.clone(),
+        ttl_s: held.plan.ttl_s,
+        ..plan.clone()
+    };
+    if kept != held.plan || digest == held.digest {
+        return Err(Refusal::Conflict {
+            detail: "narrowing takes scopes away or shortens the life, and changes nothing else"
+                .into(),
         });
     }
-    let given = Approval {
-        id: approval,
-        by: approver.id,
-        by_name: approver.name.clone(),
-        at: context.now,
-        digest,
-        reason: reason.to_owned(),
-        proof: proof.clone(),
-    };
-    let mut events = vec![Event::ApprovalGiven {
+    state
+        .credential_named(plan.environment, &plan.credential)
+        .map_or(Ok(()), |credential| same_purpose(credential, plan))?;
+    same_policy(state, evaluation)?;
+    if evaluation.outcome == Outcome::Deny {
+        return Err(Refusal::Conflict {
+            detail: format!("policy says no to this: {}", denials(evaluation)),
+        });
+    }
+    let mut events = vec![Event::RequestNarrowed {
         request: id,
-        approval: Box::new(given),
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+        plan: Box::new(plan.clone()),
+        digest,
+        evaluation: Box::new(evaluation.bounded()),
     }];
-    let needed = held.quorum().map_or(u8::MAX, |quorum| quorum.count);
-    if standing(state, held).len() + 1 >= usize::from(needed) {
+    if evaluation.outcome == Outcome::Allow {
         events.push(Event::RequestApproved {
             request: id,
-            by: "quorum".into(),
+            by: "policy".into(),
         });
     }
     Ok(events)
 }
 
-fn deny(
+/// Another policy came in force while people were deciding, or before the secret was made: it speaks now, and what was
+/// approved under the old one is void. Until it has spoken, nothing about the request is decided or made.
+fn reevaluate(
     state: &State,
     context: &Context,
     id: RequestId,
-    digest: Digest,
+    evaluation: &Evaluation,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    if !outlived(state, held) {
+        return Ok(Vec::new());
+    }
+    same_policy(state, evaluation)?;
+    let evaluation = evaluation.bounded();
+    let why = format!("policy version {} came in force", evaluation.policy_version);
+    let mut events: Vec<Event> = held
+        .standing()
+        .map(|approval| Event::ApprovalVoided {
+            request: id,
+            approval: approval.id,
+            by: approval.by_name.clone(),
+            reason: why.clone(),
+        })
+        .collect();
+    let asker = state.operators.get(&held.requester);
+    let asker = asker.filter(|asker| asker.offboarded_at.is_none());
+    events.push(Event::RequestIdentified {
+        request: id,
+        roles: asker
+            .and_then(|asker| asker.roles.get(&held.plan.environment).cloned())
+            .unwrap_or_default(),
+        groups: asker.map(|asker| asker.groups.clone()).unwrap_or_default(),
+        facts: Some(Box::new(facts.clone())),
+    });
+    events.push(Event::RequestEvaluated {
+        request: id,
+        evaluation: Box::new(evaluation.clone()),
+    });
+    let deadline = held
+        .deadline
+        .unwrap_or(context.now + seconds(evaluation.approval_ttl_s));
+    match evaluation.outcome {
+        Outcome::Allow => events.push(Event::RequestApproved {
+            request: id,
+            by: "policy".into(),
+        }),
+        Outcome::Deny => events.push(Event::RequestDenied {
+            request: id,
+            ending: Ending {
+                by: "policy".into(),
+                reason: denials(&evaluation),
+                at: context.now,
+            },
+        }),
+        Outcome::Needs => {
+            events.push(Event::RequestAwaitingApproval {
+                request: id,
+                deadline,
+            });
+            if held.state == RequestState::Held || evaluation.hold {
+                events.push(Event::RequestHeld {
+                    request: id,
+                    by: "policy".into(),
+                    reason: "held as it was before".into(),
+                    deadline,
+                });
+            }
+        }
+    }
+    Ok(events)
+}
+
+/// Whether a request that is not made yet was evaluated by a policy that is no longer in force. An emergency is not
+/// asked about twice: it is over in minutes, and others look at it.
+pub fn outlived(state: &State, request: &Request) -> bool {
+    let open = matches!(
+        request.state,
+        RequestState::AwaitingApproval | RequestState::Held | RequestState::Approved
+    );
+    open && request.break_glass.is_none()
+        && request
+            .evaluation
+            .as_ref()
+            .is_some_and(|evaluation| same_policy(state, evaluation).is_err())
+}
+
+/// What the rules that say no say.
+pub(super) fn denials(evaluation: &Evaluation) -> String {
+    let reasons: Vec<_> = evaluation
+        .rules
+        .iter()
+        .filter(|rule| rule.effect == "deny")
+        .map(|rule| rule.reason.as_str())
+        .collect();
+    check::clip(&reasons.join("; "), check::TEXT_MAX)
+}
+
+fn hold(
+    state: &State,
+    context: &Context,
+    id: RequestId,
     reason: &str,
 ) -> Result<Vec<Event>, Refusal> {
-    let held = decidable(state, context, id, digest)?;
-    let denier = may_decide(state, held, operator(state, context)?)?;
+    let held = open(
+        state,
+        context,
+        id,
+        &[RequestState::AwaitingApproval, RequestState::Held],
+    )?;
+    let person = operator(state, context)?;
+    // Stopping is safe: who is on call may do it as well as who decides.
+    if !person.holds(held.plan.environment, &[Role::Operator]) {
+        may_decide(state, held, person)?;
+    }
     people::require_reason(reason)?;
-    Ok(vec![Event::RequestDenied {
+    if held.state == RequestState::Held {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::RequestHeld {
         request: id,
-        ending: Ending {
-            by: denier.name.clone(),
-            reason: reason.to_owned(),
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+        deadline: held.deadline.unwrap_or(context.now),
+    }])
+}
+
+fn resume(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    reason: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = open(
+        state,
+        context,
+        id,
+        &[RequestState::AwaitingApproval, RequestState::Held],
+    )?;
+    let person = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
+    if held.state == RequestState::AwaitingApproval {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::RequestResumed {
+        request: id,
+        by: person.name.clone(),
+        reason: reason.to_owned(),
+    }])
+}
+
+fn add_note(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    text: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    let person = operator(state, context)?;
+    if held.review_owed().is_none() {
+        open(
+            state,
+            context,
+            id,
+            &[RequestState::AwaitingApproval, RequestState::Held],
+        )?;
+    }
+    let answer = person.id == held.requester;
+    if !answer {
+        may_decide(state, held, person)?;
+    }
+    let mut check = Check::default();
+    check.text("/text", text, true);
+    check.finish()?;
+    if held.notes.len() >= NOTES_MAX {
+        return Err(Refusal::Limit {
+            detail: format!(
+                "a request holds {NOTES_MAX} questions and answers; decide it, or talk"
+            ),
+        });
+    }
+    Ok(vec![Event::NoteAdded {
+        request: id,
+        note: Note {
+            by: person.name.clone(),
             at: context.now,
+            text: text.to_owned(),
+            answer,
         },
     }])
+}
+
+/// The request, if it is in one of `states`, in time, and as the caller saw it.
+pub(super) fn open<'a>(
+    state: &'a State,
+    context: &Context,
+    id: RequestId,
+    states: &[RequestState],
+) -> Result<&'a Arc<Request>, Refusal> {
+    let held = find(state, id)?;
+    fresh(context, id, held.sequence, &held.trail)?;
+    if !states.contains(&held.state) {
+        return Err(Refusal::Conflict {
+            detail: format!("the request is {}: there is nothing to decide", held.state),
+        });
+    }
+    if held
+        .deadline
+        .is_some_and(|deadline| deadline <= context.now)
+    {
+        return Err(Refusal::Conflict {
+            detail: "the time to decide is over".into(),
+        });
+    }
+    Ok(held)
 }
 
 /// Taking back works until the issuer was asked: from then on there may be a secret, and it must be accounted for.
@@ -360,110 +623,6 @@ fn withdraw(
             detail: format!("the request is {other}: it cannot be taken back"),
         }),
     }
-}
-
-/// The request, if it still waits for people and is what the caller saw.
-fn decidable<'a>(
-    state: &'a State,
-    context: &Context,
-    id: RequestId,
-    digest: Digest,
-) -> Result<&'a Arc<Request>, Refusal> {
-    let held = find(state, id)?;
-    fresh(context, id, held.sequence, &held.trail)?;
-    if held.state != RequestState::AwaitingApproval {
-        return Err(Refusal::Conflict {
-            detail: format!("the request is {}: there is nothing to decide", held.state),
-        });
-    }
-    if held
-        .deadline
-        .is_some_and(|deadline| deadline <= context.now)
-    {
-        return Err(Refusal::Conflict {
-            detail: "the time to decide is over".into(),
-        });
-    }
-    if held.digest != digest {
-        return Err(Refusal::Conflict {
-            detail: format!(
-                "what you saw ({}) is not what is asked ({})",
-                digest.short(),
-                held.digest.short()
-            ),
-        });
-    }
-    Ok(held)
-}
-
-/// Whether `person` may decide `request`: the answer to the approver's first question.
-///
-/// # Errors
-/// The rule that says no, and who could decide instead.
-pub fn may_decide<'a>(
-    _state: &State,
-    request: &Request,
-    person: &'a Arc<Operator>,
-) -> Result<&'a Arc<Operator>, Refusal> {
-    let quorum = request.quorum();
-    let groups = quorum
-        .map(|quorum| quorum.groups.join(" or "))
-        .unwrap_or_default();
-    let refuse = |rule, detail| Err(Refusal::Separation { rule, detail });
-    if quorum.is_none_or(|quorum| quorum.groups.is_empty() || quorum.count == 0) {
-        return refuse("no-group", APPROVAL_GROUP_EMPTY.to_owned());
-    }
-    if person.id == request.requester {
-        return refuse(
-            "requester-never-counts",
-            format!(
-                "you asked for this; {} of {groups} decide",
-                quorum.map_or(0, |quorum| quorum.count)
-            ),
-        );
-    }
-    if person.robot {
-        return refuse("people-only", "robots do not decide requests".to_owned());
-    }
-    if person
-        .client
-        .is_some_and(|client| client == request.plan.client)
-    {
-        return refuse(
-            "beneficiary",
-            "you act for the client that would get this".to_owned(),
-        );
-    }
-    if !person.holds(request.plan.environment, &[Role::Approver]) {
-        return Err(Refusal::Role {
-            needs: vec![Role::Approver.as_str()],
-            environment: request.plan.environment,
-        });
-    }
-    if !quorum.is_some_and(|quorum| {
-        quorum
-            .groups
-            .iter()
-            .any(|group| person.groups.contains(group))
-    }) {
-        return refuse(
-            "group",
-            format!("this is for {groups}; you are in none of them"),
-        );
-    }
-    Ok(person)
-}
-
-/// The distinct people whose approvals still count: entitled now, for this very digest.
-pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
-    request
-        .approvals
-        .iter()
-        .filter(|approval| approval.digest == request.digest)
-        .filter_map(|approval| state.operators.get(&approval.by))
-        .filter(|person| may_decide(state, request, person).is_ok())
-        .map(|person| person.id)
-        .collect()
 }
 
 pub(super) fn find(state: &State, id: RequestId) -> Result<&Arc<Request>, Refusal> {

@@ -1,12 +1,15 @@
 //! What is due by now. Pure: the clock comes in, and so do the identifiers for the revocations that follow.
 
-use super::people;
+use super::{decisions::fail_review, people};
 use crate::domain::{
-    Command, Credential, Event, Request, RequestState, Revocation, RevocationId, State, Version,
-    VersionState, state::Due,
+    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
+    State, Version, VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
+
+/// Who acts, where nobody does.
+const BROKER: &str = "broker";
 
 /// The events for what is due at `now`, soonest first, at most [`Command::SWEEP_LIMIT`] things at once.
 pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId]) -> Vec<Event> {
@@ -26,6 +29,26 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
             Due::Request(id) => {
                 if let Some(request) = state.requests.get(id) {
                     request_due(state, request, revocation, now, &mut events);
+                }
+            }
+            Due::Review(id) => {
+                if let Some(request) = state.requests.get(id) {
+                    let failed = fail_review(
+                        state,
+                        request,
+                        BROKER,
+                        "nobody looked at it in time",
+                        revocation,
+                        now,
+                    );
+                    events.extend(failed.into_iter().flatten());
+                }
+            }
+            Due::Proposal(id) => {
+                if let Some(proposal) = state.proposals.get(id)
+                    && proposal.state == ProposalState::AwaitingApproval
+                {
+                    events.push(Event::PolicyExpired { proposal: *id });
                 }
             }
             Due::Version(id, number) => {
@@ -71,6 +94,7 @@ fn request_due(
                     number,
                     revocation,
                     "nobody claimed it",
+                    BROKER,
                     now,
                 ));
             }
@@ -106,17 +130,19 @@ fn version_due(
                 version.number,
                 revocation,
                 "its overlap ended",
+                BROKER,
                 now,
             ));
         }
     }
 }
 
-fn withdrawal(
+pub(super) fn withdrawal(
     credential: &Arc<Credential>,
     number: u32,
     id: RevocationId,
     reason: &str,
+    by: &str,
     now: DateTime<Utc>,
 ) -> Event {
     let at_issuer = credential
@@ -129,7 +155,7 @@ fn withdrawal(
             versions: vec![number],
             whole: false,
             reason: reason.to_owned(),
-            by: "broker".to_owned(),
+            by: by.to_owned(),
             effective_at: now,
             enforcement: people::enforcement(at_issuer),
             sequence: 0,

@@ -1,16 +1,59 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, State};
+use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted};
 use crate::domain::{
-    Credential, CredentialId, Event, Recorded, Request, RequestId, RequestState, Version,
-    VersionState,
+    Credential, CredentialId, Digest, Event, Operator, OperatorId, Recorded, Request, RequestId,
+    RequestState, Token, Version, VersionState,
     credential::remember,
     event::{Subject, UsageEntry},
     operator::Authenticator,
+    request::NOTES_MAX,
     revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
+use imbl::HashMap;
 use std::sync::Arc;
+
+/// Who denies, where it is policy and not a person.
+const POLICY: &str = "policy";
+
+/// What a request has due: its deadline while somebody can still act on it, and the look that others owe it.
+fn due_of(request: &Request) -> [Option<(DateTime<Utc>, Due)>; 2] {
+    let counts = waits_for_people(request) || request.state == RequestState::Issued;
+    [
+        request
+            .deadline
+            .filter(|_| counts)
+            .map(|at| (at, Due::Request(request.id))),
+        request
+            .review_owed()
+            .map(|at| (at, Due::Review(request.id))),
+    ]
+}
+
+fn waits_for_people(request: &Request) -> bool {
+    matches!(
+        request.state,
+        RequestState::AwaitingApproval | RequestState::Held
+    )
+}
+
+/// Takes the tokens of which `ended` is true away from an account.
+fn drop_tokens(
+    operator: &mut Operator,
+    digests: &mut HashMap<Digest, OperatorId>,
+    ended: impl Fn(&Token) -> bool,
+) {
+    operator
+        .authenticators
+        .retain(|authenticator| match authenticator {
+            Authenticator::Token(held) if ended(held) => {
+                digests.remove(&held.digest);
+                false
+            }
+            _ => true,
+        });
+}
 
 impl State {
     /// Folds one event. Total: an event once written always applies; what refers to nothing changes nothing.
@@ -25,6 +68,9 @@ impl State {
             Event::OperatorEnrolled { .. }
             | Event::TokenIssued { .. }
             | Event::TokenRevoked { .. }
+            | Event::KeyEnrolled { .. }
+            | Event::KeyCountersigned { .. }
+            | Event::KeyRemoved { .. }
             | Event::OperatorGranted { .. }
             | Event::OperatorOffboarded { .. } => self.apply_operator(&recorded.event, at),
             Event::VersionMinted { .. } => self.apply_minted(&recorded.event),
@@ -43,7 +89,13 @@ impl State {
             | Event::RevocationFailed { .. } => {
                 self.apply_revocation(&recorded.event, at);
             }
-            _ => self.apply_request(&recorded.event),
+            Event::PolicyProposed { .. }
+            | Event::PolicyApprovalGiven { .. }
+            | Event::PolicyInForce { .. }
+            | Event::PolicyDenied { .. }
+            | Event::PolicyWithdrawn { .. }
+            | Event::PolicyExpired { .. } => self.apply_policy(&recorded.event, at),
+            _ => self.apply_request(&recorded.event, at),
         }
         self.remember_answer(recorded);
     }
@@ -126,21 +178,40 @@ impl State {
         operator.sequence = self.sequence;
         match event {
             Event::TokenIssued { token, .. } => {
+                // Sessions are short and come often: those that have ended make room.
+                drop_tokens(operator, &mut self.token_digests, |held| {
+                    held.key.is_some() && held.expires_at <= at
+                });
                 self.token_digests.insert(token.digest, id);
                 operator
                     .authenticators
                     .push(Authenticator::Token(token.clone()));
             }
             Event::TokenRevoked { token, .. } => {
-                operator
-                    .authenticators
-                    .retain(|authenticator| match authenticator {
-                        Authenticator::Token(held) if held.id == *token => {
-                            self.token_digests.remove(&held.digest);
-                            false
-                        }
-                        _ => true,
-                    });
+                drop_tokens(operator, &mut self.token_digests, |held| held.id == *token);
+            }
+            Event::KeyEnrolled { key, .. } => operator
+                .authenticators
+                .push(Authenticator::SshKey(key.clone())),
+            Event::KeyCountersigned {
+                fingerprint, by, ..
+            } => {
+                for authenticator in &mut operator.authenticators {
+                    if let Authenticator::SshKey(key) = authenticator
+                        && key.fingerprint == *fingerprint
+                    {
+                        key.valid_from = Some(at);
+                        key.countersigned_by = Some(by.clone());
+                    }
+                }
+            }
+            Event::KeyRemoved { fingerprint, .. } => {
+                drop_tokens(operator, &mut self.token_digests, |held| {
+                    held.key.as_ref() == Some(fingerprint)
+                });
+                operator.authenticators.retain(|authenticator| {
+                    !matches!(authenticator, Authenticator::SshKey(key) if key.fingerprint == *fingerprint)
+                });
             }
             Event::OperatorGranted { roles, groups, .. } => {
                 operator.roles.clone_from(roles);
@@ -157,21 +228,32 @@ impl State {
         }
     }
 
-    fn apply_request(&mut self, event: &Event) {
+    fn apply_request(&mut self, event: &Event, at: DateTime<Utc>) {
         if let Event::RequestSubmitted { request } = event {
             let mut request = request.as_ref().clone();
             request.sequence = self.sequence;
             remember(&mut request.trail, self.sequence);
-            self.index_request(None, &request);
+            self.index_request([None, None], &request);
             self.requests.insert(request.id, Arc::new(request));
             return;
         }
         let Subject::Request(id) = event.subject() else {
             return;
         };
+        if let Event::RequestDenied { ending, .. } = event {
+            self.remember_refused(id, ending.by != POLICY, at);
+        }
+        let sequence = self.sequence;
         self.change_request(id, |request| match event {
-            Event::RequestIdentified { .. } => request.state = RequestState::Identified,
+            Event::RequestIdentified { facts, .. } => {
+                request.state = RequestState::Identified;
+                request.facts_at = if facts.is_some() { sequence } else { 0 };
+            }
             Event::RequestEvaluated { evaluation, .. } => {
+                // Asked again, by another policy: what was signed before is about something else.
+                if request.evaluation.is_some() {
+                    request.revision += 1;
+                }
                 request.state = RequestState::Evaluated;
                 request.evaluation = Some(evaluation.as_ref().clone());
             }
@@ -182,6 +264,14 @@ impl State {
             Event::ApprovalGiven { approval, .. } => {
                 request.approvals.push(approval.as_ref().clone());
             }
+            Event::ApprovalVoided {
+                approval, reason, ..
+            } => {
+                let given = request.approvals.iter_mut();
+                for given in given.filter(|given| given.id == *approval) {
+                    given.void = Some(reason.clone());
+                }
+            }
             Event::RequestApproved { .. } | Event::RequestRetried { .. } => {
                 request.state = RequestState::Approved;
                 request.deadline = None;
@@ -190,6 +280,38 @@ impl State {
             Event::RequestDenied { ending, .. } => {
                 request.state = RequestState::Denied;
                 request.ended_by = Some(ending.clone());
+            }
+            Event::RequestNarrowed {
+                plan,
+                digest,
+                evaluation,
+                ..
+            } => {
+                request.plan = plan.as_ref().clone();
+                request.digest = *digest;
+                request.evaluation = Some(evaluation.as_ref().clone());
+                request.revision += 1;
+            }
+            Event::RequestHeld { deadline, .. } => {
+                request.state = RequestState::Held;
+                request.deadline = Some(*deadline);
+            }
+            Event::RequestResumed { .. } => request.state = RequestState::AwaitingApproval,
+            Event::NoteAdded { note, .. } => {
+                if request.notes.len() < NOTES_MAX {
+                    request.notes.push(note.clone());
+                }
+            }
+            Event::GlassBroken {
+                glass, evaluation, ..
+            } => {
+                request.break_glass = Some(glass.clone());
+                request.evaluation = Some(evaluation.as_ref().clone());
+            }
+            Event::ReviewClosed { .. } | Event::ReviewFailed { .. } => {
+                if let Some(glass) = &mut request.break_glass {
+                    glass.reviewed_at = Some(at);
+                }
             }
             Event::RequestExpired { .. } => request.state = RequestState::Expired,
             Event::RequestWithdrawn { ending, .. } => {
@@ -218,11 +340,27 @@ impl State {
         });
     }
 
+    /// Remembers a plan that people denied, and forgets those that can be asked for again.
+    fn remember_refused(&mut self, id: RequestId, by_people: bool, at: DateTime<Utc>) {
+        let over: Vec<_> = self
+            .refused
+            .iter()
+            .filter(|(_, until)| **until <= at)
+            .map(|(digest, _)| *digest)
+            .collect();
+        for digest in over {
+            self.refused.remove(&digest);
+        }
+        if by_people && let Some(request) = self.requests.get(&id) {
+            self.refused.insert(request.digest, at + REFUSED_WINDOW);
+        }
+    }
+
     fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
         let Some(held) = self.requests.get(&id) else {
             return;
         };
-        let deadline_before = held.deadline;
+        let due_before = due_of(held);
         let sequence = self.sequence;
         let Some(held) = self.requests.get_mut(&id) else {
             return;
@@ -232,29 +370,23 @@ impl State {
         request.sequence = sequence;
         remember(&mut request.trail, sequence);
         let after = request.clone();
-        self.index_request(deadline_before, &after);
+        self.index_request(due_before, &after);
     }
 
-    fn index_request(&mut self, deadline_before: Option<DateTime<Utc>>, request: &Request) {
-        if let Some(deadline) = deadline_before {
-            self.due.remove(&(deadline, Due::Request(request.id)));
+    fn index_request(&mut self, due_before: [Option<(DateTime<Utc>, Due)>; 2], request: &Request) {
+        for due in due_before.iter().flatten() {
+            self.due.remove(due);
         }
-        let waits_for_people = matches!(
-            request.state,
-            RequestState::AwaitingApproval | RequestState::Held
-        );
-        if (waits_for_people || request.state == RequestState::Issued)
-            && let Some(deadline) = request.deadline
-        {
-            self.due.insert((deadline, Due::Request(request.id)));
-        }
+        self.due.extend(due_of(request).into_iter().flatten());
+        let waits_for_people = waits_for_people(request);
         let name = (request.plan.environment, request.plan.credential.clone());
         if !request.state.ended() {
             self.open_by_name.insert(name, request.id);
         } else if self.open_by_name.get(&name) == Some(&request.id) {
             self.open_by_name.remove(&name);
         }
-        if waits_for_people {
+        // A review too is something that people must decide.
+        if waits_for_people || request.review_owed().is_some() {
             self.awaiting.insert(request.id);
         } else {
             self.awaiting.remove(&request.id);
@@ -288,6 +420,10 @@ impl State {
                 credential.versions.push(version.as_ref().clone());
             });
         }
+        if let Some(request) = self.requests.get(request) {
+            self.granted
+                .issued(request.requester, wanted(&request.plan));
+        }
         self.change_request(*request, |request| {
             request.state = RequestState::Issued;
             request.deadline = Some(*claim_until);
@@ -307,6 +443,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(credential.id, version);
         }
+        self.granted.held(None, Some(&credential));
         self.credentials.insert(credential.id, Arc::new(credential));
     }
 
@@ -339,6 +476,7 @@ impl State {
         for version in &credential.versions {
             self.index_version(id, version);
         }
+        self.granted.held(Some(&before), Some(&credential));
         self.credentials.insert(id, Arc::new(credential));
     }
 

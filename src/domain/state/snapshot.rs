@@ -4,11 +4,12 @@
 //! with every field in its place, so that a format that does not name fields can hold them. Each mirror lists the
 //! fields of its type once; one that is forgotten does not compile.
 
-use super::{Answered, Due, State, Usage};
+use super::{Answered, Due, State, Usage, granted::wanted};
 use crate::domain::{
-    Approval, ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Kind, Operator, OperatorId, Plan, Proof, Request, RequestId, RequestState,
-    Revocation, RevocationId, Role, Tier, Token, TokenId, Version, VersionState, event::Subject,
+    Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
+    Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId,
+    ProposalState, Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role,
+    Signed, SshKey, Tier, Token, TokenId, Version, VersionState, event::Subject,
     operator::Authenticator, request::Ending, revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
@@ -41,6 +42,8 @@ pub enum Part {
     Credential(#[serde(with = "credential")] Arc<Credential>),
     /// A revocation.
     Revocation(#[serde(with = "revocation")] Arc<Revocation>),
+    /// A proposed policy.
+    Proposal(#[serde(with = "proposal")] Arc<Proposal>),
     /// Rolled-up use.
     Usage {
         /// Of which credential.
@@ -61,6 +64,8 @@ pub enum Part {
     ToEnforce(RevocationId),
     /// Something that will be due.
     Due(#[serde(with = "time")] DateTime<Utc>, Due),
+    /// A plan that people denied, and until when it cannot be asked for again.
+    Refused(Digest, #[serde(with = "time")] DateTime<Utc>),
     /// A remembered idempotency key, in the order in which they are forgotten.
     Answered {
         /// Since when.
@@ -109,6 +114,7 @@ impl State {
         );
         let credentials = (self.credentials.values().cloned().map(Part::Credential))
             .chain(self.revocations.values().cloned().map(Part::Revocation))
+            .chain(self.proposals.values().cloned().map(Part::Proposal))
             .chain(self.usage.iter().map(|(credential, usage)| Part::Usage {
                 credential: *credential,
                 accepted: usage.accepted,
@@ -118,6 +124,11 @@ impl State {
         let lists = (self.awaiting.iter().copied().map(Part::Awaiting))
             .chain(self.to_issue.iter().copied().map(Part::ToIssue))
             .chain(self.to_enforce.iter().copied().map(Part::ToEnforce))
+            .chain(
+                self.refused
+                    .iter()
+                    .map(|(digest, until)| Part::Refused(*digest, *until)),
+            )
             .chain(self.due.iter().map(|(at, due)| Part::Due(*at, *due)));
         let answers = self
             .answered_order
@@ -165,7 +176,15 @@ impl Restoring {
             Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
             Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
             Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
-            Part::Request(request) => drop(state.requests.insert(request.id, request)),
+            Part::Request(request) => {
+                if request.issued.is_some() {
+                    state
+                        .granted
+                        .issued(request.requester, wanted(&request.plan));
+                }
+                state.requests.insert(request.id, request);
+            }
+            Part::Proposal(proposal) => state.restore_proposal(proposal),
             Part::OpenName(environment, name, id) => {
                 state.open_by_name.insert((environment, name), id);
             }
@@ -179,6 +198,7 @@ impl Restoring {
                         self.digests.push((digest, (id, version.number)));
                     }
                 }
+                state.granted.held(None, Some(&credential));
                 state.credentials.insert(id, credential);
             }
             Part::Revocation(revocation) => {
@@ -201,6 +221,7 @@ impl Restoring {
             Part::ToIssue(id) => drop(state.to_issue.insert(id)),
             Part::ToEnforce(id) => drop(state.to_enforce.insert(id)),
             Part::Due(at, due) => drop(state.due.insert((at, due))),
+            Part::Refused(digest, until) => drop(state.refused.insert(digest, until)),
             Part::Answered {
                 since,
                 operator,
@@ -330,6 +351,7 @@ by_mirror! {
     shared request: Request as PlainRequest;
     shared credential: Credential as PlainCredential;
     shared revocation: Revocation as PlainRevocation;
+    shared proposal: Proposal as PlainProposal;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -367,12 +389,34 @@ struct PlainOperator {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Authenticator")]
 enum PlainAuthenticator {
-    Token(Token),
-    SshKey {
-        fingerprint: String,
-        public_key: String,
-        enrolled_at: DateTime<Utc>,
-    },
+    Token(#[serde(with = "PlainToken")] Token),
+    SshKey(#[serde(with = "PlainSshKey")] SshKey),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Token")]
+struct PlainToken {
+    id: TokenId,
+    digest: Digest,
+    #[serde(with = "time")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "time")]
+    expires_at: DateTime<Utc>,
+    key: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SshKey")]
+struct PlainSshKey {
+    fingerprint: String,
+    public_key: String,
+    hardware: bool,
+    enrolled_by: OperatorId,
+    #[serde(with = "time")]
+    enrolled_at: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    valid_from: Option<DateTime<Utc>>,
+    countersigned_by: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -396,9 +440,38 @@ struct PlainRequest {
     approvals: Vec<Approval>,
     ended_by: Option<Ending>,
     attempts: u32,
+    facts_at: u64,
     attempt_locator: BTreeMap<String, String>,
     failure: Option<String>,
     issued: Option<(CredentialId, u32)>,
+    revision: u32,
+    notes: Vec<Note>,
+    #[serde(with = "broken_glass")]
+    break_glass: Option<Box<BreakGlass>>,
+    sequence: u64,
+    trail: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Proposal")]
+struct PlainProposal {
+    id: ProposalId,
+    proposer: OperatorId,
+    proposer_name: String,
+    files: BTreeMap<String, String>,
+    digest: Digest,
+    base: u32,
+    reason: String,
+    quorum: Quorum,
+    state: ProposalState,
+    #[serde(with = "time")]
+    proposed_at: DateTime<Utc>,
+    #[serde(with = "time")]
+    deadline: DateTime<Utc>,
+    #[serde(with = "approvals")]
+    approvals: Vec<Approval>,
+    ended_by: Option<Ending>,
+    version: Option<(u32, DateTime<Utc>)>,
     sequence: u64,
     trail: Vec<u64>,
 }
@@ -415,19 +488,60 @@ struct PlainApproval {
     reason: String,
     #[serde(with = "PlainProof")]
     proof: Proof,
+    void: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Proof")]
 enum PlainProof {
-    Token {
-        token: TokenId,
-    },
-    SshSignature {
-        fingerprint: String,
-        payload: String,
-        signature: String,
-    },
+    Token { token: TokenId },
+    SshSignature(Box<Signed>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BreakGlass")]
+struct PlainBreakGlass {
+    by: OperatorId,
+    by_name: String,
+    #[serde(with = "time")]
+    at: DateTime<Utc>,
+    reason: String,
+    #[serde(with = "PlainProof")]
+    proof: Proof,
+    #[serde(with = "time")]
+    review_by: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    reviewed_at: Option<DateTime<Utc>>,
+}
+
+mod broken_glass {
+    use super::{BreakGlass, Deserialize, PlainBreakGlass, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    struct Lent<'a>(&'a BreakGlass);
+
+    impl Serialize for Lent<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            PlainBreakGlass::serialize(self.0, serializer)
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Held(#[serde(with = "PlainBreakGlass")] BreakGlass);
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        glass: &Option<Box<BreakGlass>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        glass.as_deref().map(Lent).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Box<BreakGlass>>, D::Error> {
+        Ok(Option::<Held>::deserialize(deserializer)?.map(|held| Box::new(held.0)))
+    }
 }
 
 #[derive(Serialize, Deserialize)]

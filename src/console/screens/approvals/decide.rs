@@ -1,10 +1,15 @@
 //! May I, and what do I sign: who may decide, what keeps a decision locked, and the sheets.
 
 use super::review::{asked_for, granted};
-use crate::console::effect::Action;
+use crate::console::command::ActKind;
+use crate::console::effect::{Action, ToSign};
+use crate::console::model::{Choice, Menu, MenuEntry, Shared};
 use crate::console::sheet::{Fact, Field, Sheet, Target, Tone};
 use crate::display::sanitize::{Suspicion, suspicious};
-use crate::wire::{Digest, Environment, Quorum, RequestDetail, RequestState, plan_digest};
+use crate::wire::request::Narrowed;
+use crate::wire::{
+    Digest, Environment, Quorum, RequestDetail, RequestState, Role, StepUp, plan_digest,
+};
 
 /// How the person stands to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,8 @@ pub fn standing(detail: &RequestDetail) -> Standing {
         return Standing::DigestDiffers { shown };
     }
     let state = detail.row.state;
-    if state != RequestState::AwaitingApproval {
+    let owed = review_owed(detail);
+    if state != RequestState::AwaitingApproval && !owed {
         return Standing::Over(format!("it is {state}: there is nothing to decide"));
     }
     if detail.may_decide.allowed {
@@ -49,6 +55,12 @@ pub fn standing(detail: &RequestDetail) -> Standing {
         },
         who: detail.deciders.join(", "),
     }
+}
+
+/// Whether others have yet to look at what was issued without them.
+pub fn review_owed(detail: &RequestDetail) -> bool {
+    let glass = detail.break_glass.as_ref();
+    glass.is_some_and(|glass| glass.reviewed_at.is_none())
 }
 
 /// Who must approve: ` from security or payments`.
@@ -87,6 +99,54 @@ pub fn approve_refused(detail: &RequestDetail, seen: Seen) -> Option<String> {
             seen.hidden_lines
         )
     })
+}
+
+/// Why less cannot be offered; `None` if it can.
+pub fn narrow_refused(detail: &RequestDetail) -> Option<String> {
+    if review_owed(detail) {
+        return Some("it is issued already".into());
+    }
+    deny_refused(detail).or_else(|| {
+        narrowings(detail)
+            .is_empty()
+            .then(|| "there is nothing less to offer; deny it".into())
+    })
+}
+
+fn waits(detail: &RequestDetail) -> Option<String> {
+    let state = detail.row.state;
+    let waits = matches!(state, RequestState::AwaitingApproval | RequestState::Held);
+    (!waits && !review_owed(detail)).then(|| format!("it is {state}: nothing is open about it"))
+}
+
+/// Why nothing can be asked or answered; `None` if it can.
+pub fn note_refused(detail: &RequestDetail, own: bool) -> Option<String> {
+    waits(detail).or_else(|| match standing(detail) {
+        Standing::NotYours { why, .. } if !own && detail.row.state != RequestState::Held => {
+            Some(format!("not yours: {why}"))
+        }
+        _ => None,
+    })
+}
+
+/// Why it cannot be stopped, or let go on; `None` if it can.
+pub fn hold_refused(detail: &RequestDetail, shared: &Shared) -> Option<String> {
+    if review_owed(detail) {
+        return Some("it is issued already; deny it to withdraw it".into());
+    }
+    let on_call = shared.holds(detail.plan.environment, &[Role::Operator]);
+    waits(detail).or_else(|| match standing(detail) {
+        Standing::NotYours { why, .. } if !on_call => Some(format!("not yours: {why}")),
+        _ => None,
+    })
+}
+
+/// Why the glass cannot be broken; `None` if it can be tried: policy has the last word.
+pub fn break_glass_refused(detail: &RequestDetail) -> Option<String> {
+    if detail.break_glass.is_some() {
+        return Some("it is broken already".into());
+    }
+    waits(detail)
 }
 
 /// Why it cannot be denied; `None` if it can.
@@ -141,8 +201,21 @@ fn facts(detail: &RequestDetail, verb: &str) -> Vec<Fact> {
     facts
 }
 
+/// What a person's key will say, for the sheet.
+fn signing(to_sign: Option<&ToSign>, detail: &RequestDetail) -> Option<Fact> {
+    let to_sign = to_sign?;
+    let key = match detail.step_up {
+        StepUp::HardwareKey => "your security key signs this, once you touch it",
+        _ => "your SSH key signs this; touch it, if it is one that asks",
+    };
+    Some(Fact::new(
+        "SIGN",
+        format!("{key}: as {}, log #{}", to_sign.operator, to_sign.head.size),
+    ))
+}
+
 /// The sheet that approves exactly what was seen. In production the credential's name is typed.
-pub fn approve_sheet(detail: &RequestDetail) -> Sheet {
+pub fn approve_sheet(detail: &RequestDetail, to_sign: Option<ToSign>) -> Sheet {
     let row = &detail.row;
     let production = detail.plan.environment == Environment::Production;
     let mut facts = facts(detail, "ALLOW");
@@ -160,8 +233,9 @@ pub fn approve_sheet(detail: &RequestDetail) -> Sheet {
             row.needed
         )
     };
+    facts.extend(signing(to_sign.as_ref(), detail));
     facts.push(Fact::new("THEN", then));
-    let action = Action::Approve(row.id, plan_digest(&detail.plan));
+    let action = Action::Approve(row.id, plan_digest(&detail.plan), to_sign.map(Box::new));
     let mut sheet = Sheet::new("APPROVE", "approve", target(detail, action))
         .facts(facts)
         .field(Field::reason(production));
@@ -169,6 +243,195 @@ pub fn approve_sheet(detail: &RequestDetail) -> Sheet {
         sheet = sheet.field(Field::confirm(&detail.plan.credential));
     }
     sheet
+}
+
+/// A way of asking for less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowing {
+    /// What is different, in words.
+    pub label: String,
+    /// The scopes that are left.
+    pub scopes: Vec<String>,
+    /// The life that is left, in seconds.
+    pub ttl_s: u64,
+}
+
+/// The shortest life that is offered, in seconds.
+const LIFE_MIN_S: u64 = 15 * 60;
+
+/// The ways of asking for less that are offered: without a wildcard, without what is new, for a shorter time.
+pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
+    let plan = &detail.plan;
+    let granted = match detail.max_ttl_s {
+        0 => plan.ttl_s,
+        most => plan.ttl_s.min(most),
+    };
+    let mut ways: Vec<Narrowing> = Vec::new();
+    let mut offer = |label: String, scopes: Vec<String>, ttl_s: u64| {
+        let less = scopes.len() < plan.scopes.len() || ttl_s < granted;
+        let known = ways
+            .iter()
+            .any(|way| way.scopes == scopes && way.ttl_s == ttl_s);
+        if less && !scopes.is_empty() == !plan.scopes.is_empty() && !known {
+            ways.push(Narrowing {
+                label,
+                scopes,
+                ttl_s,
+            });
+        }
+    };
+    let keep = |kept: &dyn Fn(&str) -> bool| {
+        let scopes = plan.scopes.iter();
+        scopes
+            .filter(|scope| kept(scope))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let held = |scope: &str| {
+        let mut changes = detail.changes.iter();
+        changes.any(|change| change.scope == scope && change.held)
+    };
+    for part in [2, 4, 8] {
+        let ttl_s = (granted / part).max(LIFE_MIN_S);
+        let label = format!("for {} only", super::review::duration(ttl_s));
+        offer(label, plan.scopes.clone(), ttl_s);
+    }
+    offer(
+        "without wildcards".into(),
+        keep(&|scope| !scope.contains('*')),
+        granted,
+    );
+    offer("only what it holds already".into(), keep(&held), granted);
+    for scope in plan.scopes.iter().filter(|scope| !held(scope)) {
+        offer(
+            format!("without {scope}"),
+            keep(&|other| other != scope.as_str()),
+            granted,
+        );
+    }
+    ways
+}
+
+/// The menu of ways to ask for less; each is tried at the broker before anything is asked of the person.
+pub fn narrow_menu(detail: &RequestDetail) -> Menu {
+    let entries = ('a'..='z').zip(narrowings(detail)).enumerate();
+    Menu {
+        title: format!("NARROW {}", detail.plan.credential),
+        entries: entries
+            .map(|(at, (key, way))| MenuEntry {
+                key,
+                label: way.label,
+                note: "the broker says what risk and quorum that would have".into(),
+                refused: None,
+                does: Choice::ActOn(ActKind::Narrow, at as u32),
+            })
+            .collect(),
+        cursor: Some(0),
+    }
+}
+
+/// The sheet that makes it ask for less, with what policy says of that.
+pub fn narrow_sheet(detail: &RequestDetail, narrowed: &Narrowed) -> Sheet {
+    let left = RequestDetail {
+        plan: narrowed.plan.clone(),
+        ..detail.clone()
+    };
+    let mut facts = facts(&left, "OFFER");
+    let before = detail.risk.as_ref().map_or(0, |risk| risk.score);
+    let quorum = match &narrowed.quorum {
+        Some(quorum) => format!("{} approvals{}", quorum.count, quorum_words(quorum)),
+        None => "no approval: policy lets it through at once".into(),
+    };
+    facts.extend([
+        Fact::new(
+            "RISK",
+            format!(
+                "{} {}, now {before}",
+                narrowed.risk.tier, narrowed.risk.score
+            ),
+        ),
+        Fact::new("QUORUM", quorum),
+        Fact::new(
+            "THEN",
+            "what was approved so far no longer counts; the requester is told",
+        ),
+    ]);
+    let plan = &narrowed.plan;
+    let action = Action::Narrow(
+        detail.row.id,
+        plan_digest(&detail.plan),
+        plan.scopes.clone(),
+        plan.ttl_s,
+    );
+    Sheet::new("NARROW", "narrow", target(detail, action))
+        .facts(facts)
+        .field(Field::reason(true))
+}
+
+/// The sheet that asks the requester something, or answers.
+pub fn note_sheet(detail: &RequestDetail, answer: bool) -> Sheet {
+    let (title, to) = if answer {
+        ("ANSWER", "whoever decides")
+    } else {
+        ("ASK", detail.row.requester.as_str())
+    };
+    let action = Action::AddNote(detail.row.id);
+    Sheet::new(title, &title.to_lowercase(), target(detail, action))
+        .facts(vec![
+            Fact::new("ABOUT", detail.plan.credential.clone()).tone(Tone::Strong),
+            Fact::new("TO", to),
+            Fact::new(
+                "THEN",
+                "it is kept in the record, for good, and decides nothing",
+            ),
+        ])
+        .field(Field::reason(true))
+}
+
+/// The sheet that stops it, or lets it go on.
+pub fn hold_sheet(detail: &RequestDetail) -> Sheet {
+    let held = detail.row.state == RequestState::Held;
+    let (title, verb, action, then) = if held {
+        (
+            "LET IT GO ON",
+            "resume",
+            Action::Resume(detail.row.id),
+            "it can be decided again; what was approved still counts",
+        )
+    } else {
+        (
+            "HOLD",
+            "hold",
+            Action::Hold(detail.row.id),
+            "nobody can decide it until somebody lets it go on; its time still runs",
+        )
+    };
+    Sheet::new(title, verb, target(detail, action))
+        .facts(vec![
+            Fact::new(title, detail.plan.credential.clone()).tone(Tone::Strong),
+            Fact::new("REQUEST", detail.row.id.to_string()),
+            Fact::new("THEN", then),
+        ])
+        .field(Field::reason(true))
+}
+
+/// The sheet that skips the quorum of one's own request.
+pub fn break_glass_sheet(detail: &RequestDetail, to_sign: ToSign) -> Sheet {
+    let mut facts = facts(detail, "TAKE");
+    facts.insert(
+        0,
+        Fact::new("", "EMERGENCY: nobody else has agreed to this").tone(Tone::Warn),
+    );
+    facts.extend(signing(Some(&to_sign), detail));
+    facts.push(Fact::new(
+        "THEN",
+        "made at once, for minutes; everybody is told; if others do not sign for it in time, it is withdrawn",
+    ));
+    let action = Action::BreakGlass(detail.row.id, Box::new(to_sign));
+    Sheet::new("BREAK GLASS", "break the glass", target(detail, action))
+        .facts(facts)
+        .field(Field::reason(true))
+        .field(Field::confirm(&detail.plan.credential))
 }
 
 /// The sheet that denies it: a reason and nothing else, so that no is never harder than yes.

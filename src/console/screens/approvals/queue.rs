@@ -6,6 +6,7 @@ use crate::display::time::clock_column;
 use crate::wire::filter::Filter;
 use crate::wire::{RequestRow, RequestState, Tier};
 use chrono::{DateTime, Utc};
+use ratatui::style::Style;
 use ratatui::text::Line;
 use std::cmp::Reverse;
 
@@ -129,7 +130,7 @@ pub fn line(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Li
     };
     if row.state == RequestState::AwaitingApproval {
         line.cell_right(look.style(role), time, 10)
-            .cell_right(text, format!("{}/{}", row.approvals, row.needed), 6)
+            .cell_right(votes_style(row, look, text), votes(row, look), 6)
             .line()
     } else {
         line.cell_right(look.style(state_role(row.state)), row.state.as_str(), 16)
@@ -145,7 +146,7 @@ pub fn narrow(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> 
         .to(14)
         .put(look.style(role), format!(" {time}"));
     let votes = if row.state == RequestState::AwaitingApproval {
-        format!("{}/{} ", row.approvals, row.needed)
+        format!("{} ", votes(row, look))
     } else {
         format!("{} ", row.state)
     };
@@ -157,9 +158,28 @@ pub fn narrow(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> 
         .put(look.style(Role::Muted), format!(" {arrow} "));
     let room = columns.saturating_sub(what.columns());
     vec![
-        head.end(text, votes, columns).line(),
+        head.end(votes_style(row, look, text), votes, columns)
+            .line(),
         what.at_most(text, &row.credential, room).line(),
     ]
+}
+
+/// Approvals that count of those needed, behind a sign where one was lost.
+fn votes(row: &RequestRow, look: &Look<'_>) -> String {
+    let sign = if row.void > 0 {
+        look.theme.glyphs.alert
+    } else {
+        ""
+    };
+    format!("{sign}{}/{}", row.approvals, row.needed)
+}
+
+fn votes_style(row: &RequestRow, look: &Look<'_>, usual: Style) -> Style {
+    if row.void > 0 {
+        look.style(Role::Warn)
+    } else {
+        usual
+    }
 }
 
 fn risk(row: &RequestRow, look: &Look<'_>, here: bool) -> crate::console::screens::kit::Row {

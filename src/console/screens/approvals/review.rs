@@ -6,7 +6,7 @@ use super::queue::{severity, state_role, tier_word};
 use crate::console::screens::kit::{Look, beside};
 use crate::console::theme::Role;
 use crate::display::time::{clock, compact};
-use crate::wire::{Environment, Plan, RequestDetail, RequestState};
+use crate::wire::{Environment, Plan, RequestDetail, RequestState, StepUp};
 use chrono::TimeDelta;
 use ratatui::text::{Line, Span};
 
@@ -40,7 +40,8 @@ pub fn asked_for(plan: &Plan) -> Vec<&str> {
         .collect()
 }
 
-fn duration(seconds: u64) -> String {
+/// A life in words.
+pub fn duration(seconds: u64) -> String {
     compact(TimeDelta::seconds(seconds.min(1 << 40) as i64))
 }
 
@@ -178,6 +179,40 @@ fn warnings(
                 detail.digest
             ),
         ),
+    }
+    if let Some(glass) = &detail.break_glass {
+        let text = match glass.reviewed_at {
+            None => format!(
+                "{alert} GLASS BROKEN by {}: made without a quorum. Sign for it, or deny it and it is withdrawn; \
+                 nobody by then, and it is withdrawn: {}",
+                glass.by,
+                look.time.full(glass.review_by, look.now)
+            ),
+            Some(at) => format!(
+                "the glass was broken by {}, and others looked at it {}",
+                glass.by,
+                look.time.short(at, look.now)
+            ),
+        };
+        let role = match glass.reviewed_at {
+            None => Role::Bad,
+            Some(_) => Role::Muted,
+        };
+        say(role, text);
+        say(Role::Quote, format!("{}: {}", glass.by, glass.reason));
+    }
+    if detail.row.void > 0 && detail.row.state == RequestState::AwaitingApproval {
+        let given = detail.approvals.iter();
+        let void: Vec<String> = given
+            .filter_map(|given| Some(format!("{}'s ({})", given.by, given.void.as_ref()?)))
+            .collect();
+        let text = format!(
+            "{alert} APPROVALS LOST  {} no longer counts; {} of {} do",
+            void.join(", "),
+            detail.row.approvals,
+            detail.row.needed
+        );
+        say(Role::Warn, text);
     }
     for lookalike in around.lookalikes {
         say(Role::Warn, format!("{alert} LOOKALIKE  {lookalike}"));
@@ -457,15 +492,41 @@ fn words(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'s
     } else {
         lines.extend(look.quoted(Role::Quote, &gutter, &detail.reason, columns));
     }
-    for approval in &detail.approvals {
-        let at = look.time.short(approval.at, look.now);
-        let reason = if approval.reason.is_empty() {
-            "no reason given"
-        } else {
-            &approval.reason
-        };
-        let text = format!("{} approved {at}: {reason}", approval.by);
+    for note in &detail.notes {
+        let at = look.time.short(note.at, look.now);
+        let verb = if note.answer { "answers" } else { "asks" };
+        let text = format!("{} {verb} {at}: {}", note.by, note.text);
         lines.extend(look.quoted(Role::Quote, &gutter, &text, columns));
+    }
+    lines.extend(signatures(detail, look, columns));
+    lines
+}
+
+/// Who has approved so far, by which key, and whether it still counts.
+fn signatures(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'static>> {
+    if detail.approvals.is_empty() {
+        return Vec::new();
+    }
+    let count = detail.row.approvals;
+    let note = format!("{count} of {} count", detail.approvals.len());
+    let mut lines = vec![look.rule("APPROVED SO FAR", &note, columns)];
+    for given in &detail.approvals {
+        let at = look.time.short(given.at, look.now);
+        let by = match (&given.key, given.hardware) {
+            (None, _) => "by the session, unsigned".to_owned(),
+            (Some(key), true) => format!("signed by security key {key}"),
+            (Some(key), false) => format!("signed by {key}"),
+        };
+        let (lost, role) = match &given.void {
+            None => (String::new(), Role::Text),
+            Some(why) => (format!("; it no longer counts: {why}"), Role::Warn),
+        };
+        let text = format!("{} {at} {by}{lost}", given.by);
+        lines.extend(look.wrapped(role, " ", &text, columns));
+        if !given.reason.is_empty() {
+            let gutter = format!(" {} ", look.theme.glyphs.quote);
+            lines.extend(look.quoted(Role::Quote, &gutter, &given.reason, columns));
+        }
     }
     lines
 }
@@ -539,5 +600,15 @@ fn consequence(
     };
     let text = format!("Digest {digest}, computed here from this plan: same as the broker's.");
     lines.extend(look.wrapped(Role::Muted, " ", &text, columns));
+    let sign = match detail.step_up {
+        StepUp::None => return lines,
+        StepUp::SshSignature => {
+            "You sign exactly this with your SSH key; a session alone decides nothing here."
+        }
+        StepUp::HardwareKey => {
+            "You sign exactly this with a security key, touched for it; nothing else decides here."
+        }
+    };
+    lines.extend(look.wrapped(Role::Text, " ", sign, columns));
     lines
 }

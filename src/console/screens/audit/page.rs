@@ -19,7 +19,11 @@ pub fn chain(state: &ChainState, look: &Look<'_>, columns: usize) -> Vec<Line<'s
             key,
             key_on_trust,
         } => {
-            let trust = if *key_on_trust { " on first trust" } else { "" };
+            let trust = if *key_on_trust {
+                " on first trust"
+            } else {
+                " as configured"
+            };
             let flow = look
                 .flow(columns, 1)
                 .piece(look.style(Role::Text), "chain", 0)

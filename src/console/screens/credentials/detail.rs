@@ -1,9 +1,10 @@
 //! Everything about one credential, as lines: what the list knows at once, the rest as soon as it is there.
 
+use super::answers;
 use crate::console::model::Shared;
 use crate::console::theme::{Role, Theme};
 use crate::display::time::{ago, compact, count};
-use crate::wire::{CredentialDetail, CredentialRow, CredentialState, VersionView};
+use crate::wire::{CredentialDetail, CredentialRow, CredentialState, Enforcement, VersionView};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A line of the detail.
@@ -113,14 +114,15 @@ pub fn parts(
     ));
     parts.push(Part::Pair(
         "class",
-        format!("{} {}   tier {}", row.environment, row.kind, row.tier),
+        format!("{} {}", row.environment, row.kind),
         Role::Text,
     ));
+    parts.push(Part::Pair("tier", row.tier.to_string(), Role::Text));
+    parts.push(Part::Pair("id", row.id.to_string(), Role::Muted));
     match detail {
         Some(detail) => rest(detail, shared, theme, &mut parts),
         None => parts.push(Part::Pair("", "the rest is on its way".into(), Role::Muted)),
     }
-    parts.push(Part::Pair("id", row.id.to_string(), Role::Muted));
     parts
 }
 
@@ -132,8 +134,26 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
             Role::Warn,
         ));
     }
-    let issuer = format!("{} {}", detail.issuer, detail.role);
-    parts.push(Part::Pair("issuer", issuer.trim_end().into(), Role::Text));
+    for revocation in &detail.revocations {
+        let what = if revocation.whole {
+            "whole".into()
+        } else {
+            format!("v{:?}", revocation.versions)
+        };
+        let at = shared.time.short(revocation.effective_at, shared.now);
+        let text = format!("{at} {what} by {}: {}", revocation.by, revocation.reason);
+        parts.push(Part::Pair("revoked", text, Role::Warn));
+        let role = match revocation.enforcement {
+            Enforcement::Pending { .. } => Role::Bad,
+            _ => Role::Text,
+        };
+        let text = answers::enforcement(&revocation.enforcement, shared);
+        parts.push(Part::Pair("", text, role));
+    }
+    parts.push(Part::Pair("issuer", detail.issuer.clone(), Role::Text));
+    if !detail.role.is_empty() {
+        parts.push(Part::Pair("role", detail.role.clone(), Role::Text));
+    }
     if !detail.tags.is_empty() {
         parts.push(Part::Pair("tags", detail.tags.join(" "), Role::Text));
     }
@@ -190,16 +210,6 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
     if !next.is_empty() {
         parts.push(Part::Section("NEXT".into(), String::new()));
         parts.extend(next);
-    }
-    for revocation in &detail.revocations {
-        let what = if revocation.whole {
-            "whole".into()
-        } else {
-            format!("v{:?}", revocation.versions)
-        };
-        let at = shared.time.short(revocation.effective_at, shared.now);
-        let text = format!("{at} {what} by {}: {}", revocation.by, revocation.reason);
-        parts.push(Part::Pair("revoked", text, Role::Warn));
     }
     parts.push(Part::Section("TRAIL".into(), String::new()));
     for event in &detail.trail {

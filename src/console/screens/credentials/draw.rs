@@ -5,6 +5,7 @@
 //! ```
 //! On narrow screens the detail stands below the list; opened it has everything.
 
+use super::beneath::beneath;
 use super::detail::{Part, parts, state};
 use super::{Credentials, Layout};
 use crate::console::backend::Frame;
@@ -275,6 +276,13 @@ fn draw_list(
         .collect();
     let id = screen.view.generation();
     let region = list(&source, &columns, state, id, body, frame.buffer, theme);
+    let drawn = body.y + 1 + found.min(height as u64) as u16;
+    let free = Rect {
+        y: drawn,
+        height: body.bottom().saturating_sub(drawn),
+        ..body
+    };
+    beneath(screen, shared, free, frame, theme);
     // Beside a detail the terminal would move that too; the screen takes whichever way is shorter.
     if let Some(region) = region {
         frame.region(region);

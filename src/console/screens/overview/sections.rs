@@ -341,8 +341,11 @@ fn heat_level(n: u64) -> u8 {
     }
 }
 
+/// Columns for the longest kind, a blank before and behind it.
+const KIND_COLUMNS: usize = 15;
+
 fn heat_row(label: &str, days: &[u64], look: &Look<'_>, cell: usize) -> Line<'static> {
-    let row = look.row().cell(look.style(Role::Text), label, 13);
+    let row = look.row().cell(look.style(Role::Text), label, KIND_COLUMNS);
     let row = days.iter().fold(row, |row, n| {
         let level = heat_level(*n);
         let sign = heat(level, look.theme.glyphs.ascii)
@@ -360,7 +363,7 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     let mut page = Page::default();
     page.text(look.rule("DUE  next 14 days", "rows are kinds, UTC days", columns));
     let days = (0..14).map(|day| look.now + TimeDelta::days(day));
-    let head = days.fold(look.row().to(13), |row, day| {
+    let head = days.fold(look.row().to(KIND_COLUMNS), |row, day| {
         row.cell(
             look.style(Role::Head),
             &day.format("%a").to_string()[..2],
@@ -377,7 +380,7 @@ pub fn due(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
     page.text(look.line(
         Role::Muted,
         format!(
-            "             {}0  {}1-5  {}6-15  {}16-30  {}>30",
+            "               {}0  {}1-5  {}6-15  {}16-30  {}>30",
             sign(0),
             sign(1),
             sign(2),

@@ -1,0 +1,357 @@
+//! Signing in and signing decisions with the key that a person's agent holds.
+//!
+//! What is signed is put together here, from what was looked at and what the broker must not be believed about: the plan
+//! and its digest are computed again, the log's head is one that this side verified. The agent is asked on a thread
+//! of its own, for as long as somebody takes to touch a key.
+
+use super::api::{Client, LogProof};
+use super::chain::{ChainState, Keep, KeepError};
+use super::error::ClientError;
+use crate::event_log::checkpoint::{Checkpoint, VerifierKey};
+use crate::event_log::merkle::Hash;
+use crate::event_log::verify::{Offer, Verdict, check_growth, judge};
+use crate::ssh::{Identity, SignError, Signer};
+use crate::wire::signing::{
+    About, Approver, Decision, LOGIN, LogHead, LoginMessage, STATEMENT, View, approval_namespace,
+    login_namespace, signed_bytes,
+};
+use crate::wire::{
+    Digest, MintedToken, RequestDetail, SignedStatement, SigningOrder, SshSignIn, Statement,
+    StepUp, plan_digest,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How many keys are tried to sign in: each may want a touch.
+const TRIES: usize = 6;
+/// How far the clocks may be apart.
+const SKEW_MAX: TimeDelta = TimeDelta::minutes(5);
+/// The program and version that drew what was looked at.
+const RENDERER: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The agent.
+    #[error(transparent)]
+    Signer(#[from] SignError),
+    /// The broker.
+    #[error(transparent)]
+    Call(#[from] ClientError),
+    /// None of the agent's keys is one that counts here.
+    #[error("none of the agent's keys signs for {operator} here: {why}")]
+    NoKey {
+        /// Who.
+        operator: String,
+        /// What the agent holds, and what would count.
+        why: String,
+    },
+    /// It is not what was looked at any more.
+    #[error("the request has changed since you looked: {0}; nothing was signed")]
+    Changed(&'static str),
+    /// The clocks are apart.
+    #[error("this machine's clock is {0} from the broker's: set it right before you sign anything")]
+    Clock(String),
+    /// The log is not known to be whole.
+    #[error("nothing is signed on a log that was not verified: {0}")]
+    Log(String),
+    /// The waiting thread was lost.
+    #[error("signing was given up")]
+    GivenUp,
+}
+
+/// What is decided, as it was looked at.
+#[derive(Debug, Clone)]
+pub struct Decided<'a> {
+    /// Who decides.
+    pub operator: &'a str,
+    /// The request.
+    pub detail: &'a RequestDetail,
+    /// Yes, or the emergency's yes.
+    pub decision: Decision,
+    /// Why.
+    pub reason: &'a str,
+    /// SHA-256 of the lines that were shown.
+    pub view: Digest,
+    /// The head of the log that was verified here.
+    pub head: LogHead,
+    /// This machine's time.
+    pub now: DateTime<Utc>,
+}
+
+/// Signs in: asks for a challenge and has it signed, with one key after the other until one is accepted.
+///
+/// # Errors
+/// [`SigningError`].
+pub async fn sign_in(
+    client: &Client,
+    signer: &Signer,
+    operator: &str,
+    wanted: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<MintedToken, SigningError> {
+    let mut identities = blocking(signer, Signer::identities).await?;
+    // What signs without being touched comes first.
+    identities.sort_by_key(|identity| identity.key.algorithm().in_hardware());
+    if let Some(wanted) = wanted {
+        identities.retain(|identity| identity.key.fingerprint() == wanted);
+        if identities.is_empty() {
+            return Err(SignError::MissingKey(wanted.to_owned()).into());
+        }
+    }
+    let mut refused = Vec::new();
+    for identity in identities.into_iter().take(TRIES) {
+        let challenge = client.challenge(operator).await?.value;
+        same_time(now, challenge.now)?;
+        let message = signed_bytes(&LoginMessage {
+            form: LOGIN.to_owned(),
+            aud: challenge.origin.clone(),
+            operator: operator.to_owned(),
+            nonce: challenge.nonce,
+            exp: challenge.expires_at,
+        });
+        let fingerprint = identity.key.fingerprint();
+        let namespace = login_namespace(&challenge.origin);
+        let (message, signature) = sign(signer, identity, namespace, message).await?;
+        match client.sign_in(&SshSignIn { message, signature }).await {
+            Ok(minted) => return Ok(minted.value),
+            Err(ClientError::Problem(problem)) => {
+                refused.push(format!("{fingerprint}: {}", problem.detail));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(SigningError::NoKey {
+        operator: operator.to_owned(),
+        why: refused.join("; "),
+    })
+}
+
+/// Signs a decision.
+///
+/// # Errors
+/// [`SigningError`]; nothing was sent.
+pub async fn sign_decision(
+    client: &Client,
+    signer: &Signer,
+    decided: &Decided<'_>,
+) -> Result<SignedStatement, SigningError> {
+    let order = client.signing(decided.detail.row.id).await?.value;
+    same_time(decided.now, order.now)?;
+    if order.origin != decided.head.origin {
+        return Err(SigningError::Log(
+            "the broker is for another log than the one that was verified".to_owned(),
+        ));
+    }
+    let identities = blocking(signer, Signer::identities).await?;
+    let identity = choose(identities, &order, decided.operator)?;
+    let statement = statement(&order, decided, &identity.key.fingerprint())?;
+    let namespace = approval_namespace(&order.origin);
+    let (payload, signature) = sign(signer, identity, namespace, signed_bytes(&statement)).await?;
+    Ok(SignedStatement { payload, signature })
+}
+
+/// The statement of a decision, by the key of this fingerprint.
+///
+/// # Errors
+/// [`SigningError::Changed`] if what was looked at is not what the broker asks about.
+pub fn statement(
+    order: &SigningOrder,
+    decided: &Decided<'_>,
+    fingerprint: &str,
+) -> Result<Statement, SigningError> {
+    let detail = decided.detail;
+    if order.revision != detail.revision {
+        return Err(SigningError::Changed("it was narrowed"));
+    }
+    // Computed again from the plan itself: the broker's word for it is not signed.
+    if plan_digest(&detail.plan) != detail.digest {
+        return Err(SigningError::Changed("its digest is not its plan's"));
+    }
+    Ok(Statement {
+        form: STATEMENT.to_owned(),
+        aud: order.origin.clone(),
+        log: decided.head.clone(),
+        request: About {
+            id: detail.row.id,
+            rev: detail.revision,
+            digest: detail.digest,
+        },
+        plan: detail.plan.clone(),
+        policy: order.policy.clone(),
+        decision: decided.decision,
+        approver: Approver {
+            principal: decided.operator.to_owned(),
+            key: fingerprint.to_owned(),
+        },
+        view: View {
+            renderer: RENDERER.to_owned(),
+            digest: decided.view,
+        },
+        nonce: order.nonce.clone(),
+        iat: order.now,
+        exp: order.expires_at,
+        reason: decided.reason.to_owned(),
+    })
+}
+
+fn choose(
+    mut identities: Vec<Identity>,
+    order: &SigningOrder,
+    operator: &str,
+) -> Result<Identity, SigningError> {
+    let hardware = order.step_up == StepUp::HardwareKey;
+    let held: Vec<_> = identities
+        .iter()
+        .map(|identity| identity.key.fingerprint())
+        .collect();
+    identities.retain(|identity| {
+        let counts = identity.certificate || order.keys.contains(&identity.key.fingerprint());
+        counts && (!hardware || identity.key.algorithm().in_hardware())
+    });
+    // The strongest that is there; an enrolled key before a certificate.
+    identities.sort_by_key(|identity| {
+        (
+            identity.certificate,
+            !identity.key.algorithm().in_hardware(),
+        )
+    });
+    identities.into_iter().next().ok_or_else(|| {
+        let list = |keys: &[String]| match keys {
+            [] => "none".to_owned(),
+            keys => keys.join(", "),
+        };
+        SigningError::NoKey {
+            operator: operator.to_owned(),
+            why: format!(
+                "it holds {}; what counts for this request is {}{}",
+                list(&held),
+                list(&order.keys),
+                if hardware {
+                    ", and it must be a security key"
+                } else {
+                    ""
+                }
+            ),
+        }
+    })
+}
+
+fn same_time(here: DateTime<Utc>, there: DateTime<Utc>) -> Result<(), SigningError> {
+    let apart = (here - there).abs();
+    if apart <= SKEW_MAX {
+        Ok(())
+    } else {
+        Err(SigningError::Clock(crate::display::time::compact(apart)))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    signer: &Signer,
+    ask: impl FnOnce(&Signer) -> Result<T, SignError> + Send + 'static,
+) -> Result<T, SigningError> {
+    let signer = signer.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&signer)).await;
+    Ok(asked.map_err(|_| SigningError::GivenUp)??)
+}
+
+async fn sign(
+    signer: &Signer,
+    identity: Identity,
+    namespace: String,
+    message: Vec<u8>,
+) -> Result<(String, String), SigningError> {
+    let text = String::from_utf8(message).expect("JSON is UTF-8");
+    let signed = text.clone();
+    let signature = blocking(signer, move |signer| {
+        signer.sign(&identity, &namespace, text.as_bytes())
+    })
+    .await?;
+    Ok((signed, signature))
+}
+
+/// The head of the log as the console's own check has it.
+///
+/// # Errors
+/// [`SigningError::Log`] unless every leaf was found whole.
+pub fn head_of(state: &ChainState, origin: &str) -> Result<LogHead, SigningError> {
+    match state {
+        ChainState::Whole { size, root, .. } => {
+            let unreadable = || SigningError::Log("its root cannot be read".to_owned());
+            let bytes: Option<Vec<u8>> = root
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| {
+                    let digits = std::str::from_utf8(pair).ok()?;
+                    u8::from_str_radix(digits, 16).ok()
+                })
+                .collect();
+            Ok(LogHead {
+                origin: origin.to_owned(),
+                size: *size,
+                root: STANDARD.encode(bytes.ok_or_else(unreadable)?),
+            })
+        }
+        ChainState::Alarm(alarm) => Err(SigningError::Log(alarm.detail.clone())),
+        ChainState::Unreachable { detail, .. } => Err(SigningError::Log(detail.clone())),
+        ChainState::Unchecked | ChainState::Checking { .. } => Err(SigningError::Log(
+            "it is still being verified; try again in a moment".to_owned(),
+        )),
+    }
+}
+
+/// The signed head of the log, checked by its key and against what was seen of it before.
+///
+/// # Errors
+/// [`SigningError::Log`] if it contradicts what was seen; [`SigningError::Call`] if it cannot be fetched.
+pub async fn verified_head(
+    client: &Client,
+    keep: &Keep,
+    configured: Option<&str>,
+) -> Result<LogHead, SigningError> {
+    let kept = |error: KeepError| SigningError::Log(error.to_string());
+    let log = |error: &dyn std::fmt::Display| SigningError::Log(error.to_string());
+    let session = client.session().await?.value;
+    let trusted = match (configured, keep.key().map_err(kept)?) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(key)) => key,
+        (None, None) => {
+            keep.set_key(&session.verifier_key).map_err(kept)?;
+            session.verifier_key.clone()
+        }
+    };
+    let key: VerifierKey = trusted.trim().parse().map_err(|error| log(&error))?;
+    let note = client.checkpoint().await?;
+    let pinned = match keep.checkpoint().map_err(kept)? {
+        Some(pinned) => Some(key.open(&pinned).map_err(|error| log(&error))?.head),
+        None => None,
+    };
+    let offer = judge(&key, pinned, &note)
+        .map_err(|verdict| SigningError::Log(super::chain::words(&verdict)))?;
+    if let (Offer::Grown(offered), Some(pinned)) = (&offer, pinned) {
+        let proof = consistency(client, pinned.size, offered.head.size).await?;
+        match check_growth(pinned, offered.head, &proof) {
+            Verdict::Whole { .. } => {}
+            verdict => return Err(SigningError::Log(super::chain::words(&verdict))),
+        }
+    }
+    keep.set_checkpoint(&note).map_err(kept)?;
+    let Checkpoint { head, .. } = offer.into_checkpoint();
+    Ok(LogHead {
+        origin: session.origin,
+        size: head.size,
+        root: STANDARD.encode(head.root),
+    })
+}
+
+async fn consistency(client: &Client, old: u64, new: u64) -> Result<Vec<Hash>, SigningError> {
+    let unreadable = || SigningError::Log("the broker's proof cannot be read".to_owned());
+    let LogProof::Consistency { hashes, .. } = client.consistency_proof(old, new).await? else {
+        return Err(unreadable());
+    };
+    hashes
+        .iter()
+        .map(|text| STANDARD.decode(text).ok()?.try_into().ok())
+        .collect::<Option<_>>()
+        .ok_or_else(unreadable)
+}

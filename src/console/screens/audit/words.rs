@@ -1,0 +1,245 @@
+//! What a record means, in a sentence, and what belongs to it.
+
+use super::page::object;
+use crate::console::model::{Choice, Menu, MenuEntry};
+use crate::console::screens::{Jump, ScreenId};
+use crate::display::time::count;
+use crate::wire::EventRecord;
+
+/// What each type of record says has happened.
+const MEANING: &[(&str, &str)] = &[
+    (
+        "client.onboarded",
+        "A service may be given credentials from now on.",
+    ),
+    (
+        "client.offboarded",
+        "The service is out of service: what it held is revoked, what waited for it is denied.",
+    ),
+    (
+        "operator.enrolled",
+        "Somebody may sign in, with these roles and groups.",
+    ),
+    (
+        "operator.token_issued",
+        "A token was made to sign in with. The log holds its digest only.",
+    ),
+    (
+        "operator.token_revoked",
+        "The token no longer signs anybody in.",
+    ),
+    (
+        "operator.granted",
+        "These are the roles and groups of the account now; what is not named was taken.",
+    ),
+    (
+        "operator.offboarded",
+        "The account is closed, and its tokens are void.",
+    ),
+    (
+        "request.submitted",
+        "Somebody asked for a credential. The digest binds every decision to exactly this plan.",
+    ),
+    (
+        "request.identified",
+        "Who asked, as they stood then: their roles and groups.",
+    ),
+    (
+        "request.evaluated",
+        "What policy said, and the risk with its factors.",
+    ),
+    (
+        "request.awaiting_approval",
+        "People must decide, until the deadline.",
+    ),
+    (
+        "approval.given",
+        "One person approved exactly the plan of this digest.",
+    ),
+    (
+        "approval.voided",
+        "An approval no longer counts: whoever gave it lost the role, the group or the account.",
+    ),
+    (
+        "request.approved",
+        "It may be made: by policy alone, or because enough people approved.",
+    ),
+    ("request.denied", "It is over: nothing is made."),
+    ("request.expired", "Nobody decided in time."),
+    ("request.withdrawn", "It was taken back."),
+    (
+        "issuance.started",
+        "An attempt to make it began; whatever it makes can be found by this locator.",
+    ),
+    (
+        "issuance.failed",
+        "The attempt came to nothing. If it was not the last, another follows.",
+    ),
+    (
+        "request.retried",
+        "Somebody had it tried once more, under the approvals it has.",
+    ),
+    (
+        "version.minted",
+        "A secret was made. It is handed out once, to whoever asked; the log holds its digest only.",
+    ),
+    (
+        "request.claimed",
+        "The secret was handed out. It is shown to nobody again.",
+    ),
+    (
+        "request.lapsed",
+        "Nobody came for the secret in time; it is withdrawn.",
+    ),
+    (
+        "credential.adopted",
+        "Something that was issued elsewhere is under management from now on.",
+    ),
+    ("version.promoted", "This version is the one in use."),
+    (
+        "version.retiring",
+        "A newer version is in use; this one is accepted until its overlap ends.",
+    ),
+    (
+        "version.retired",
+        "The overlap ended: it is no longer accepted.",
+    ),
+    (
+        "version.expired",
+        "Its life ended: it is no longer accepted.",
+    ),
+    ("credential.owner_changed", "Another team answers for it."),
+    (
+        "credential.quarantined",
+        "Every version is refused until an admin releases it.",
+    ),
+    (
+        "credential.released",
+        "The fence was lifted: it is accepted again.",
+    ),
+    (
+        "revocation.effective",
+        "The broker refuses it from this record on. Its issuer is told next.",
+    ),
+    ("revocation.enforced", "The issuer has withdrawn it too."),
+    (
+        "revocation.failed",
+        "The issuer could not withdraw it yet; it is asked again until it has.",
+    ),
+    (
+        "usage.rolled_up",
+        "How often credentials were accepted and refused in an hour.",
+    ),
+    (
+        "reconciliation.removed",
+        "Something that no record accounts for was found at an issuer, and removed there.",
+    ),
+];
+
+/// The meaning of a type; nothing for one that this build does not know.
+pub fn meaning(kind: &str) -> Option<&'static str> {
+    let found = MEANING.iter().find(|(known, _)| *known == kind);
+    found.map(|(_, meaning)| *meaning)
+}
+
+/// What a record says, by whom, and what vouches for it.
+pub fn explain(record: &EventRecord, checked: &str) -> Vec<String> {
+    let mut lines = vec![
+        meaning(&record.kind)
+            .unwrap_or("A type of record that this console does not know; the record itself is shown whole.")
+            .to_owned(),
+        String::new(),
+    ];
+    lines.push(match &record.actor.id {
+        Some(_) => format!(
+            "{} did it, signed in{}. Everything that followed from the same call has the call {}.",
+            record.actor.name,
+            record
+                .actor
+                .from
+                .as_ref()
+                .map_or_else(String::new, |from| format!(" from {from}")),
+            record.request_id
+        ),
+        None => format!(
+            "The broker did it by itself ({}): it follows from earlier records.",
+            record.actor.name
+        ),
+    });
+    lines.push(format!(
+        "It is leaf {} of the log: {checked}.",
+        count(record.sequence.saturating_sub(1))
+    ));
+    lines
+}
+
+/// Ways to what belongs to a record.
+pub fn related(record: &EventRecord) -> Menu {
+    let jump = |screen, id: Option<String>, filter: Option<String>| {
+        Choice::Jump(Jump { screen, id, filter })
+    };
+    let subject = record.subject.clone();
+    let mut ways = Vec::new();
+    let screen = match subject.split('_').next() {
+        Some("req") => Some(ScreenId::Approvals),
+        Some("crd") => Some(ScreenId::Credentials),
+        _ => None,
+    };
+    if let Some(screen) = screen {
+        let note = format!("{} on {}", object(record), screen.title());
+        ways.push(("itself", note, jump(screen, Some(subject.clone()), None)));
+    }
+    // The credential of a record about something else, where it names one.
+    let named = ["credential", "revocation"].iter().find_map(|key| {
+        let value = record.data.get(key)?;
+        let id = value
+            .as_str()
+            .or_else(|| value.get("credential")?.as_str())?;
+        (id.starts_with("crd_") && id != subject).then(|| id.to_owned())
+    });
+    if let Some(id) = named {
+        let note = format!("{id} on {}", ScreenId::Credentials.title());
+        ways.push((
+            "credential",
+            note,
+            jump(ScreenId::Credentials, Some(id), None),
+        ));
+    }
+    ways.push((
+        "same object",
+        format!("every record about {}", object(record)),
+        jump(
+            ScreenId::Audit,
+            None,
+            Some(format!("subject=\"{subject}\"")),
+        ),
+    ));
+    ways.push((
+        "same person",
+        format!("everything that {} did", record.actor.name),
+        jump(
+            ScreenId::Audit,
+            None,
+            Some(format!("by=\"{}\"", record.actor.name)),
+        ),
+    ));
+    ways.push((
+        "same type",
+        format!("every {}", record.kind),
+        jump(ScreenId::Audit, None, Some(format!("type={}", record.kind))),
+    ));
+    let entries = ways.into_iter().zip('1'..='9');
+    Menu {
+        title: format!("WHAT BELONGS TO #{}", count(record.sequence)),
+        entries: entries
+            .map(|((label, note, does), key)| MenuEntry {
+                key,
+                label: label.into(),
+                note,
+                refused: None,
+                does,
+            })
+            .collect(),
+        cursor: Some(0),
+    }
+}

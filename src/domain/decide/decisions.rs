@@ -1,0 +1,518 @@
+//! Who may say yes or no, what a signature must say to count, and how many yeses are enough.
+
+use super::{
+    fresh, keys, operator, people,
+    requests::{denials, find, open, outlived, same_policy, seconds},
+};
+use crate::domain::{
+    Actor, Approval, ApprovalId, BreakGlass, Checked, Command, Context, Decision, Digest, Event,
+    Operator, OperatorId, Proof, Refusal, Request, RequestId, RequestState, RevocationId, Role,
+    State, StepUp,
+    check::Check,
+    request::{Ending, Evaluation, Outcome},
+    statement::{STATEMENT, STATEMENT_LIFE},
+};
+use chrono::{DateTime, Utc};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What is said where a quorum names no group: nobody can decide it.
+pub const APPROVAL_GROUP_EMPTY: &str =
+    "the policy names no group that may decide this, so nobody can";
+
+pub(super) fn decide(
+    state: &State,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Approve {
+            request,
+            approval,
+            digest,
+            reason,
+            checked,
+        } => approve(
+            state,
+            context,
+            *request,
+            *approval,
+            *digest,
+            reason,
+            checked.as_deref(),
+        ),
+        Command::Deny {
+            request,
+            digest,
+            reason,
+            revocation,
+        } => deny(state, context, *request, *digest, reason, *revocation),
+        Command::BreakGlass {
+            request,
+            reason,
+            evaluation,
+            checked,
+        } => break_glass(
+            state,
+            context,
+            *request,
+            reason,
+            evaluation,
+            checked.as_deref(),
+        ),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn approve(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    approval: ApprovalId,
+    digest: Digest,
+    reason: &str,
+    checked: Option<&Checked>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = decidable(state, context, id, digest)?;
+    let approver = may_decide(state, held, operator(state, context)?)?;
+    let mut check = Check::default();
+    check.text("/reason", reason, false);
+    check.finish()?;
+    if held.approved_by(approver.id) {
+        return Err(Refusal::Separation {
+            rule: "distinct-people",
+            detail: "you have approved this already; another person is needed".into(),
+        });
+    }
+    let proof = proof(
+        context,
+        held,
+        held.step_up(),
+        Decision::Approve,
+        approver,
+        reason,
+        checked,
+    )?;
+    if let Proof::SshSignature(signed) = &proof
+        && held
+            .standing()
+            .any(|given| given.key() == Some(&signed.fingerprint))
+    {
+        return Err(Refusal::Separation {
+            rule: "distinct-keys",
+            detail: "this key has signed an approval already; another person's key is needed"
+                .into(),
+        });
+    }
+    let given = Approval {
+        id: approval,
+        by: approver.id,
+        by_name: approver.name.clone(),
+        at: context.now,
+        digest,
+        reason: reason.to_owned(),
+        proof,
+        void: None,
+    };
+    let mut events = vec![Event::ApprovalGiven {
+        request: id,
+        approval: Box::new(given),
+    }];
+    let needed = held.quorum().map_or(u8::MAX, |quorum| quorum.count);
+    if standing(state, held).len() + 1 >= usize::from(needed) {
+        events.push(if held.review_owed().is_some() {
+            Event::ReviewClosed { request: id }
+        } else {
+            Event::RequestApproved {
+                request: id,
+                by: "quorum".into(),
+            }
+        });
+    }
+    Ok(events)
+}
+
+fn deny(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    digest: Digest,
+    reason: &str,
+    revocation: RevocationId,
+) -> Result<Vec<Event>, Refusal> {
+    let held = decidable(state, context, id, digest)?;
+    let denier = may_decide(state, held, operator(state, context)?)?;
+    people::require_reason(reason)?;
+    if held.review_owed().is_some() {
+        return fail_review(state, held, &denier.name, reason, revocation, context.now).ok_or(
+            Refusal::Conflict {
+                detail: "the secret is being made at this moment; deny it again in a moment".into(),
+            },
+        );
+    }
+    Ok(vec![Event::RequestDenied {
+        request: id,
+        ending: Ending {
+            by: denier.name.clone(),
+            reason: reason.to_owned(),
+            at: context.now,
+        },
+    }])
+}
+
+/// Takes back what was issued without a quorum. `None` while it is being made: only then is there something to take.
+pub(super) fn fail_review(
+    state: &State,
+    held: &Request,
+    by: &str,
+    reason: &str,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Option<Vec<Event>> {
+    let mut events = vec![Event::ReviewFailed {
+        request: held.id,
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+    }];
+    match held.state {
+        RequestState::Issuing => return None,
+        RequestState::Approved | RequestState::Failed => events.push(Event::RequestDenied {
+            request: held.id,
+            ending: Ending {
+                by: by.to_owned(),
+                reason: reason.to_owned(),
+                at: now,
+            },
+        }),
+        _ => {}
+    }
+    let made = held
+        .issued
+        .and_then(|(credential, number)| Some((state.credentials.get(&credential)?, number)));
+    if let Some((credential, number)) = made
+        && credential
+            .version(number)
+            .is_some_and(|version| version.accepted(now))
+    {
+        let why = format!("issued without a quorum, and its review failed: {reason}");
+        events.push(super::sweep::withdrawal(
+            credential,
+            number,
+            revocation,
+            &crate::domain::check::clip(&why, crate::domain::check::TEXT_MAX),
+            by,
+            now,
+        ));
+    }
+    Some(events)
+}
+
+/// Skips the quorum. Only who asked can do it, policy must allow it, and it is signed whatever policy says.
+fn break_glass(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    reason: &str,
+    evaluation: &Evaluation,
+    checked: Option<&Checked>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = open(
+        state,
+        context,
+        id,
+        &[RequestState::AwaitingApproval, RequestState::Held],
+    )?;
+    let person = operator(state, context)?;
+    if person.id != held.requester || person.robot {
+        return Err(Refusal::Separation {
+            rule: "own-request",
+            detail: "only the person who asked can break the glass for it".into(),
+        });
+    }
+    people::require_reason(reason)?;
+    same_policy(state, evaluation)?;
+    let evaluation = evaluation.bounded();
+    let Some(review) = evaluation
+        .review
+        .as_ref()
+        .filter(|_| evaluation.outcome == Outcome::Allow)
+    else {
+        return Err(Refusal::Separation {
+            rule: "break-glass",
+            detail: format!("policy does not let you: {}", denials(&evaluation)),
+        });
+    };
+    let review_by = context.now + seconds(review.within_s);
+    let step_up = evaluation.step_up.max(StepUp::SshSignature);
+    let proof = proof(
+        context,
+        held,
+        step_up,
+        Decision::BreakGlass,
+        person,
+        reason,
+        checked,
+    )?;
+    Ok(vec![
+        Event::GlassBroken {
+            request: id,
+            glass: Box::new(BreakGlass {
+                by: person.id,
+                by_name: person.name.clone(),
+                at: context.now,
+                reason: reason.to_owned(),
+                proof,
+                review_by,
+                reviewed_at: None,
+            }),
+            evaluation: Box::new(evaluation),
+        },
+        Event::RequestApproved {
+            request: id,
+            by: "break-glass".into(),
+        },
+    ])
+}
+
+/// The request, if it still waits for people, or for their look afterwards, and is what the caller saw.
+fn decidable<'a>(
+    state: &'a State,
+    context: &Context,
+    id: RequestId,
+    digest: Digest,
+) -> Result<&'a Arc<Request>, Refusal> {
+    let held = find(state, id)?;
+    let held = match held.review_owed() {
+        Some(until) if context.now < until => {
+            fresh(context, id, held.sequence, &held.trail)?;
+            held
+        }
+        _ => open(state, context, id, &[RequestState::AwaitingApproval])?,
+    };
+    if outlived(state, held) {
+        return Err(Refusal::Conflict {
+            detail: "another policy came in force; look again once it has spoken about this".into(),
+        });
+    }
+    if held.digest != digest {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "what you saw ({}) is not what is asked ({})",
+                digest.short(),
+                held.digest.short()
+            ),
+        });
+    }
+    Ok(held)
+}
+
+/// What shows that the decision is `person`'s, if it is as strong as `step_up` asks.
+fn proof(
+    context: &Context,
+    held: &Request,
+    step_up: StepUp,
+    decision: Decision,
+    person: &Operator,
+    reason: &str,
+    checked: Option<&Checked>,
+) -> Result<Proof, Refusal> {
+    let Some(checked) = checked else {
+        return match (&context.actor, step_up) {
+            (Actor::Operator { proof, .. }, StepUp::None) => Ok(proof.clone()),
+            _ => Err(Refusal::Separation {
+                rule: "signature-needed",
+                detail: "this is decided by a signature of your SSH key, not by a session alone"
+                    .into(),
+            }),
+        };
+    };
+    says(held, decision, person, reason, checked)?;
+    in_time(checked, context.now)?;
+    key_counts(held, decision, person, checked, context.now)?;
+    if step_up == StepUp::HardwareKey && !checked.signed.hardware {
+        return Err(Refusal::Separation {
+            rule: "hardware-key-needed",
+            detail: "this is signed with a security key that is touched for it (an sk- key)".into(),
+        });
+    }
+    let proof = Proof::SshSignature(Box::new(checked.signed.clone()));
+    let mut check = Check::default();
+    check.proof("/signed", &proof);
+    check.finish()?;
+    Ok(proof)
+}
+
+/// Whether what was signed is this decision, about this request as it is now, by this person.
+fn says(
+    held: &Request,
+    decision: Decision,
+    person: &Operator,
+    reason: &str,
+    checked: &Checked,
+) -> Result<(), Refusal> {
+    let said = &checked.statement;
+    let policy = held.evaluation.as_ref();
+    let differs = [
+        (said.form != STATEMENT, "form"),
+        (said.request.id != held.id, "request"),
+        (said.request.rev != held.revision, "revision of the request"),
+        (said.request.digest != held.digest, "digest"),
+        (said.plan != held.plan, "plan"),
+        (
+            policy.is_none_or(|policy| {
+                policy.policy_version != said.policy.version
+                    || policy.policy_digest != said.policy.digest
+            }),
+            "policy",
+        ),
+        (said.decision != decision, "decision"),
+        (said.approver.principal != person.name, "person"),
+        (said.approver.key != checked.signed.fingerprint, "key"),
+        (said.reason != reason, "reason"),
+    ];
+    match differs.iter().find(|(differs, _)| *differs) {
+        None => Ok(()),
+        Some((_, what)) => Err(Refusal::Conflict {
+            detail: format!("what was signed is about another {what}; look again, and sign that"),
+        }),
+    }
+}
+
+fn in_time(checked: &Checked, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let said = &checked.statement;
+    // A signer's clock may be a little ahead of ours.
+    let ahead = chrono::Duration::minutes(1);
+    if said.iat <= now + ahead && now < said.exp && said.exp - said.iat <= STATEMENT_LIFE {
+        Ok(())
+    } else {
+        Err(Refusal::Conflict {
+            detail: format!(
+                "the signature is good from {} until {}, and it is {now}; if that is wrong, set the clock right, and sign anew",
+                said.iat, said.exp
+            ),
+        })
+    }
+}
+
+fn key_counts(
+    held: &Request,
+    decision: Decision,
+    person: &Operator,
+    checked: &Checked,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let refuse = |rule, detail: String| Err(Refusal::Separation { rule, detail });
+    if checked.signed.certificate {
+        return Ok(());
+    }
+    let fingerprint = &checked.signed.fingerprint;
+    let Some(key) = person.ssh_key(fingerprint) else {
+        return refuse(
+            "unknown-key",
+            format!("the key {fingerprint} is not enrolled for {}", person.name),
+        );
+    };
+    if !key.counts_at(now) {
+        return Err(keys::not_countersigned(key));
+    }
+    // In an emergency one acts for oneself: whose key it is, and since when, is looked at by the others afterwards.
+    if decision == Decision::BreakGlass {
+        return Ok(());
+    }
+    if !key.counts_at(held.submitted_at) {
+        return refuse(
+            "key-younger-than-request",
+            "a key that was enrolled after the request does not count for it".into(),
+        );
+    }
+    if key.enrolled_by == held.requester {
+        return refuse(
+            "key-enrolled-by-requester",
+            "this key was enrolled by who asks now; it does not count for what they ask".into(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether `person` may decide `request`: the answer to the approver's first question.
+///
+/// # Errors
+/// The rule that says no, and who could decide instead.
+pub fn may_decide<'a>(
+    _state: &State,
+    request: &Request,
+    person: &'a Arc<Operator>,
+) -> Result<&'a Arc<Operator>, Refusal> {
+    let quorum = request.quorum();
+    let groups = quorum
+        .map(|quorum| quorum.groups.join(" or "))
+        .unwrap_or_default();
+    let refuse = |rule, detail| Err(Refusal::Separation { rule, detail });
+    if quorum.is_none_or(|quorum| quorum.groups.is_empty() || quorum.count == 0) {
+        return refuse("no-group", APPROVAL_GROUP_EMPTY.to_owned());
+    }
+    if person.id == request.requester {
+        return refuse(
+            "requester-never-counts",
+            format!(
+                "you asked for this; {} of {groups} decide",
+                quorum.map_or(0, |quorum| quorum.count)
+            ),
+        );
+    }
+    if person.robot {
+        return refuse("people-only", "robots do not decide requests".to_owned());
+    }
+    if person
+        .client
+        .is_some_and(|client| client == request.plan.client)
+    {
+        return refuse(
+            "beneficiary",
+            "you act for the client that would get this".to_owned(),
+        );
+    }
+    if !person.holds(request.plan.environment, &[Role::Approver]) {
+        return Err(Refusal::Role {
+            needs: vec![Role::Approver.as_str()],
+            environment: request.plan.environment,
+        });
+    }
+    if !quorum.is_some_and(|quorum| {
+        quorum
+            .groups
+            .iter()
+            .any(|group| person.groups.contains(group))
+    }) {
+        return refuse(
+            "group",
+            format!("this is for {groups}; you are in none of them"),
+        );
+    }
+    Ok(person)
+}
+
+/// Whether what shows an approval still does: a key that was taken out of use since takes its approvals with it.
+pub(super) fn proven(request: &Request, approval: &Approval, person: &Operator) -> bool {
+    match (&approval.proof, request.step_up()) {
+        (Proof::Token { .. }, step_up) => step_up == StepUp::None,
+        (Proof::SshSignature(signed), step_up) => {
+            (step_up != StepUp::HardwareKey || signed.hardware)
+                && (signed.certificate || person.ssh_key(&signed.fingerprint).is_some())
+        }
+    }
+}
+
+/// The distinct people whose approvals still count: entitled now, for this very digest, each with a key of their own.
+pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
+    let mut keys = BTreeSet::new();
+    request
+        .standing()
+        .filter(|approval| {
+            state.operators.get(&approval.by).is_some_and(|person| {
+                may_decide(state, request, person).is_ok() && proven(request, approval, person)
+            })
+        })
+        .filter(|approval| approval.key().is_none_or(|key| keys.insert(key)))
+        .map(|approval| approval.by)
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! What a person signs when they decide: everything that the decision rests on and everything that follows from it,
+//! in one closed form. Whoever carries it out takes the plan from here, not from a row of the state.
+
+use super::{Decision, Digest, Plan, RequestId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// The form's name and version.
+pub const STATEMENT: &str = "urn:countersign:decision:v1";
+
+/// How long a statement may be on its way from the question to the signature's arrival.
+pub const STATEMENT_LIFE: chrono::Duration = chrono::Duration::minutes(15);
+
+/// A decision as it is signed. Its bytes are JSON by RFC 8785; a member that is unknown, or missing, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// [`STATEMENT`].
+    #[serde(rename = "_type")]
+    pub form: String,
+    /// For which broker: its log's origin.
+    pub aud: String,
+    /// The head of the log that the signer had verified.
+    pub log: LogHead,
+    /// Which request, as of which revision.
+    pub request: About,
+    /// What is done.
+    pub plan: Plan,
+    /// The policy that asked for the decision.
+    pub policy: PolicyRef,
+    /// What is decided.
+    pub decision: Decision,
+    /// Who decides.
+    pub approver: Approver,
+    /// What they had on screen.
+    pub view: View,
+    /// From the broker, good for one decision.
+    pub nonce: String,
+    /// When it was signed.
+    pub iat: DateTime<Utc>,
+    /// Until when it may be used.
+    pub exp: DateTime<Utc>,
+    /// Why, in the signer's words.
+    pub reason: String,
+}
+
+/// A head of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogHead {
+    /// Of which log.
+    pub origin: String,
+    /// How many leaves it has.
+    pub size: u64,
+    /// Root hash, base64.
+    pub root: String,
+}
+
+/// A request, as it was when it was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Which.
+    pub id: RequestId,
+    /// Its revision.
+    pub rev: u32,
+    /// SHA-256 of the plan's canonical bytes.
+    pub digest: Digest,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRef {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its text.
+    pub digest: Digest,
+}
+
+/// Who signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approver {
+    /// Their handle.
+    pub principal: String,
+    /// `SHA256:…` of the key.
+    pub key: String,
+}
+
+/// What was on the signer's screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// What drew it.
+    pub renderer: String,
+    /// SHA-256 of the lines that it drew.
+    pub digest: Digest,
+}
+
+/// A statement whose signature was checked: by which key, and what the key said of the touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The statement, parsed from the signed bytes.
+    pub statement: Statement,
+    /// The bytes, the signature, and what they are checked by.
+    pub signed: super::approval::Signed,
+}

@@ -1,0 +1,470 @@
+//! The verbs that change something.
+
+use super::{Desk, text};
+use crate::support::{START, block_until};
+use serde_json::Value;
+
+/// Nobody listens there: requests that it should serve wait for it.
+pub const AN_ISSUER_THAT_IS_AWAY: &str = "[issuer.vault]\ntype = \"openbao\"\n\
+     address = \"http://127.0.0.1:1\"\ntoken_env = \"COUNTERSIGN_NO_TOKEN\"\n\
+     roles = [\"database/creds/app-ro\"]\n";
+
+/// Who is there: their tokens.
+pub struct People {
+    /// Approves, in `security`.
+    pub maya: String,
+    /// Operates in development, and is offboarded in the end.
+    pub sam: String,
+}
+
+/// Clients and operators come in.
+pub fn people(desk: &mut Desk) -> People {
+    let admin = desk.admin.clone();
+    for (name, environment, tier) in [
+        ("orders-api", "development", "low"),
+        ("reports", "production", "high"),
+    ] {
+        let added = desk.change(
+            &admin,
+            &[
+                "client",
+                "add",
+                name,
+                "--owner",
+                "orders",
+                "--contact",
+                "#orders",
+                "--env",
+                environment,
+                "--tier",
+                tier,
+                "--dependent",
+                "orders-web",
+            ],
+            0,
+        );
+        assert!(text(&added["subject"]).starts_with("cli_"));
+    }
+    let hire = |desk: &mut Desk, name: &str, role: &str, group: &str| {
+        let words = [
+            "operator", "add", name, "--role", role, "--group", group, "--ttl", "1d",
+        ];
+        text(&desk.minting_change(&admin, &words)["token"])
+    };
+    let maya = hire(desk, "maya.k", "all:viewer,approver", "security");
+    let sam = hire(desk, "sam.o", "development:viewer", "orders");
+    desk.change(
+        &admin,
+        &[
+            "operator",
+            "grant",
+            "sam.o",
+            "--role",
+            "development:viewer,operator",
+            "--group",
+            "orders",
+        ],
+        0,
+    );
+    let second = desk.minting_change(&admin, &["operator", "token", "sam.o", "--ttl", "1h"]);
+    let (second, id) = (text(&second["token"]), text(&second["id"]));
+    desk.run(&second, &["overview"]).expect(0);
+    desk.change(
+        &admin,
+        &["operator", "revoke-token", "sam.o", &id, "--yes"],
+        0,
+    );
+    desk.run(&second, &["overview"]).expect(3);
+    People { maya, sam }
+}
+
+fn asking<'a>(name: &'a str, client: &'a str, environment: &'a str) -> Vec<&'a str> {
+    vec![
+        "request",
+        "new",
+        name,
+        "--env",
+        environment,
+        "--kind",
+        "api_key",
+        "--client",
+        client,
+        "--audience",
+        "orders",
+        "--scope",
+        "orders:read",
+        "--ttl",
+        "1d",
+        "--reason",
+        "the nightly report",
+    ]
+}
+
+/// Asking, deciding, collecting.
+pub fn requests(desk: &mut Desk, people: &People) {
+    let admin = desk.admin.clone();
+    let maya = people.maya.clone();
+    let mut low = asking("orders/key", "orders-api", "development");
+    low.push("--wait");
+    let issued = desk.change_that_waits(&admin, &low);
+    let claimed = desk.minting(&admin, &["request", "claim", &issued]);
+    assert_eq!(
+        claimed["credential_name"].as_str().unwrap_or("orders/key"),
+        "orders/key"
+    );
+    assert!(text(&claimed["secret"]["token"]).starts_with("cs"));
+
+    let approved = desk.change(&admin, &asking("reports/key", "reports", "production"), 4);
+    let approved = text(&approved["subject"]);
+    desk.run(&admin, &["request", "approve", &approved, "--yes"])
+        .expect(3);
+    let shown = desk.json(&["request", "show", &approved]);
+    assert_eq!(shown["row"]["state"], "awaiting_approval");
+    let digest = text(&shown["digest"]);
+    let wrong = desk.run(
+        &maya,
+        &[
+            "request",
+            "approve",
+            &approved,
+            "--yes",
+            "--digest",
+            "00000-0000-000",
+        ],
+    );
+    assert!([2, 6].contains(&wrong.code), "{wrong:?}");
+    desk.change(
+        &maya,
+        &[
+            "request", "approve", &approved, "--yes", "--digest", &digest,
+        ],
+        0,
+    );
+    desk.reaches(&approved, "issued");
+
+    let denied = desk.change(&admin, &asking("reports/other", "reports", "production"), 4);
+    let denied = text(&denied["subject"]);
+    desk.run(&maya, &["request", "deny", &denied]).expect(2);
+    desk.change(
+        &maya,
+        &["request", "deny", &denied, "--reason", "not now"],
+        0,
+    );
+    desk.reaches(&denied, "denied");
+
+    let withdrawn = desk.change(&admin, &asking("reports/third", "reports", "production"), 4);
+    let withdrawn = text(&withdrawn["subject"]);
+    desk.change(
+        &admin,
+        &["request", "withdraw", &withdrawn, "--reason", "a mistake"],
+        0,
+    );
+    desk.reaches(&withdrawn, "withdrawn");
+    desk.run(&admin, &["request", "retry", &withdrawn])
+        .expect(1);
+}
+
+impl Desk {
+    /// As [`Desk::change`] for one that waits: its dry run has nothing to wait for, and its repetition waits for what
+    /// is there already. The identifier of what it was about.
+    fn change_that_waits(&mut self, token: &str, args: &[&str]) -> String {
+        let made = self.change(token, args, 0);
+        let id = text(&made["subject"]);
+        self.reaches(&id, "issued");
+        id
+    }
+
+    /// Waits until a request is in this state.
+    fn reaches(&mut self, request: &str, state: &str) -> Value {
+        block_until(START, state, || {
+            let shown = self.json(&["request", "show", request]);
+            (shown["row"]["state"] == state).then_some(shown)
+        })
+    }
+}
+
+/// Bringing in, fencing, giving away, revoking.
+pub fn credentials(desk: &mut Desk) {
+    let admin = desk.admin.clone();
+    let secret = "a secret that something else made";
+    let digest = countersign::secret::digest_of(secret).to_string();
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "adopt",
+            "legacy/smtp",
+            "--env",
+            "development",
+            "--kind",
+            "api_key",
+            "--issuer",
+            "smtp-admin",
+            "--client",
+            "orders-api",
+            "--owner",
+            "orders",
+            "--audience",
+            "smtp",
+            "--scope",
+            "mail:send",
+            "--tier",
+            "low",
+            "--digest",
+            &digest,
+            "--issued-at",
+            "2026-01-31T12:00:00Z",
+            "--cadence",
+            "90d",
+        ],
+        0,
+    );
+    let by_digest = desk.json(&["credential", "find", "--digest", &digest]);
+    let by_secret = desk
+        .fed(Some(&admin), &["credential", "find", "-o", "json"], secret)
+        .expect(0)
+        .json();
+    assert_eq!(by_digest, by_secret);
+    assert_eq!(by_secret["row"]["name"], "legacy/smtp");
+    let unknown = desk.fed(Some(&admin), &["credential", "find"], "nobody's");
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(!unknown.err.contains("nobody's"), "{unknown:?}");
+
+    let state = |desk: &mut Desk| {
+        let shown = desk.json(&["credential", "show", "legacy/smtp"]);
+        text(&shown["row"]["state"])
+    };
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "owner",
+            "legacy/smtp",
+            "payments",
+            "--reason",
+            "moved",
+        ],
+        0,
+    );
+    desk.run(
+        &admin,
+        &["credential", "quarantine", "legacy/smtp", "--reason", "odd"],
+    )
+    .expect(2);
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "quarantine",
+            "legacy/smtp",
+            "--reason",
+            "odd",
+            "--yes",
+        ],
+        0,
+    );
+    assert_eq!(state(desk), "quarantined");
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "release",
+            "legacy/smtp",
+            "--reason",
+            "it was a test",
+        ],
+        0,
+    );
+    assert_eq!(state(desk), "active");
+    let shown = desk.json(&["credential", "show", "legacy/smtp"]);
+    let seen = shown["row"]["sequence"].as_u64().unwrap() - 1;
+    desk.run(
+        &admin,
+        &[
+            "credential",
+            "revoke",
+            "legacy/smtp",
+            "--reason",
+            "leaked",
+            "--yes",
+            "--if-seen",
+            &seen.to_string(),
+        ],
+    )
+    .expect(6);
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "revoke",
+            "legacy/smtp",
+            "--reason",
+            "leaked",
+            "--yes",
+        ],
+        0,
+    );
+    assert_eq!(state(desk), "revoked");
+    // A key is refused by the broker alone: there is nothing to wait for at an issuer.
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "revoke",
+            "orders/key",
+            "--version",
+            "1",
+            "--reason",
+            "rotated",
+            "--yes",
+            "--wait",
+        ],
+        0,
+    );
+}
+
+/// An approved request whose issuer is away waits for it; when one who approved it may no longer decide, it waits for
+/// people again, and says whose approval is void and why.
+pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
+    let admin = desk.admin.clone();
+    let hired = [
+        "operator",
+        "add",
+        "tomo.s",
+        "--role",
+        "all:viewer,approver",
+        "--group",
+        "security",
+    ];
+    let tomo = text(&desk.minting_change(&admin, &hired)["token"]);
+    let asked = desk.change(
+        &admin,
+        &[
+            "request",
+            "new",
+            "reports/db",
+            "--env",
+            "production",
+            "--kind",
+            "vault_lease",
+            "--role",
+            "database/creds/app-ro",
+            "--client",
+            "reports",
+            "--audience",
+            "reports-db",
+            "--ttl",
+            "1h",
+            "--reason",
+            "the nightly report",
+        ],
+        4,
+    );
+    let id = text(&asked["subject"]);
+    for person in [&people.maya, &tomo] {
+        desk.change(person, &["request", "approve", &id, "--yes"], 0);
+    }
+    desk.reaches(&id, "approved");
+    let taken = [
+        "operator",
+        "grant",
+        "tomo.s",
+        "--role",
+        "all:viewer,approver",
+        "--group",
+        "orders",
+    ];
+    desk.change(&admin, &taken, 0);
+    let shown = desk.reaches(&id, "awaiting_approval");
+    let counts = ["approvals", "void", "needed"].map(|key| shown["row"][key].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 2]);
+    let given = shown["approvals"].as_array().unwrap();
+    let void = given.iter().find(|given| given["by"] == "tomo.s").unwrap();
+    assert_eq!(void["void"], "no longer in security");
+    let told = desk.run(&admin, &["request", "show", &id]).expect(0).out;
+    assert!(
+        told.contains("it no longer counts: no longer in security"),
+        "{told}"
+    );
+    desk.change(
+        &admin,
+        &["request", "withdraw", &id, "--reason", "not needed"],
+        0,
+    );
+}
+
+/// A request whose issuer is gone from the configuration fails, and is tried again when asked to.
+pub fn a_failed_request_is_tried_again(desk: &mut Desk) {
+    let admin = desk.admin.clone();
+    let asked = desk.change(
+        &admin,
+        &[
+            "request",
+            "new",
+            "orders/db",
+            "--env",
+            "development",
+            "--kind",
+            "vault_lease",
+            "--role",
+            "database/creds/app-ro",
+            "--client",
+            "orders-api",
+            "--audience",
+            "orders-db",
+            "--ttl",
+            "1h",
+            "--reason",
+            "a report",
+        ],
+        0,
+    );
+    let id = text(&asked["subject"]);
+    desk.reaches(&id, "approved");
+    assert_eq!(desk.broker.terminate(), 0);
+    std::fs::write(desk.broker.path("broker.toml"), "").unwrap();
+    desk.broker.start_again();
+    let failed = desk.reaches(&id, "failed");
+    assert!(
+        text(&failed["failure"]).contains("no issuer named vault"),
+        "{failed}"
+    );
+    let before = desk.settled();
+    desk.change(&admin, &["request", "retry", &id], 0);
+    desk.reaches(&id, "failed");
+    assert!(desk.settled() > before + 1, "it was tried");
+    desk.change(
+        &admin,
+        &["request", "withdraw", &id, "--reason", "no such issuer"],
+        0,
+    );
+}
+
+/// A client and an operator leave.
+pub fn leaving(desk: &mut Desk, people: &People) {
+    let admin = desk.admin.clone();
+    desk.run(
+        &admin,
+        &["client", "offboard", "orders-api", "--reason", "replaced"],
+    )
+    .expect(2);
+    desk.change(
+        &admin,
+        &[
+            "client",
+            "offboard",
+            "orders-api",
+            "--reason",
+            "replaced",
+            "--yes",
+        ],
+        0,
+    );
+    desk.run(&people.sam, &["overview"]).expect(0);
+    desk.change(
+        &admin,
+        &["operator", "offboard", "sam.o", "--reason", "left", "--yes"],
+        0,
+    );
+    desk.run(&people.sam, &["overview"]).expect(3);
+}

@@ -1,0 +1,654 @@
+//! Keys, and what a signature must say to count: each rule of what is seen and signed that the rules decide, by name.
+//! Whether a signature fits its bytes is settled before them (`tests/api/signing.rs`).
+
+use crate::world::*;
+use chrono::Duration;
+use countersign::domain::{
+    Checked, Command, Decision, Evaluation, OperatorId, Quorum, RequestId, RequestState, Review,
+    RevocationId, StepUp, TokenId, VersionState, request::Outcome,
+};
+
+const GIVEN: &str = "approval.given";
+const COMPLETE: &str = "approval.given request.approved";
+
+/// Policy wants two signatures.
+fn signed_evaluation(step_up: StepUp) -> Evaluation {
+    Evaluation {
+        step_up,
+        ..evaluation(Outcome::Needs, 2)
+    }
+}
+
+/// A request that wants signatures, with keys enrolled before it.
+fn asked(world: &mut World) -> RequestId {
+    for who in [ANA, BEN] {
+        world.enrol_key(who);
+    }
+    world.pass(Duration::seconds(1));
+    let (id, command) = world.submission(
+        plan("payments/api"),
+        signed_evaluation(StepUp::SshSignature),
+    );
+    world.given(by(OPAL), command);
+    id
+}
+
+/// The approval of `who`, with what was signed changed by `change`.
+fn changed(
+    world: &mut World,
+    who: OperatorId,
+    request: RequestId,
+    change: impl FnOnce(&mut Checked),
+) -> String {
+    let mut command = world.approve_signed(who, request);
+    if let Command::Approve {
+        checked: Some(checked),
+        ..
+    } = &mut command
+    {
+        change(checked);
+    }
+    world.when(by(who), command)
+}
+
+#[test]
+fn two_signatures_are_a_quorum() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), COMPLETE);
+    let start = world.start(request);
+    assert_eq!(world.when(BROKER, start), "issuance.started");
+}
+
+#[test]
+fn a_session_alone_decides_nothing_that_wants_a_signature() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    let unsigned = world.approve(request);
+    assert_eq!(
+        world.when(by(ANA), unsigned),
+        "refused separation-of-duties signature-needed"
+    );
+}
+
+#[test]
+fn a_closed_form_about_this_request_by_this_person_and_nothing_else() {
+    let about = |what: &str| format!("refused conflict what was signed is about another {what}");
+    let mut world = World::new();
+    let request = asked(&mut world);
+    let (other, command) = world.submission(
+        plan("payments/other"),
+        signed_evaluation(StepUp::SshSignature),
+    );
+    world.given(by(OPAL), command);
+    type Change = fn(&mut Checked, RequestId);
+    let changes: [(&str, Change); 11] = [
+        ("form", |c, _| c.statement.form = "urn:other".into()),
+        ("request", |c, other| c.statement.request.id = other),
+        ("revision", |c, _| c.statement.request.rev = 2),
+        ("digest", |c, _| {
+            c.statement.request.digest = digest(&plan("x"))
+        }),
+        ("plan", |c, _| c.statement.plan.ttl_s += 1),
+        ("plan", |c, _| c.statement.plan.scopes.push("all:*".into())),
+        ("policy", |c, _| c.statement.policy.version = "2".into()),
+        ("policy", |c, _| {
+            c.statement.policy.digest = digest(&plan("x"))
+        }),
+        ("decision", |c, _| c.statement.decision = Decision::Deny),
+        ("person", |c, _| {
+            c.statement.approver.principal = "ben".into()
+        }),
+        ("reason", |c, _| c.statement.reason = "other words".into()),
+    ];
+    for (what, change) in changes {
+        let outcome = changed(&mut world, ANA, request, |checked| change(checked, other));
+        assert!(outcome.starts_with(&about(what)), "{what}: {outcome}");
+    }
+    let outcome = changed(&mut world, ANA, request, |checked| {
+        checked.statement.approver.key = "SHA256:other".into();
+    });
+    assert!(outcome.starts_with(&about("key")), "{outcome}");
+    assert_eq!(world.state.requests[&request].approvals.len(), 0);
+}
+
+#[test]
+fn a_statement_is_good_for_its_minutes_only() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    for change in [
+        |checked: &mut Checked| checked.statement.exp = checked.statement.iat,
+        |checked: &mut Checked| checked.statement.iat += Duration::minutes(2),
+        |checked: &mut Checked| checked.statement.exp += Duration::seconds(1),
+    ] {
+        let outcome = changed(&mut world, ANA, request, change);
+        assert!(
+            outcome.starts_with("refused conflict the signature is good from"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn distinct_people_and_distinct_keys() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    assert_eq!(
+        changed(&mut world, ANA, request, |_| {}),
+        "refused separation-of-duties distinct-people"
+    );
+    // Two people with one certified key: the rules on enrolment cannot see it, this one does.
+    let outcome = changed(&mut world, BEN, request, |checked| {
+        let key = format!("SHA256:{}", ANA.bits());
+        checked.statement.approver.key.clone_from(&key);
+        checked.signed.fingerprint = key;
+        checked.signed.certificate = true;
+    });
+    assert_eq!(outcome, "refused separation-of-duties distinct-keys");
+}
+
+#[test]
+fn a_key_counts_for_requests_that_came_after_it() {
+    let mut world = World::new();
+    let (request, command) = world.submission(
+        plan("payments/api"),
+        signed_evaluation(StepUp::SshSignature),
+    );
+    world.given(by(OPAL), command);
+    world.pass(Duration::seconds(1));
+    world.enrol_key(ANA);
+    assert_eq!(
+        changed(&mut world, ANA, request, |_| {}),
+        "refused separation-of-duties key-younger-than-request"
+    );
+    assert_eq!(
+        changed(&mut world, BEN, request, |_| {}),
+        "refused separation-of-duties unknown-key"
+    );
+}
+
+#[test]
+fn a_key_that_the_requester_enrolled_does_not_count() {
+    let mut world = World::new();
+    world.enrol_key(ANA);
+    world.pass(Duration::seconds(1));
+    let (request, command) = world.submission(
+        plan("payments/api"),
+        signed_evaluation(StepUp::SshSignature),
+    );
+    world.given(by(ROOT), command);
+    assert_eq!(
+        changed(&mut world, ANA, request, |_| {}),
+        "refused separation-of-duties key-enrolled-by-requester"
+    );
+}
+
+#[test]
+fn hardware_is_asked_for_where_policy_asks_for_it() {
+    let mut world = World::new();
+    world.enrol_key(ANA);
+    world.pass(Duration::seconds(1));
+    let (request, command) =
+        world.submission(plan("payments/api"), signed_evaluation(StepUp::HardwareKey));
+    world.given(by(OPAL), command);
+    assert_eq!(
+        changed(&mut world, ANA, request, |_| {}),
+        "refused separation-of-duties hardware-key-needed"
+    );
+    let touched = |checked: &mut Checked| checked.signed.hardware = true;
+    assert_eq!(changed(&mut world, ANA, request, touched), GIVEN);
+}
+
+#[test]
+fn a_removed_key_takes_its_approvals_with_it() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    let remove = Command::RemoveKey {
+        operator: ANA,
+        fingerprint: format!("SHA256:{}", ANA.bits()),
+        reason: "lost".into(),
+    };
+    assert_eq!(world.when(by(ANA), remove), "operator.key_removed");
+    assert_eq!(
+        changed(&mut world, BEN, request, |_| {}),
+        GIVEN,
+        "one of two counts"
+    );
+    assert_eq!(world.request_state(request), RequestState::AwaitingApproval);
+}
+
+#[test]
+fn a_key_removed_after_the_quorum_stops_the_issuing() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    changed(&mut world, ANA, request, |_| {});
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), COMPLETE);
+    let remove = Command::RemoveKey {
+        operator: BEN,
+        fingerprint: format!("SHA256:{}", BEN.bits()),
+        reason: "stolen".into(),
+    };
+    world.given(by(ROOT), remove);
+    let start = world.start(request);
+    assert_eq!(
+        world.when(BROKER, start),
+        "refused separation-of-duties quorum"
+    );
+}
+
+#[test]
+fn a_production_key_is_countersigned_by_another_admin() {
+    let mut world = World::new();
+    let second = operator(
+        person(40),
+        "second",
+        &[PROD],
+        &[countersign::domain::Role::Admin],
+        &[],
+    );
+    world.given(by(ROOT), Command::EnrolOperator(Box::new(second)));
+    let fingerprint = world.enrol_key(ANA);
+    let countersign = |operator: OperatorId| Command::CountersignKey {
+        operator,
+        fingerprint: fingerprint.clone(),
+    };
+    assert_eq!(
+        world.state.operators[&ANA]
+            .ssh_key(&fingerprint)
+            .unwrap()
+            .valid_from,
+        None
+    );
+    let sign_in = Command::SignIn {
+        operator: ANA,
+        token: countersign::domain::Token {
+            key: Some(fingerprint.clone()),
+            expires_at: world.now + Duration::hours(1),
+            ..token(77)
+        },
+    };
+    assert_eq!(
+        world.when(by(ANA), sign_in.clone()),
+        "refused separation-of-duties key-not-countersigned"
+    );
+    assert_eq!(
+        world.when(by(ROOT), countersign(ANA)),
+        "refused separation-of-duties another-admin"
+    );
+    assert_eq!(
+        world.when(by(ANA), countersign(ANA)),
+        "refused role-required this needs the role admin in production"
+    );
+    assert_eq!(
+        world.when(by(person(40)), countersign(ANA)),
+        "operator.key_countersigned"
+    );
+    assert_eq!(world.when(by(person(40)), countersign(ANA)), "nothing");
+    assert_eq!(world.when(by(ANA), sign_in), "operator.token_issued");
+}
+
+#[test]
+fn a_key_is_one_persons_and_opens_short_sessions() {
+    let mut world = World::new();
+    let fingerprint = world.enrol_key(ANA);
+    let again = countersign::domain::SshKey {
+        fingerprint: fingerprint.clone(),
+        ..world.state.operators[&ANA]
+            .ssh_key(&fingerprint)
+            .unwrap()
+            .clone()
+    };
+    let enrol = |operator| Command::EnrolKey {
+        operator,
+        key: again.clone(),
+    };
+    assert_eq!(world.when(by(ROOT), enrol(ANA)), "nothing");
+    assert!(
+        world
+            .when(by(ROOT), enrol(BEN))
+            .starts_with("refused conflict that key is enrolled for ana"),
+    );
+    assert_eq!(
+        world.when(by(ROOT), enrol(ROBO)),
+        "refused separation-of-duties people-only"
+    );
+    let session = |hours, number| Command::SignIn {
+        operator: ANA,
+        token: countersign::domain::Token {
+            id: TokenId::from_bits(number),
+            key: Some(fingerprint.clone()),
+            expires_at: world.now + Duration::hours(hours),
+            ..token(number)
+        },
+    };
+    let (long, short, other) = (session(13, 90), session(1, 91), session(1, 92));
+    assert!(
+        world
+            .when(by(ANA), long)
+            .starts_with("refused conflict a session lasts")
+    );
+    assert_eq!(world.when(by(ANA), short), "operator.token_issued");
+    assert_eq!(
+        world.when(by(BEN), other.clone()),
+        "refused separation-of-duties own-key"
+    );
+    // What has run out makes room; what a removed key opened ends with it.
+    world.pass(Duration::hours(2));
+    let Command::SignIn { token, .. } = other else {
+        unreachable!()
+    };
+    let later = Command::SignIn {
+        operator: ANA,
+        token: countersign::domain::Token {
+            expires_at: world.now + Duration::hours(1),
+            ..token
+        },
+    };
+    assert_eq!(world.when(by(ANA), later), "operator.token_issued");
+    let sessions = |world: &World| {
+        let held = world.state.operators[&ANA].tokens();
+        held.filter(|token| token.key.is_some()).count()
+    };
+    assert_eq!(sessions(&world), 1);
+    let remove = Command::RemoveKey {
+        operator: ANA,
+        fingerprint: fingerprint.clone(),
+        reason: "replaced".into(),
+    };
+    world.given(by(ANA), remove);
+    assert_eq!(sessions(&world), 0);
+}
+
+#[test]
+fn narrowing_voids_what_was_signed_and_takes_only_away() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    let wide = world.state.requests[&request].plan.clone();
+    let narrow = |plan: countersign::domain::Plan, outcome| Command::Narrow {
+        request,
+        digest: digest(&plan),
+        plan,
+        reason: "an hour is enough".into(),
+        evaluation: Box::new(Evaluation {
+            step_up: StepUp::SshSignature,
+            ..evaluation(outcome, 2)
+        }),
+    };
+    let shorter = countersign::domain::Plan {
+        ttl_s: wide.ttl_s / 2,
+        ..wide.clone()
+    };
+    let mut longer = wide.clone();
+    longer.ttl_s += 1;
+    let mut other = shorter.clone();
+    other.audience = "elsewhere".into();
+    let mut wider = wide.clone();
+    wider.scopes.push("secrets:read".into());
+    for (plan, why) in [
+        (longer, "refused invalid"),
+        (wider, "refused invalid"),
+        (other, "refused conflict narrowing takes"),
+        (wide, "refused conflict narrowing takes"),
+    ] {
+        let outcome = world.when(by(BEN), narrow(plan, Outcome::Needs));
+        assert!(outcome.starts_with(why), "{outcome}");
+    }
+    assert_eq!(
+        world.when(by(OPAL), narrow(shorter.clone(), Outcome::Needs)),
+        "refused separation-of-duties requester-never-counts"
+    );
+    let stale = world.approve_signed(BEN, request);
+    assert_eq!(
+        world.when(by(BEN), narrow(shorter, Outcome::Needs)),
+        "request.narrowed"
+    );
+    assert!(
+        world
+            .when(by(BEN), stale)
+            .starts_with("refused conflict what you saw"),
+        "what was signed before the narrowing"
+    );
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), GIVEN);
+    assert_eq!(
+        changed(&mut world, ANA, request, |_| {}),
+        COMPLETE,
+        "who signed the wider plan may sign the narrower one"
+    );
+}
+
+#[test]
+fn what_people_denied_cannot_be_asked_again_unchanged_for_a_day() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    let digest = world.state.requests[&request].digest;
+    let deny = Command::Deny {
+        request,
+        digest,
+        reason: "no".into(),
+        revocation: RevocationId::from_bits(9),
+    };
+    assert_eq!(world.when(by(ANA), deny), "request.denied");
+    let (_, again) = world.submission(plan("payments/api"), evaluation(Outcome::Needs, 2));
+    assert!(
+        world
+            .when(by(OPAL), again.clone())
+            .starts_with("refused conflict people denied exactly this")
+    );
+    let mut less = plan("payments/api");
+    less.ttl_s /= 2;
+    let (other, less) = world.submission(less, evaluation(Outcome::Needs, 2));
+    world.given(by(OPAL), less);
+    let back = Command::Withdraw {
+        request: other,
+        reason: "asked for the whole".into(),
+    };
+    world.given(by(OPAL), back);
+    world.pass(Duration::hours(24));
+    world.given(by(OPAL), again);
+}
+
+#[test]
+fn held_requests_wait_and_questions_are_kept() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    let hold = || Command::Hold {
+        request,
+        reason: "let me look".into(),
+    };
+    let resume = || Command::Resume {
+        request,
+        reason: "looked".into(),
+    };
+    let note = |text: &str| Command::AddNote {
+        request,
+        text: text.into(),
+    };
+    assert_eq!(
+        world.when(by(DAN), hold()),
+        "refused role-required this needs the role approver in production"
+    );
+    assert_eq!(world.when(by(ANA), hold()), "request.held");
+    assert_eq!(
+        world.when(by(OPAL), hold()),
+        "nothing",
+        "on call may stop it too"
+    );
+    let approve = world.approve_signed(BEN, request);
+    assert!(
+        world
+            .when(by(BEN), approve)
+            .starts_with("refused conflict the request is held")
+    );
+    assert_eq!(
+        world.when(by(OPAL), resume()),
+        "refused separation-of-duties requester-never-counts",
+        "who asked does not let it go on"
+    );
+    assert_eq!(
+        world.when(by(ANA), note("which table?")),
+        "request.note_added"
+    );
+    assert_eq!(world.when(by(OPAL), note("orders")), "request.note_added");
+    assert_eq!(
+        world.when(by(DAN), note("hm")),
+        "refused role-required this needs the role approver in production"
+    );
+    let notes = &world.state.requests[&request].notes;
+    assert_eq!(
+        notes.iter().map(|note| note.answer).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert_eq!(world.when(by(BEN), resume()), "request.resumed");
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), GIVEN);
+    world.given(by(ANA), hold());
+    world.pass(Duration::hours(5));
+    assert_eq!(world.sweep(), "request.expired", "expiry is a no");
+}
+
+/// Policy lets the requester break the glass; two of security must look within an hour.
+fn emergency() -> Box<Evaluation> {
+    Box::new(Evaluation {
+        quorum: None,
+        review: Some(Review {
+            quorum: Quorum {
+                count: 2,
+                groups: vec!["security".into()],
+            },
+            within_s: 3_600,
+        }),
+        max_ttl_s: 900,
+        ..signed_evaluation_allowed()
+    })
+}
+
+fn signed_evaluation_allowed() -> Evaluation {
+    Evaluation {
+        step_up: StepUp::SshSignature,
+        ..evaluation(Outcome::Allow, 0)
+    }
+}
+
+/// An emergency whose secret was made and taken.
+fn broken(world: &mut World) -> RequestId {
+    world.enrol_key(OPAL);
+    let request = asked(world);
+    let reason = "the site is down";
+    let checked = world.signed(OPAL, request, Decision::BreakGlass, reason);
+    let command = Command::BreakGlass {
+        request,
+        reason: reason.into(),
+        evaluation: emergency(),
+        checked: Some(Box::new(checked)),
+    };
+    assert_eq!(
+        world.when(by(OPAL), command),
+        "request.glass_broken request.approved"
+    );
+    let start = world.start(request);
+    world.given(BROKER, start);
+    let minted = world.minted(request, &[]);
+    world.given(BROKER, minted);
+    world.given(by(OPAL), Command::Claim { request });
+    request
+}
+
+#[test]
+fn the_glass_is_broken_by_who_asked_signed_and_only_as_policy_lets() {
+    let mut world = World::new();
+    world.enrol_key(OPAL);
+    let request = asked(&mut world);
+    let reason = "the site is down";
+    let command = |world: &World, who, evaluation, checked: Option<Checked>| {
+        let signed = world.signed(who, request, Decision::BreakGlass, reason);
+        Command::BreakGlass {
+            request,
+            reason: reason.into(),
+            evaluation,
+            checked: Some(Box::new(checked.unwrap_or(signed))),
+        }
+    };
+    let others = command(&world, ANA, emergency(), None);
+    assert_eq!(
+        world.when(by(ANA), others),
+        "refused separation-of-duties own-request"
+    );
+    let denied = command(&world, OPAL, Box::new(evaluation(Outcome::Deny, 0)), None);
+    assert_eq!(
+        world.when(by(OPAL), denied),
+        "refused separation-of-duties break-glass"
+    );
+    let unsigned = Command::BreakGlass {
+        request,
+        reason: reason.into(),
+        evaluation: emergency(),
+        checked: None,
+    };
+    assert_eq!(
+        world.when(by(OPAL), unsigned),
+        "refused separation-of-duties signature-needed"
+    );
+    let as_approval = world.signed(OPAL, request, Decision::Approve, reason);
+    let replayed = command(&world, OPAL, emergency(), Some(as_approval));
+    assert!(
+        world
+            .when(by(OPAL), replayed)
+            .starts_with("refused conflict what was signed is about another decision")
+    );
+}
+
+#[test]
+fn an_emergency_is_short_and_ends_unless_others_sign_for_it() {
+    let mut world = World::new();
+    let request = broken(&mut world);
+    let held = &world.state.requests[&request];
+    let (credential, number) = held.issued.unwrap();
+    assert_eq!(held.granted_ttl_s(), 900);
+    assert!(
+        world.state.awaiting.contains(&request),
+        "it is in the queue"
+    );
+    world.pass(Duration::seconds(3_601));
+    // The version has run out before the review has; both are told.
+    assert!(world.sweep().contains("review.failed"), "nobody looked");
+    assert_eq!(
+        world.version_states(credential)[number as usize - 1],
+        VersionState::Expired
+    );
+    assert!(!world.state.awaiting.contains(&request));
+}
+
+#[test]
+fn others_close_the_review_or_withdraw_what_was_issued() {
+    let mut world = World::new();
+    let request = broken(&mut world);
+    let own = world.approve_signed(OPAL, request);
+    assert_eq!(
+        world.when(by(OPAL), own),
+        "refused separation-of-duties requester-never-counts"
+    );
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    assert_eq!(
+        changed(&mut world, BEN, request, |_| {}),
+        "approval.given review.closed"
+    );
+    assert_eq!(world.request_state(request), RequestState::Claimed);
+
+    let mut world = World::new();
+    let request = broken(&mut world);
+    let (credential, _) = world.state.requests[&request].issued.unwrap();
+    let deny = Command::Deny {
+        request,
+        digest: world.state.requests[&request].digest,
+        reason: "that was no emergency".into(),
+        revocation: RevocationId::from_bits(9),
+    };
+    assert_eq!(
+        world.when(by(ANA), deny),
+        "review.failed revocation.effective"
+    );
+    assert_eq!(world.version_states(credential), [VersionState::Revoked]);
+}

@@ -16,14 +16,15 @@ const CONTEXT: usize = 1;
 /// Differences of a simulation that are listed.
 const DIFFERENCES: usize = 12;
 
-/// The rule above the list; a policy that cannot be asked says so here.
-pub fn title(all: &Policies, look: &Look<'_>, columns: usize) -> Line<'static> {
+/// The rule above the list; a policy that cannot be asked says here why not.
+pub fn title(all: &Policies, look: &Look<'_>, columns: usize) -> Vec<Line<'static>> {
     if all.fault.is_empty() {
         let note = format!("version {} decides", all.in_force);
-        look.rule("POLICY", &note, columns)
-    } else {
-        look.rule_in("POLICY", "every request is refused", columns, Role::Bad)
+        return vec![look.rule("POLICY", &note, columns)];
     }
+    let mut lines = vec![look.rule_in("POLICY", "every request is refused", columns, Role::Bad)];
+    lines.extend(look.wrapped(Role::Bad, " ", &all.fault, columns));
+    lines
 }
 
 /// One row of the list.

@@ -53,7 +53,7 @@ const HAPPENED: &[(i64, &str, &str, &str, &str)] = &[
         "request.submitted",
         "kms-root/decrypt",
         "bkup-svc",
-        r#"{}"#,
+        "{}",
     ),
     (
         184,
@@ -102,7 +102,7 @@ const HAPPENED: &[(i64, &str, &str, &str, &str)] = &[
         "request.claimed",
         "orders/api-key",
         "orders-deploy",
-        r#"{}"#,
+        "{}",
     ),
     (
         455,
@@ -132,14 +132,8 @@ const HAPPENED: &[(i64, &str, &str, &str, &str)] = &[
         "maya.k",
         r#"{"reason": "a build log shows it"}"#,
     ),
-    (
-        610,
-        "operator.token_issued",
-        "orders-deploy",
-        "root",
-        r#"{}"#,
-    ),
-    (655, "usage.rolled_up", "broker", "usage", r#"{}"#),
+    (610, "operator.token_issued", "orders-deploy", "root", "{}"),
+    (655, "usage.rolled_up", "broker", "usage", "{}"),
     (
         702,
         "request.withdrawn",
@@ -147,7 +141,7 @@ const HAPPENED: &[(i64, &str, &str, &str, &str)] = &[
         "li.w",
         r#"{"ending": {"by": "li.w", "reason": "not needed"}}"#,
     ),
-    (744, "request.submitted", "search/backup", "li.w", r#"{}"#),
+    (744, "request.submitted", "search/backup", "li.w", "{}"),
     (
         801,
         "version.expired",

@@ -314,7 +314,7 @@ async fn what_goes_wrong_in_one_place_is_said_and_the_rest_works() {
         (
             "a log that is none",
             |path| {
-                path.starts_with("/v1/log").then(|| {
+                path.starts_with("/log/checkpoint").then(|| {
                     answer(
                         "200 OK",
                         "content-type: text/plain\r\n",

@@ -11,7 +11,6 @@ use countersign::domain::{
     policy::{FILES_MAX, encoded_size},
     request::Outcome,
 };
-use countersign::secret::digest_of_bytes;
 use std::collections::BTreeMap;
 
 /// Free text at its worst: each byte becomes six in JSON.

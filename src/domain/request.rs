@@ -217,6 +217,10 @@ pub struct Review {
     pub within_s: u64,
 }
 
+#[allow(
+    clippy::derivable_impls,
+    reason = "the list of words takes no attributes"
+)]
 impl Default for StepUp {
     fn default() -> Self {
         Self::None

@@ -297,11 +297,10 @@ impl State {
                 request.deadline = Some(*deadline);
             }
             Event::RequestResumed { .. } => request.state = RequestState::AwaitingApproval,
-            Event::NoteAdded { note, .. } => {
-                if request.notes.len() < NOTES_MAX {
-                    request.notes.push(note.clone());
-                }
+            Event::NoteAdded { note, .. } if request.notes.len() < NOTES_MAX => {
+                request.notes.push(note.clone());
             }
+            Event::NoteAdded { .. } => {}
             Event::GlassBroken {
                 glass, evaluation, ..
             } => {

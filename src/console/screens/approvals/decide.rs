@@ -296,7 +296,7 @@ pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
         let known = ways
             .iter()
             .any(|way| way.scopes == scopes && way.ttl_s == ttl_s);
-        if less && !scopes.is_empty() == !plan.scopes.is_empty() && !known {
+        if less && scopes.is_empty() == plan.scopes.is_empty() && !known {
             ways.push(Narrowing {
                 label,
                 scopes,

@@ -20,7 +20,7 @@ use countersign::{
     config::BrokerConfig,
     domain::{
         Actor, Client, ClientId, Command, Context, Credential, CredentialId, Environment, Kind,
-        OperatorId, Proof, Tier, TokenId, Version, VersionState,
+        OperatorId, Proof, Text, Tier, TokenId, Version, VersionState,
     },
     secret::digest_of_bytes,
 };
@@ -157,17 +157,17 @@ fn credential(number: u64, client: ClientId) -> Credential {
     let now = clock::now();
     Credential {
         id: CredentialId::from_bits(fresh_bits(now)),
-        name: format!("payments/checkout-{number:07}"),
+        name: format!("payments/checkout-{number:07}").into(),
         environment: Environment::Production,
         kind: Kind::ApiKey,
         issuer: "countersign".into(),
-        role: String::new(),
+        role: Text::default(),
         client,
         owner: "payments".into(),
         audience: "https://payments.example".into(),
-        scopes: vec!["orders:read".into(), "orders:write".into()],
+        scopes: ["orders:read", "orders:write"].into(),
         tier: Tier::High,
-        tags: vec!["pci".into()],
+        tags: ["pci"].into(),
         created_at: now,
         cadence_s: Some(7_776_000),
         versions: vec![Version {

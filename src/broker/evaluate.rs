@@ -9,7 +9,7 @@ use crate::{
         ContextFacts, Decision, Effect, Facts, PolicyStore, RequestFacts, RequesterFacts, RiskTier,
     },
 };
-use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// Asks `policy` about `plan` as of `now`.
 pub fn evaluate(
@@ -34,13 +34,6 @@ fn facts(
     now: DateTime<Utc>,
 ) -> Facts {
     let operator = state.operators.get(&requester);
-    let hour_ago = now - Duration::hours(1);
-    // Identifiers sort by time, so the latest requests are at the end.
-    let recent = state
-        .requests
-        .values()
-        .rev()
-        .take_while(|request| request.submitted_at > hour_ago);
     let scopes = match plan.kind {
         Kind::VaultLease | Kind::DatabaseRole => {
             vec![
@@ -81,9 +74,7 @@ fn facts(
         context: ContextFacts {
             hour: now.hour() as u8,
             weekday: now.weekday().number_from_monday() as u8,
-            requests_last_hour: recent
-                .filter(|request| request.requester == requester)
-                .count() as u32,
+            requests_last_hour: state.asked_lately(requester, now) as u32,
         },
     }
 }

@@ -143,7 +143,7 @@ impl Fleet {
                 .is_none_or(|oldest| due < oldest)
             {
                 self.rotation.oldest_overdue_since = Some(due);
-                self.rotation.oldest_overdue = Some(credential.name.clone());
+                self.rotation.oldest_overdue = Some(credential.name.to_string());
             }
         } else if due <= now + TimeDelta::hours(24) {
             self.rotation.due_24h += 1;

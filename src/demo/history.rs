@@ -12,7 +12,8 @@ use crate::{
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
         Environment, Kind, MintedVersion, OperatorId, Plan, Proof, RequestId, RevocationId, Role,
-        Tier, TokenId, Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
+        Text, Tier, TokenId, Version, VersionState, event::UsageEntry,
+        request::Outcome as PolicyOutcome,
     },
     secret::{SecretMaterial, digest_of, mint_token},
     wire::plan_digest,
@@ -472,25 +473,25 @@ impl Author<'_> {
             };
             let credential = Credential {
                 id,
-                name: format!("{}/{stem}-{serial:04}", team.name),
+                name: format!("{}/{stem}-{serial:04}", team.name).into(),
                 environment,
                 kind: legacy.kind,
-                issuer: legacy.issuer.clone(),
-                role: String::new(),
+                issuer: (&legacy.issuer).into(),
+                role: Text::default(),
                 client,
                 owner: if self.variety.chance(2) {
                     "nobody".into()
                 } else {
-                    team.name.clone()
+                    (&team.name).into()
                 },
-                audience: format!("https://{}.example", team.name),
-                scopes: vec![self.variety.of(&team.scopes).clone()],
+                audience: format!("https://{}.example", team.name).into(),
+                scopes: [self.variety.of(&team.scopes)].into(),
                 tier: if environment == Environment::Production {
                     team.tier
                 } else {
                     Tier::Low
                 },
-                tags: team.tags.clone(),
+                tags: team.tags.iter().collect(),
                 created_at: issued_at,
                 cadence_s: (!never).then_some(cadence_s),
                 versions: vec![Version {

@@ -34,6 +34,8 @@ pub mod request;
 pub mod revocation;
 /// The fold over the log.
 pub mod state;
+/// Texts that many objects have in common.
+pub mod text;
 /// Small closed vocabularies: environment, kind, tier.
 pub mod words;
 
@@ -50,4 +52,5 @@ pub use refusal::{FieldError, Refusal};
 pub use request::{Evaluation, Plan, Request, RequestState, Risk, RiskFactor, RuleResult};
 pub use revocation::{Enforcement, Revocation};
 pub use state::State;
+pub use text::{Text, Texts};
 pub use words::{Environment, Kind, Tier};

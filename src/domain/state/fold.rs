@@ -1,9 +1,9 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, State};
+use super::{ASKING_WINDOW, Answered, Due, IDEMPOTENCY_WINDOW, State};
 use crate::domain::{
-    Credential, CredentialId, Event, Recorded, Request, RequestId, RequestState, Version,
-    VersionState,
+    Credential, CredentialId, Event, OperatorId, Recorded, Request, RequestId, RequestState,
+    Version, VersionState,
     credential::remember,
     event::{Subject, UsageEntry},
     operator::Authenticator,
@@ -163,6 +163,7 @@ impl State {
             request.sequence = self.sequence;
             remember(&mut request.trail, self.sequence);
             self.index_request(None, &request);
+            self.remember_asking(request.requester, request.submitted_at);
             self.requests.insert(request.id, Arc::new(request));
             return;
         }
@@ -216,6 +217,17 @@ impl State {
             Event::RequestLapsed { .. } => request.state = RequestState::Lapsed,
             _ => {}
         });
+    }
+
+    pub(super) fn remember_asking(&mut self, operator: OperatorId, at: DateTime<Utc>) {
+        let times = self.asked.entry(operator).or_default();
+        while times
+            .front()
+            .is_some_and(|first| *first + ASKING_WINDOW <= at)
+        {
+            times.pop_front();
+        }
+        times.push_back(at);
     }
 
     fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
@@ -297,9 +309,27 @@ impl State {
         });
     }
 
+    /// Has `credential` hold what others hold too.
+    pub(super) fn share(&mut self, credential: &mut Credential) {
+        let pool = &mut self.pool;
+        for text in [
+            &mut credential.issuer,
+            &mut credential.role,
+            &mut credential.owner,
+            &mut credential.audience,
+        ] {
+            *text = pool.text(text);
+        }
+        for list in [&mut credential.scopes, &mut credential.tags] {
+            *list = pool.list(list);
+        }
+    }
+
     fn insert_credential(&mut self, mut credential: Credential) {
         credential.sequence = self.sequence;
         remember(&mut credential.trail, self.sequence);
+        self.share(&mut credential);
+        credential.fit();
         self.by_name.insert(
             (credential.environment, credential.name.clone()),
             credential.id,
@@ -331,6 +361,7 @@ impl State {
         change(&mut credential);
         credential.sequence = self.sequence;
         remember(&mut credential.trail, self.sequence);
+        credential.fit();
         for version in &before.versions {
             if let Some(end) = version.ends_at() {
                 self.due.remove(&(end, Due::Version(id, version.number)));
@@ -395,9 +426,8 @@ impl State {
             Event::OwnerChanged {
                 credential, owner, ..
             } => {
-                self.change_credential(*credential, |credential| {
-                    credential.owner.clone_from(owner);
-                });
+                let owner = self.pool.text(&owner.into());
+                self.change_credential(*credential, |credential| credential.owner = owner);
             }
             Event::CredentialQuarantined { credential, .. } => {
                 self.change_credential(*credential, |credential| {

@@ -8,8 +8,8 @@ use super::{Answered, Due, State, Usage};
 use crate::domain::{
     Approval, ApprovalId, Client, ClientId, Credential, CredentialId, Digest, Environment,
     Evaluation, Kind, Operator, OperatorId, Plan, Proof, Request, RequestId, RequestState,
-    Revocation, RevocationId, Role, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, revocation::Enforcement,
+    Revocation, RevocationId, Role, Text, Texts, Tier, Token, TokenId, Version, VersionState,
+    event::Subject, operator::Authenticator, request::Ending, revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -152,6 +152,7 @@ const DIGESTS: usize = 65_536;
 pub struct Restoring {
     state: State,
     digests: Vec<(Digest, (CredentialId, u32))>,
+    asked: Vec<(DateTime<Utc>, OperatorId)>,
 }
 
 impl Restoring {
@@ -165,12 +166,16 @@ impl Restoring {
             Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
             Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
             Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
-            Part::Request(request) => drop(state.requests.insert(request.id, request)),
+            Part::Request(request) => {
+                self.asked.push((request.submitted_at, request.requester));
+                state.requests.insert(request.id, request);
+            }
             Part::OpenName(environment, name, id) => {
                 state.open_by_name.insert((environment, name), id);
             }
-            Part::Credential(credential) => {
+            Part::Credential(mut credential) => {
                 let id = credential.id;
+                state.share(Arc::make_mut(&mut credential));
                 state
                     .by_name
                     .insert((credential.environment, credential.name.clone()), id);
@@ -235,6 +240,11 @@ impl Restoring {
     /// The state, once all parts were added.
     pub fn finish(mut self) -> State {
         self.index_digests();
+        // As they were folded: the log's time never runs backwards.
+        self.asked.sort_unstable();
+        for (at, operator) in self.asked {
+            self.state.remember_asking(operator, at);
+        }
         self.state
     }
 }
@@ -434,17 +444,17 @@ enum PlainProof {
 #[serde(remote = "Credential")]
 struct PlainCredential {
     id: CredentialId,
-    name: String,
+    name: Text,
     environment: Environment,
     kind: Kind,
-    issuer: String,
-    role: String,
+    issuer: Text,
+    role: Text,
     client: ClientId,
-    owner: String,
-    audience: String,
-    scopes: Vec<String>,
+    owner: Text,
+    audience: Text,
+    scopes: Texts,
     tier: Tier,
-    tags: Vec<String>,
+    tags: Texts,
     #[serde(with = "time")]
     created_at: DateTime<Utc>,
     cadence_s: Option<u64>,

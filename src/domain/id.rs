@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 26;
+/// The length of every prefix.
+const PREFIX: usize = 3;
 const NO_DIGIT: u8 = u8::MAX;
 /// The value of every byte as a digit: a start reads millions of identifiers.
 const VALUES: [u8; 256] = {
@@ -36,14 +38,22 @@ impl fmt::Display for ParseIdError {
 
 impl std::error::Error for ParseIdError {}
 
-fn encode(value: u128, prefix: &str) -> String {
-    let mut text = String::with_capacity(prefix.len() + 1 + LENGTH);
-    text.push_str(prefix);
-    text.push('_');
-    for place in (0..LENGTH).rev() {
-        text.push(ALPHABET[(value >> (place * 5)) as usize & 31] as char);
+/// An identifier as printed. Every leaf of the log and every answer has many, so none is allocated.
+struct Printed([u8; PREFIX + 1 + LENGTH]);
+
+impl Printed {
+    fn new(value: u128, prefix: &str) -> Self {
+        let mut text = [b'_'; PREFIX + 1 + LENGTH];
+        text[..PREFIX].copy_from_slice(prefix.as_bytes());
+        for (place, digit) in text[PREFIX + 1..].iter_mut().rev().enumerate() {
+            *digit = ALPHABET[(value >> (place * 5)) as usize & 31];
+        }
+        Self(text)
     }
-    text
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("prefixes and digits are ASCII")
+    }
 }
 
 fn decode(text: &str, prefix: &'static str) -> Result<u128, ParseIdError> {
@@ -92,7 +102,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&encode(self.bits(), $prefix))
+                f.write_str(Printed::new(self.bits(), $prefix).as_str())
             }
         }
 
@@ -114,7 +124,7 @@ macro_rules! ids {
                 if !serializer.is_human_readable() {
                     return self.0.serialize(serializer);
                 }
-                serializer.serialize_str(&encode(self.bits(), $prefix))
+                serializer.serialize_str(Printed::new(self.bits(), $prefix).as_str())
             }
         }
 

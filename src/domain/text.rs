@@ -1,6 +1,7 @@
 //! Texts that many objects have in common: owners, audiences, scopes. A clone shares its text, and a state holds each
 //! one once, however many credentials name it. On the wire and in the log they are plain strings.
 
+use super::Evaluation;
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
@@ -127,11 +128,13 @@ impl<T: Into<Text>, const N: usize> From<[T; N]> for Texts {
     }
 }
 
-/// Every shared text once. Which of them are shared is no part of what is so: two pools are always equal.
+/// Every shared text once, and every evaluation: policy says the same about most requests, and at length. Which of
+/// them are shared is no part of what is so: two pools are always equal.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     texts: OrdSet<Text>,
     lists: OrdSet<Texts>,
+    evaluations: OrdSet<Arc<Evaluation>>,
 }
 
 impl PartialEq for Pool {
@@ -148,6 +151,16 @@ impl Pool {
         }
         self.texts.insert(text.clone());
         text.clone()
+    }
+
+    /// `evaluation`, shared with every request of which policy said the same.
+    pub(super) fn evaluation(&mut self, evaluation: &Evaluation) -> Arc<Evaluation> {
+        if let Some(held) = self.evaluations.get(evaluation) {
+            return Arc::clone(held);
+        }
+        let evaluation = Arc::new(evaluation.clone());
+        self.evaluations.insert(Arc::clone(&evaluation));
+        evaluation
     }
 
     /// `texts`, shared with whoever has the same list.

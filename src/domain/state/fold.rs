@@ -170,11 +170,15 @@ impl State {
         let Subject::Request(id) = event.subject() else {
             return;
         };
+        let evaluation = match event {
+            Event::RequestEvaluated { evaluation, .. } => Some(self.pool.evaluation(evaluation)),
+            _ => None,
+        };
         self.change_request(id, |request| match event {
             Event::RequestIdentified { .. } => request.state = RequestState::Identified,
-            Event::RequestEvaluated { evaluation, .. } => {
+            Event::RequestEvaluated { .. } => {
                 request.state = RequestState::Evaluated;
-                request.evaluation = Some(evaluation.as_ref().clone());
+                request.evaluation = evaluation;
             }
             Event::RequestAwaitingApproval { deadline, .. } => {
                 request.state = RequestState::AwaitingApproval;
@@ -235,16 +239,12 @@ impl State {
             return;
         };
         let deadline_before = held.deadline;
-        let sequence = self.sequence;
-        let Some(held) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let request = Arc::make_mut(held);
-        change(request);
-        request.sequence = sequence;
-        remember(&mut request.trail, sequence);
-        let after = request.clone();
-        self.index_request(deadline_before, &after);
+        let mut request = held.as_ref().clone();
+        change(&mut request);
+        request.sequence = self.sequence;
+        remember(&mut request.trail, self.sequence);
+        self.index_request(deadline_before, &request);
+        self.requests.insert(id, Arc::new(request));
     }
 
     fn index_request(&mut self, deadline_before: Option<DateTime<Utc>>, request: &Request) {

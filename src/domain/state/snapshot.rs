@@ -166,7 +166,10 @@ impl Restoring {
             Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
             Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
             Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
-            Part::Request(request) => {
+            Part::Request(mut request) => {
+                if let Some(evaluation) = &mut Arc::make_mut(&mut request).evaluation {
+                    *evaluation = state.pool.evaluation(evaluation);
+                }
                 self.asked.push((request.submitted_at, request.requester));
                 state.requests.insert(request.id, request);
             }
@@ -399,7 +402,7 @@ struct PlainRequest {
     state: RequestState,
     #[serde(with = "time")]
     submitted_at: DateTime<Utc>,
-    evaluation: Option<Evaluation>,
+    evaluation: Option<Arc<Evaluation>>,
     #[serde(with = "time_or_none")]
     deadline: Option<DateTime<Utc>>,
     #[serde(with = "approvals")]

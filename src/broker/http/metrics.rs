@@ -26,10 +26,11 @@ static ANSWERED: AtomicU64 = AtomicU64::new(0);
 /// The recorder keeps every value until they are put into buckets, which it only does when it is asked to: after so
 /// many answers, or it would grow for as long as nobody reads the figures.
 const TOGETHER: u64 = 8_192;
+/// Histograms by method and status, then by route.
+type Durations = HashMap<(&'static str, u16), HashMap<String, Histogram>>;
 /// The histograms of [`DURATION`] that were made: to find one by its labels takes the recorder longer than an answer
 /// may take.
-static DURATIONS: LazyLock<RwLock<HashMap<(&str, u16), HashMap<String, Histogram>>>> =
-    LazyLock::new(RwLock::default);
+static DURATIONS: LazyLock<RwLock<Durations>> = LazyLock::new(RwLock::default);
 static INTROSPECTED: LazyLock<[Counter; 2]> = LazyLock::new(|| {
     ["inactive", "active"]
         .map(|result| metrics::counter!("countersign_introspections_total", "result" => result))

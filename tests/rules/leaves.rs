@@ -205,12 +205,12 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         &Command::OnboardClient(Box::new(largest)),
     );
     let mut held = adopted(&mut world, &name(9));
-    held.issuer = name(1);
-    held.role = name(1);
-    held.owner = name(1);
-    held.audience = name(1);
-    held.scopes = list();
-    held.tags = list();
+    held.issuer = name(1).into();
+    held.role = name(1).into();
+    held.owner = name(1).into();
+    held.audience = name(1).into();
+    held.scopes = list().into();
+    held.tags = list().into();
     held.versions[0].locator = (0..8).map(|number| (name(number), line(512))).collect();
     let credential = held.id;
     runs(&mut world, by(ROOT), &Command::Adopt(Box::new(held)));

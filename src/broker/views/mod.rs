@@ -81,11 +81,11 @@ impl Views<'_> {
         let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
         CredentialRow {
             id: credential.id,
-            name: credential.name.clone(),
+            name: credential.name.to_string(),
             environment: credential.environment,
             kind: credential.kind,
             client: self.client_name(credential.client),
-            owner: credential.owner.clone(),
+            owner: credential.owner.to_string(),
             tier: credential.tier,
             state: credential.state(self.now),
             version: shown.map_or(0, |version| version.number),
@@ -139,7 +139,7 @@ impl Views<'_> {
                 .state
                 .credentials
                 .get(&revocation.credential)
-                .map_or_else(String::new, |credential| credential.name.clone()),
+                .map_or_else(String::new, |credential| credential.name.to_string()),
             versions: revocation.versions.clone(),
             whole: revocation.whole,
             reason: revocation.reason.clone(),

@@ -9,7 +9,9 @@ use super::{
     views::{Views, living},
 };
 use crate::{
-    domain::{Credential, Enforcement, Kind, Request, RequestState, State, request::Outcome},
+    domain::{
+        Credential, Enforcement, Kind, Request, RequestState, ReviewState, State, request::Outcome,
+    },
     wire::overview::{
         ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
         RevocationFigures, RotationFigures,
@@ -124,6 +126,8 @@ impl Fleet {
                 .get(&credential.client)
                 .is_none_or(|client| client.offboarded_at.is_some());
         self.hygiene.orphaned += u64::from(orphan);
+        let overdue = credential.review(now) == Some(ReviewState::Overdue);
+        self.hygiene.review_overdue += u64::from(overdue);
         let used = views.usage.of(views.state, credential.id).last_used_at;
         let since = used.unwrap_or(credential.created_at);
         self.hygiene.unused_45d += u64::from(now - since > UNUSED);

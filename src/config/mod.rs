@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod console;
 pub mod variables;
+pub mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub use broker::{BrokerConfig, Limits};
 pub use console::{Colour, Config, Context, EnvironmentWord, Target, Theme, TimeFormat, UiConfig};
 pub use variables::Variables;
+pub use webhook::WebhookConfig;
 
 /// What can be wrong with configuration. Every message says where, and what would be accepted.
 #[derive(Debug, thiserror::Error)]

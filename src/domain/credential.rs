@@ -1,7 +1,8 @@
 //! A stable name under which versions come and go.
 
 use super::{
-    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Tier, words::words,
+    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Tier,
+    review::Confirmation, words::words,
 };
 use crate::domain::event::is_zero;
 use chrono::{DateTime, Duration, Utc};
@@ -128,6 +129,9 @@ pub struct Credential {
     pub quarantined_at: Option<DateTime<Utc>>,
     /// The revocation of the whole credential.
     pub revoked: Option<RevocationId>,
+    /// Who said last that it is still needed. Boxed: most have none, and there may be a million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Box<Confirmation>>,
     /// Sequence of the last change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,

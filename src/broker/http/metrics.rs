@@ -59,6 +59,18 @@ fn describe() {
         "countersign_issuer_ready",
         "Whether an issuer answers, 1 or 0"
     );
+    metrics::describe_gauge!(
+        "countersign_webhook_ready",
+        "Whether a receiver of webhooks took the last event, 1 or 0"
+    );
+    metrics::describe_gauge!(
+        "countersign_webhook_behind",
+        "Events that a receiver of webhooks has yet to be told of, or passed over"
+    );
+    metrics::describe_counter!(
+        "countersign_webhook_calls_total",
+        "Calls of receivers of webhooks, by result"
+    );
     metrics::describe_counter!(
         "countersign_commands_total",
         "Commands of callers, by name and result"
@@ -92,6 +104,12 @@ pub fn commanded(command: &'static str, result: &'static str) {
 pub fn introspected(active: bool) {
     let result = if active { "active" } else { "inactive" };
     metrics::counter!("countersign_introspections_total", "result" => result).increment(1);
+}
+
+/// Notes a call of a receiver of webhooks: `taken`, `failed` or `gone`.
+pub fn called(webhook: &str, result: &'static str) {
+    metrics::counter!("countersign_webhook_calls_total", "webhook" => webhook.to_owned(), "result" => result)
+        .increment(1);
 }
 
 /// Counts a stream's subscriber for as long as it lives.
@@ -135,7 +153,14 @@ pub fn render(engine: &Engine) -> Option<String> {
     ] {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
     }
-    for issuer in engine.health().issuers {
+    let health = engine.health();
+    for webhook in health.webhooks {
+        let name = webhook.webhook;
+        metrics::gauge!("countersign_webhook_ready", "webhook" => name.clone())
+            .set(f64::from(u8::from(webhook.ready)));
+        metrics::gauge!("countersign_webhook_behind", "webhook" => name).set(webhook.behind as f64);
+    }
+    for issuer in health.issuers {
         metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer)
             .set(f64::from(u8::from(issuer.ready)));
     }

@@ -13,6 +13,8 @@ pub mod reconciliation;
 pub mod usage;
 /// Retries of one reactor.
 mod waits;
+/// Events, carried to receivers.
+pub mod webhooks;
 /// The loop of those that work through a list.
 mod work;
 
@@ -36,6 +38,9 @@ pub fn start(engine: &Engine) -> TaskTracker {
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));
+    for hook in engine.webhooks().all() {
+        tasks.spawn(webhooks::run(engine.clone(), hook.clone()));
+    }
     tasks.close();
     tasks
 }

@@ -8,6 +8,7 @@ use crate::domain::{
     event::{Subject, UsageEntry},
     operator::Authenticator,
     request::NOTES_MAX,
+    review::Confirmation,
     revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
@@ -82,6 +83,7 @@ impl State {
             | Event::VersionRetired { .. }
             | Event::VersionExpired { .. }
             | Event::OwnerChanged { .. }
+            | Event::CredentialConfirmed { .. }
             | Event::CredentialQuarantined { .. }
             | Event::CredentialReleased { .. } => self.apply_credential(&recorded.event, at),
             Event::RevocationEffective { .. }
@@ -531,6 +533,19 @@ impl State {
             } => {
                 self.change_credential(*credential, |credential| {
                     credential.owner.clone_from(owner);
+                });
+            }
+            Event::CredentialConfirmed {
+                credential,
+                by,
+                reason,
+            } => {
+                self.change_credential(*credential, |credential| {
+                    credential.confirmed = Some(Box::new(Confirmation {
+                        by: by.clone(),
+                        reason: reason.clone(),
+                        at,
+                    }));
                 });
             }
             Event::CredentialQuarantined { credential, .. } => {

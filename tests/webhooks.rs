@@ -33,7 +33,11 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot},
+};
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -62,17 +66,16 @@ struct Script {
     calls: mpsc::UnboundedSender<Called>,
 }
 
-/// A receiver that listens until it is dropped.
+/// A receiver that listens until it leaves.
 struct Receiver {
     address: SocketAddr,
     script: Script,
-    serving: JoinHandle<()>,
+    /// Of its own, so that its connections end with it.
+    runtime: Runtime,
 }
 
 impl Receiver {
     async fn listen(address: SocketAddr, calls: mpsc::UnboundedSender<Called>) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let script = Script {
             manners: Arc::default(),
             calls,
@@ -80,11 +83,21 @@ impl Receiver {
         let app = Router::new()
             .route("/hook", post(called))
             .with_state(script.clone());
-        let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (told, at) = oneshot::channel();
+        runtime.spawn(async move {
+            let listener = TcpListener::bind(address).await.unwrap();
+            told.send(listener.local_addr().unwrap()).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
         Self {
-            address,
+            address: at.await.unwrap(),
             script,
-            serving,
+            runtime,
         }
     }
 
@@ -95,8 +108,9 @@ impl Receiver {
 
     /// Gone, with every connection.
     async fn leave(self) {
-        self.serving.abort();
-        assert!(self.serving.await.unwrap_err().is_cancelled());
+        let runtime = self.runtime;
+        let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+        gone.await.unwrap();
     }
 }
 

@@ -106,12 +106,6 @@ pub fn introspected(active: bool) {
     metrics::counter!("countersign_introspections_total", "result" => result).increment(1);
 }
 
-/// Notes a call of a receiver of webhooks: `taken`, `failed` or `gone`.
-pub fn called(webhook: &str, result: &'static str) {
-    metrics::counter!("countersign_webhook_calls_total", "webhook" => webhook.to_owned(), "result" => result)
-        .increment(1);
-}
-
 /// Counts a stream's subscriber for as long as it lives.
 #[derive(Debug)]
 pub struct Subscriber(());

@@ -6,7 +6,6 @@ use crate::{
     broker::{
         cursors::Cursor,
         engine::Engine,
-        http::metrics,
         webhooks::{Delivery, Webhook, body},
     },
     clock,
@@ -140,16 +139,16 @@ async fn carry(engine: &Engine, hook: &Webhook, recorded: &Recorded) -> Option<E
         };
         let again = match delivery {
             Delivery::Taken => {
-                metrics::called(hook.name(), "taken");
+                counted(hook, "taken");
                 hook.succeeded();
                 return None;
             }
             Delivery::Gone => {
-                metrics::called(hook.name(), "gone");
+                counted(hook, "gone");
                 return Some(End::Gone);
             }
             Delivery::Failed { why, retry_after } => {
-                metrics::called(hook.name(), "failed");
+                counted(hook, "failed");
                 let now = clock::now();
                 let again = hook.failed(&why, now, jitter());
                 let sequence = recorded.sequence();
@@ -166,6 +165,12 @@ async fn carry(engine: &Engine, hook: &Webhook, recorded: &Recorded) -> Option<E
             return Some(End::Stopping);
         }
     }
+}
+
+fn counted(hook: &Webhook, result: &'static str) {
+    let name = hook.name().to_owned();
+    metrics::counter!("countersign_webhook_calls_total", "webhook" => name, "result" => result)
+        .increment(1);
 }
 
 fn until(at: DateTime<Utc>) -> Duration {

@@ -201,6 +201,7 @@ fn credential(number: u64, client: ClientId) -> Credential {
         }],
         quarantined_at: None,
         revoked: None,
+        confirmed: None,
         sequence: 0,
         trail: vec![],
     }

@@ -319,6 +319,7 @@ impl World {
                         Command::OffboardOperator {
                             operator: id,
                             reason,
+                            hand_over_to: None,
                         },
                         None,
                     ),
@@ -533,6 +534,7 @@ fn credential(
         }],
         quarantined_at: None,
         revoked: None,
+        confirmed: None,
         sequence: 0,
         trail: vec![],
     }

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ClientId, Credential, Enforcement, Kind, Request, RequestState, State, request::Outcome,
+        ClientId, Credential, Enforcement, Kind, Request, RequestState, ReviewState, State,
+        request::Outcome,
     },
     wire::overview::{
         ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
@@ -167,6 +168,8 @@ impl Fleet {
         }
         let orphan = credential.owner == NOBODY || !self.in_service.contains(&credential.client);
         self.hygiene.orphaned += u64::from(orphan);
+        let overdue = credential.review(now) == Some(ReviewState::Overdue);
+        self.hygiene.review_overdue += u64::from(overdue);
         let long_ago = |at: DateTime<Utc>| now - at > UNUSED;
         // What was used since is only asked where it decides.
         let unused = long_ago(rolled_up.unwrap_or(credential.created_at))

@@ -1,7 +1,7 @@
 //! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
 
 use crate::wire::signing::LogHead;
-use crate::wire::{CredentialId, Digest, ProposalId, RequestDetail, RequestId};
+use crate::wire::{ClientId, CredentialId, Digest, ProposalId, RequestDetail, RequestId};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -53,7 +53,7 @@ pub enum Effect {
 }
 
 /// A question to the broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Who is signed in.
     Session,
@@ -70,6 +70,8 @@ pub enum Call {
     WouldNarrow(RequestId, Digest, Vec<String>, u64),
     /// One credential.
     Credential(CredentialId),
+    /// Everything that a client holds.
+    ClientHoldings(ClientId),
     /// Which credential does the digest belong to?
     Lookup(Digest),
     /// Revocations that match a filter.
@@ -99,7 +101,7 @@ pub enum Call {
 }
 
 /// A change, bound to what the person saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActCall {
     /// What is done to what.
     pub action: Action,

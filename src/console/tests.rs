@@ -595,6 +595,73 @@ fn what_belongs_to_a_credential_is_a_key_away() {
 }
 
 #[test]
+fn what_a_client_holds_opens_when_the_answer_is_there() {
+    use crate::wire::{ClientHoldings, ClientRow, Environment, Tier, holdings::ActingAccount};
+    let mut model = ledger(120, 40);
+    press(&mut model, "o");
+    assert!(
+        over(&model).contains("5 holdings  all that ledger-api holds"),
+        "{}",
+        over(&model)
+    );
+    let effects = press(&mut model, "5");
+    let id = credential().client_id;
+    let call = Call::ClientHoldings(id);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Call(_, asked) if *asked == call)),
+        "{effects:?}"
+    );
+    assert!(model.overlay.is_none(), "nothing opens before the answer");
+    let held = ClientHoldings {
+        client: ClientRow {
+            id,
+            name: "ledger-api".into(),
+            owner: "payments".into(),
+            contact: String::new(),
+            environment: Environment::Production,
+            tier: Tier::High,
+            dependents: vec!["invoices".into()],
+            credentials: 0,
+            offboarded_at: None,
+            sequence: 7,
+        },
+        credentials: Vec::new(),
+        credentials_total: 1_200,
+        requests: Vec::new(),
+        requests_total: 0,
+        accounts: vec![ActingAccount {
+            id: "opr_01jd9x2m3v5qk7w8y6z4t0r1bc".parse().unwrap(),
+            name: "svc\u{202e}gnp".into(),
+            robot: true,
+            tokens: 2,
+        }],
+        sequence: 918_204,
+    };
+    let reply = || Reply::ClientHoldings(Box::new(held.clone()));
+    answer(&mut model, &call, reply());
+    let said = over(&model);
+    for line in [
+        "WHAT ledger-api HOLDS",
+        "1,200 living credentials",
+        "and 1,200 more",
+        "0 open requests",
+        "robot, 2 tokens",
+        "invoices",
+        "countersign client offboard ledger-api",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!said.contains('\u{202e}'), "{said}");
+
+    // What was opened meanwhile stays.
+    press(&mut model, "esc o 5 o");
+    answer(&mut model, &call, reply());
+    assert!(over(&model).contains("WHAT BELONGS TO"), "{}", over(&model));
+}
+
+#[test]
 fn a_key_that_means_nothing_somewhere_says_why() {
     use super::command::{Command, Group};
     for screen in ScreenId::ALL {

@@ -170,6 +170,11 @@ impl Check {
         }
     }
 
+    /// The first thing that was found, in words.
+    pub fn complaint(self) -> Option<String> {
+        self.errors.into_iter().next().map(|error| error.detail)
+    }
+
     /// What was found.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::{
     ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Text, Texts, Tier,
-    words::words,
+    review::Confirmation, words::words,
 };
 use crate::domain::event::is_zero;
 use chrono::{DateTime, Duration, Utc};
@@ -129,6 +129,9 @@ pub struct Credential {
     pub quarantined_at: Option<DateTime<Utc>>,
     /// The revocation of the whole credential.
     pub revoked: Option<RevocationId>,
+    /// Who said last that it is still needed. Boxed: most have none, and there may be a million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Box<Confirmation>>,
     /// Sequence of the last change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,

@@ -34,6 +34,8 @@ pub mod policy;
 pub mod refusal;
 /// Issuance requests.
 pub mod request;
+/// Access review.
+pub mod review;
 /// Revocations and their way to whoever must enforce them.
 pub mod revocation;
 /// The fold over the log.
@@ -63,6 +65,7 @@ pub use request::{
     BreakGlass, Evaluation, Note, Plan, Request, RequestState, Review, Risk, RiskFactor,
     RuleResult, StepUp,
 };
+pub use review::{Confirmation, ReviewState};
 pub use revocation::{Enforcement, Revocation};
 pub use state::State;
 pub use statement::{Checked, Statement};

@@ -246,6 +246,7 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         &Command::OffboardOperator {
             operator: closed,
             reason: text(),
+            hand_over_to: None,
         },
     );
 }

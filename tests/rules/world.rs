@@ -640,6 +640,7 @@ pub fn adopted(world: &mut World, name: &str) -> Credential {
         }],
         quarantined_at: None,
         revoked: None,
+        confirmed: None,
         sequence: 0,
         trail: Vec::new(),
     }

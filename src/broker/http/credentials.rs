@@ -228,6 +228,7 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
         }],
         quarantined_at: None,
         revoked: None,
+        confirmed: None,
         sequence: 0,
         trail: Vec::new(),
     };
@@ -238,7 +239,7 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
 }
 
 impl<T> Call<T> {
-    fn must_see_credential(&self, id: CredentialId) -> Result<(), ApiError> {
+    pub(super) fn must_see_credential(&self, id: CredentialId) -> Result<(), ApiError> {
         let client = self
             .state
             .credentials

@@ -75,6 +75,18 @@ fn describe() {
         "countersign_issuer_ready",
         "Whether an issuer answers, 1 or 0"
     );
+    metrics::describe_gauge!(
+        "countersign_webhook_ready",
+        "Whether a receiver of webhooks took the last event, 1 or 0"
+    );
+    metrics::describe_gauge!(
+        "countersign_webhook_behind",
+        "Events that a receiver of webhooks has yet to be told of, or passed over"
+    );
+    metrics::describe_counter!(
+        "countersign_webhook_calls_total",
+        "Calls of receivers of webhooks, by result"
+    );
     metrics::describe_counter!(
         "countersign_commands_total",
         "Commands of callers, by name and result"
@@ -169,7 +181,14 @@ pub fn render(engine: &Engine) -> Option<String> {
     ] {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
     }
-    for issuer in engine.health().issuers {
+    let health = engine.health();
+    for webhook in health.webhooks {
+        let name = webhook.webhook;
+        metrics::gauge!("countersign_webhook_ready", "webhook" => name.clone())
+            .set(f64::from(u8::from(webhook.ready)));
+        metrics::gauge!("countersign_webhook_behind", "webhook" => name).set(webhook.behind as f64);
+    }
+    for issuer in health.issuers {
         metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer)
             .set(f64::from(u8::from(issuer.ready)));
     }

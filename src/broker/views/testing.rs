@@ -205,6 +205,7 @@ impl World {
             versions: vec![version(1, VersionState::Active, 0, Some(90 * 86_400))],
             quarantined_at: None,
             revoked: None,
+            confirmed: None,
             sequence: 0,
             trail: Vec::new(),
         };

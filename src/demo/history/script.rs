@@ -449,6 +449,7 @@ impl<'a> Author<'a> {
                 }],
                 quarantined_at: None,
                 revoked: None,
+                confirmed: None,
                 sequence: 0,
                 trail: Vec::new(),
             };

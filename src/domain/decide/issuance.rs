@@ -239,6 +239,7 @@ fn record_minted(
             versions: vec![version.clone()],
             quarantined_at: None,
             revoked: None,
+            confirmed: None,
             sequence: 0,
             trail: Vec::new(),
         })

@@ -10,6 +10,7 @@ use crate::domain::{
     event::{Subject, UsageEntry},
     operator::Authenticator,
     request::NOTES_MAX,
+    review::Confirmation,
     revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
@@ -84,6 +85,7 @@ impl State {
             | Event::VersionRetired { .. }
             | Event::VersionExpired { .. }
             | Event::OwnerChanged { .. }
+            | Event::CredentialConfirmed { .. }
             | Event::CredentialQuarantined { .. }
             | Event::CredentialReleased { .. } => self.apply_credential(&recorded.event, at),
             Event::RevocationEffective { .. }
@@ -562,6 +564,19 @@ impl State {
             } => {
                 let owner = self.pool.text(&owner.into());
                 self.change_credential(*credential, |credential| credential.owner = owner);
+            }
+            Event::CredentialConfirmed {
+                credential,
+                by,
+                reason,
+            } => {
+                self.change_credential(*credential, |credential| {
+                    credential.confirmed = Some(Box::new(Confirmation {
+                        by: by.clone(),
+                        reason: reason.clone(),
+                        at,
+                    }));
+                });
             }
             Event::CredentialQuarantined { credential, .. } => {
                 self.change_credential(*credential, |credential| {

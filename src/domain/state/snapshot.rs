@@ -10,7 +10,7 @@ use crate::domain::{
     Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId,
     ProposalState, Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role,
     Signed, SshKey, Text, Texts, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, revocation::Enforcement,
+    operator::Authenticator, request::Ending, review::Confirmation, revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -578,6 +578,7 @@ struct PlainCredential {
     #[serde(with = "time_or_none")]
     quarantined_at: Option<DateTime<Utc>>,
     revoked: Option<RevocationId>,
+    confirmed: Option<Box<Confirmation>>,
     sequence: u64,
     trail: Vec<u64>,
 }

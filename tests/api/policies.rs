@@ -218,7 +218,7 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
     api.post(&who.opal, "/v1/policies/proposals", body)
         .await
         .refused(409, "conflict");
-    let body = json!({"files": {}, "base": 1});
+    let body = json!({"files": {}});
     api.post(&who.opal, "/v1/policies/simulate", body)
         .await
         .refused(422, "invalid");

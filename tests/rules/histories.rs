@@ -243,7 +243,7 @@ fn histories_reach_every_event() {
     let strategy = prop::collection::vec(step(), 150);
     let (mut asked, mut done) = (0, 0);
     let mut kinds = BTreeMap::<String, usize>::new();
-    for _ in 0..40 {
+    for _ in 0..60 {
         let mut history = History::new();
         for step in &strategy.new_tree(&mut runner).unwrap().current() {
             history.take(step);
@@ -269,7 +269,13 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 35] = [
+const EVERY_KIND: [&str; 41] = [
+    "policy.proposed",
+    "policy.approval_given",
+    "policy.in_force",
+    "policy.denied",
+    "policy.withdrawn",
+    "policy.expired",
     "client.onboarded",
     "client.offboarded",
     "operator.enrolled",

@@ -217,6 +217,10 @@ pub struct Review {
     pub within_s: u64,
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "its words are declared by a macro, which has no place for a default"
+)]
 impl Default for StepUp {
     fn default() -> Self {
         Self::None

@@ -186,7 +186,8 @@ fn simulated(
         lines.push(
             look.row()
                 .put(look.style(Role::Text), " ")
-                .cell(look.style(Role::Text), &different.credential, name)
+                .at_most(look.style(Role::Text), &different.credential, name - 1)
+                .to(name + 1)
                 .cell(look.style(Role::Muted), different.before.line(), 22)
                 .put(
                     look.style(Role::Muted),

@@ -616,6 +616,7 @@ fn the_histories_reach_every_index() {
             "OpenName",
             "Operator",
             "OperatorName",
+            "Proposal",
             "Request",
             "Revocation",
             "ToEnforce",

@@ -8,7 +8,7 @@ use countersign::domain::{
     event::UsageEntry,
     facts::{AnomalyFacts, ApprovalFacts},
     operator::Authenticator,
-    policy::{FILES_MAX, encoded_size},
+    policy::{FILES_MAX, REASON_MAX, encoded_size},
     request::Outcome,
 };
 use std::collections::BTreeMap;
@@ -304,7 +304,7 @@ fn the_largest_policy_and_its_approval_fit() {
             digest: Digest([digest; 32]),
             files,
             base: 1,
-            reason: text(),
+            reason: "\u{1}".repeat(REASON_MAX),
             quorum: Quorum {
                 count: 1,
                 groups: std::iter::once("security".to_owned())

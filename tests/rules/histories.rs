@@ -269,7 +269,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 36] = [
+const EVERY_KIND: [&str; 37] = [
     "client.onboarded",
     "client.offboarded",
     "operator.enrolled",
@@ -299,6 +299,7 @@ const EVERY_KIND: [&str; 36] = [
     "version.retired",
     "version.expired",
     "credential.owner_changed",
+    "credential.confirmed",
     "credential.quarantined",
     "credential.released",
     "revocation.effective",

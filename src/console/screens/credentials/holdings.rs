@@ -108,3 +108,107 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     ));
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::effect::{Call, Effect};
+    use crate::console::event::{Event, Reply};
+    use crate::console::fixture::{answer, credential, model, now, press};
+    use crate::console::model::Model;
+    use crate::console::screens::ScreenId;
+    use crate::console::update::update;
+    use crate::wire::{ClientRow, Environment, Tier, holdings::ActingAccount};
+
+    /// With the cursor on pg-ledger-rw and its detail there.
+    fn ledger() -> Model {
+        let mut model = model((120, 40), ScreenId::Credentials);
+        model.shared.calls.clear();
+        press(&mut model, "/pg-ledger<enter>");
+        let known = credential();
+        let call = Call::Credential(known.row.id);
+        answer(&mut model, &call, Reply::Credential(Box::new(known)));
+        update(&mut model, &Event::Tick(now()));
+        model
+    }
+
+    /// What lies over the screen, as text.
+    fn over(model: &Model) -> String {
+        match &model.overlay {
+            Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
+            Some(Overlay::Menu(menu)) => {
+                let entries = menu.entries.iter();
+                let lines =
+                    entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
+                format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
+            }
+            other => panic!("nothing to read: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_client_holds_opens_when_the_answer_is_there() {
+        let mut model = ledger();
+        press(&mut model, "o");
+        assert!(
+            over(&model).contains("5 holdings  all that ledger-api holds"),
+            "{}",
+            over(&model)
+        );
+        let effects = press(&mut model, "5");
+        let id = credential().client_id;
+        let call = Call::ClientHoldings(id);
+        assert!(
+            effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Call(_, asked) if *asked == call)),
+            "{effects:?}"
+        );
+        assert!(model.overlay.is_none(), "nothing opens before the answer");
+        let held = ClientHoldings {
+            client: ClientRow {
+                id,
+                name: "ledger-api".into(),
+                owner: "payments".into(),
+                contact: String::new(),
+                environment: Environment::Production,
+                tier: Tier::High,
+                dependents: vec!["invoices".into()],
+                credentials: 0,
+                offboarded_at: None,
+                sequence: 7,
+            },
+            credentials: Vec::new(),
+            credentials_total: 1_200,
+            requests: Vec::new(),
+            requests_total: 0,
+            accounts: vec![ActingAccount {
+                id: "opr_01jd9x2m3v5qk7w8y6z4t0r1bc".parse().unwrap(),
+                name: "svc\u{202e}gnp".into(),
+                robot: true,
+                tokens: 2,
+            }],
+            sequence: 918_204,
+        };
+        let reply = || Reply::ClientHoldings(Box::new(held.clone()));
+        answer(&mut model, &call, reply());
+        let said = over(&model);
+        for line in [
+            "WHAT ledger-api HOLDS",
+            "1,200 living credentials",
+            "and 1,200 more",
+            "0 open requests",
+            "robot, 2 tokens",
+            "invoices",
+            "countersign client offboard ledger-api",
+        ] {
+            assert!(said.contains(line), "{line} is not in\n{said}");
+        }
+        assert!(!said.contains('\u{202e}'), "{said}");
+
+        // What was opened meanwhile stays.
+        press(&mut model, "esc o 5 o");
+        answer(&mut model, &call, reply());
+        assert!(over(&model).contains("WHAT BELONGS TO"), "{}", over(&model));
+    }
+}

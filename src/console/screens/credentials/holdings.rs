@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::console::effect::{Call, Effect};
     use crate::console::event::{Event, Reply};
-    use crate::console::fixture::{answer, credential, model, now, press};
+    use crate::console::fixture::{answer, credential, credentials, model, now, press};
     use crate::console::model::Model;
     use crate::console::screens::ScreenId;
     use crate::console::update::update;
@@ -123,12 +123,20 @@ mod tests {
     /// With the cursor on pg-ledger-rw and its detail there.
     fn ledger() -> Model {
         let mut model = model((120, 40), ScreenId::Credentials);
-        model.shared.calls.clear();
+        let calls = &mut model.shared.calls;
+        calls.retain(|(_, call)| matches!(call, Call::Credential(_)));
         press(&mut model, "/pg-ledger<enter>");
-        let known = credential();
-        let call = Call::Credential(known.row.id);
-        answer(&mut model, &call, Reply::Credential(Box::new(known)));
-        update(&mut model, &Event::Tick(now()));
+        // One detail is asked for at a time: the one before first.
+        while let Some((_, Call::Credential(id))) = model.shared.calls.last().cloned() {
+            let mut known = credential();
+            if id != known.row.id {
+                let mut rows = credentials().into_iter();
+                known.row = rows.find(|row| row.id == id).expect("a row of the sample");
+            }
+            let reply = Reply::Credential(Box::new(known));
+            answer(&mut model, &Call::Credential(id), reply);
+            update(&mut model, &Event::Tick(now()));
+        }
         model
     }
 
@@ -207,7 +215,7 @@ mod tests {
         assert!(!said.contains('\u{202e}'), "{said}");
 
         // What was opened meanwhile stays.
-        press(&mut model, "esc o 5 o");
+        press(&mut model, "<esc>o5o");
         answer(&mut model, &call, reply());
         assert!(over(&model).contains("WHAT BELONGS TO"), "{}", over(&model));
     }

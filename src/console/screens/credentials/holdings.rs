@@ -54,7 +54,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     let total = held.credentials_total;
     section(
         format!(
-            "{} living credentials, which its leaving revokes or hands over:",
+            "Living credentials: {}, which its leaving revokes or hands over",
             count(total)
         ),
         rows.collect(),
@@ -69,7 +69,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     });
     let total = held.requests_total;
     section(
-        format!("{} open requests, which its leaving denies:", count(total)),
+        format!("Open requests: {}, which its leaving denies", count(total)),
         rows.collect(),
         total,
     );
@@ -78,12 +78,12 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
         .iter()
         .map(|account| {
             let what = if account.robot { "robot" } else { "person" };
-            format!("  {}  {what}, {} tokens", account.name, account.tokens)
+            format!("  {}  {what}, tokens: {}", account.name, account.tokens)
         })
         .collect();
     let total = rows.len() as u64;
     section(
-        format!("{} accounts that act for it, which stay:", count(total)),
+        format!("Accounts that act for it: {}, which stay", count(total)),
         rows,
         total,
     );
@@ -95,7 +95,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     let total = rows.len() as u64;
     section(
         format!(
-            "{} services that stop when its credentials do:",
+            "Services that stop when its credentials do: {}",
             count(total)
         ),
         rows,
@@ -203,10 +203,10 @@ mod tests {
         let said = over(&model);
         for line in [
             "WHAT ledger-api HOLDS",
-            "1,200 living credentials",
+            "Living credentials: 1,200",
             "and 1,200 more",
-            "0 open requests",
-            "robot, 2 tokens",
+            "Open requests: 0",
+            "robot, tokens: 2",
             "invoices",
             "countersign client offboard ledger-api",
         ] {

@@ -179,7 +179,15 @@ fn what_was_last_known_is_painted_before_there_is_a_client() {
     let tty = Tty::spawn(first, 80, 24);
     tty.send("\n");
     tty.wait_for(FIGURES);
-    tty.wait_for("live ");
+    let kept = || std::fs::read_dir(folder.path().join("countersign")).ok();
+    block_until(PATIENCE, "what is known is kept", || {
+        let mut names = kept()?.filter_map(|entry| Some(entry.ok()?.file_name()));
+        names.find(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|end| end == "known")
+        })
+    });
     tty.send("q");
     tty.wait_for("ended:0:");
 
@@ -192,7 +200,7 @@ fn what_was_last_known_is_painted_before_there_is_a_client() {
         tty.screen()
     );
     std::fs::write(&pipe, broker.admin_token()).unwrap();
-    tty.wait_for("live ");
+    tty.wait_for("● live ");
     assert!(
         !first_row(&tty).contains(" old"),
         "it is fresh: {}",

@@ -23,6 +23,8 @@ pub enum Effect {
     Bell,
     /// The terminal's window title.
     Title(String),
+    /// A desktop notification, where the person opted in.
+    Notify(String),
     /// Write the recording to a file and say where.
     DumpRecording,
     /// Write text to a new file of this name stem and ending, and say where.
@@ -177,11 +179,12 @@ impl Action {
             Self::Approve(..) => format!("countersign request approve {id} --reason …"),
             Self::BreakGlass(..) => format!("countersign request break-glass {id} --reason …"),
             Self::Narrow(_, _, scopes, ttl_s) => {
-                let scopes: String = scopes
+                let flags: Vec<String> = scopes
                     .iter()
-                    .map(|scope| format!(" --scope {scope}"))
+                    .map(|scope| format!("--scope {scope} "))
                     .collect();
-                format!("countersign request narrow {id}{scopes} --ttl {ttl_s}s --reason …")
+                let flags = flags.concat();
+                format!("countersign request narrow {id} {flags}--ttl {ttl_s}s --reason …")
             }
             Self::Hold(_) => format!("countersign request hold {id} --reason …"),
             Self::Resume(_) => format!("countersign request resume {id} --reason …"),

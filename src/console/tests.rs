@@ -8,15 +8,18 @@ use super::input::{Input, Key, Mods, Paste};
 use super::keys::script;
 use super::model::{Model, Outcome, Overlay};
 use super::record::Recording;
-use super::run::{Incoming, REST, Runner, World, next_tick};
+use super::run::{Incoming, Runner, World, next_tick};
 use super::screens::ScreenId;
 use super::theme::Theme;
 use super::update::update;
 use super::view::view;
+use crate::config::Notify;
 use crate::wire::{EventRecord, FeedItem, Receipt};
 use chrono::TimeDelta;
 use ratatui::buffer::Buffer;
 use std::time::Instant;
+
+mod held;
 
 fn start(width: u16, height: u16) -> Model {
     let mut model = model((width, height), ScreenId::Credentials);
@@ -488,158 +491,6 @@ fn many_keys_cost_one_picture_and_nothing_new_costs_nothing() {
     );
 }
 
-/// A live console with thousands of credentials, as far as it was painted.
-fn long_list() -> Runner<Vec<u8>, Told> {
-    let mut model = model((120, 40), ScreenId::Credentials);
-    model.shared.calls.clear();
-    model.shared.fleet = super::fixture::fleet(5_000);
-    let mut runner = runner(model);
-    runner.paint(now()).unwrap();
-    feed_keys(&mut runner, "gg");
-    rested(&mut runner);
-    runner
-}
-
-/// Lets the cursor rest, and gives what was painted for it in bytes.
-fn rested(runner: &mut Runner<Vec<u8>, Told>) -> usize {
-    runner.screen.writer().clear();
-    runner.rest(Instant::now() + REST).unwrap();
-    runner.paint(now()).unwrap();
-    runner.screen.writer().len()
-}
-
-/// What one key costs in bytes.
-fn bytes_of(runner: &mut Runner<Vec<u8>, Told>, key: &str) -> usize {
-    runner.screen.writer().clear();
-    feed_keys(runner, key);
-    runner.paint(now()).unwrap();
-    runner.screen.writer().len()
-}
-
-/// The name on the detail's rule.
-fn told(runner: &Runner<Vec<u8>, Told>) -> String {
-    let shown = text(&runner.model);
-    let rule = shown.lines().find_map(|line| line.split_once("│──"));
-    let name = rule.unwrap().1.trim_start_matches([' ', '─']);
-    name.split(" ─").next().unwrap().to_owned()
-}
-
-fn asked(runner: &mut Runner<Vec<u8>, Told>) -> Vec<crate::wire::CredentialId> {
-    let effects = std::mem::take(&mut runner.world.0).into_iter();
-    let id = |effect| match effect {
-        Effect::Call(_, Call::Credential(id)) => Some(id),
-        _ => None,
-    };
-    effects.filter_map(id).collect()
-}
-
-#[test]
-fn while_a_key_is_held_the_list_moves_alone_and_costs_few_bytes() {
-    let mut runner = long_list();
-    let first = told(&runner);
-    asked(&mut runner);
-    for _ in 0..12 {
-        let bytes = bytes_of(&mut runner, "j");
-        assert!(bytes <= 60, "{bytes} bytes a move");
-    }
-    assert_eq!(told(&runner), first, "the detail waits, under its own name");
-    feed_keys(&mut runner, &"j".repeat(30));
-    runner.paint(now()).unwrap();
-    for _ in 0..12 {
-        let bytes = bytes_of(&mut runner, "j");
-        assert!(bytes <= 250, "{bytes} bytes a scroll");
-    }
-    let bytes = bytes_of(&mut runner, "<pgdn>");
-    assert!(bytes <= 4_000, "{bytes} bytes a page");
-    assert_eq!(
-        told(&runner),
-        "",
-        "what does not scroll with the list is blank"
-    );
-    assert_eq!(asked(&mut runner), [], "and nothing was asked for it");
-    assert!(rested(&mut runner) > 0);
-    let credentials = &runner.model.screens.credentials;
-    let name = credentials.subject_name(&runner.model.shared);
-    assert_eq!(told(&runner), name);
-}
-
-#[test]
-fn a_rested_cursor_fills_the_detail_once() {
-    let mut runner = long_list();
-    asked(&mut runner);
-    runner.model.shared.calls.clear();
-    let before = Instant::now();
-    feed_keys(&mut runner, "jjj");
-    runner.paint(now()).unwrap();
-    let subject = |runner: &Runner<Vec<u8>, Told>| {
-        let credentials = &runner.model.screens.credentials;
-        credentials.subject_name(&runner.model.shared)
-    };
-    assert_ne!(told(&runner), subject(&runner));
-    runner.rest(before + REST).unwrap();
-    assert_ne!(told(&runner), subject(&runner), "not yet");
-    assert!(rested(&mut runner) > 0);
-    assert_eq!(told(&runner), subject(&runner));
-    assert_eq!(rested(&mut runner), 0, "once");
-}
-
-#[test]
-fn a_menu_is_about_what_the_cursor_is_on_and_so_is_the_detail_beside_it() {
-    let mut runner = long_list();
-    feed_keys(&mut runner, "jj.");
-    runner.paint(now()).unwrap();
-    let credentials = &runner.model.screens.credentials;
-    let name = credentials.subject_name(&runner.model.shared);
-    match &runner.model.overlay {
-        Some(Overlay::Menu(menu)) => assert_eq!(menu.title, format!("ACT  {name}")),
-        other => panic!("no menu but {other:?}"),
-    }
-    runner.model.overlay = None;
-    assert_eq!(told(&runner), name);
-}
-
-#[test]
-fn the_first_picture_is_what_the_last_run_knew_and_says_so() {
-    let context = super::model::Context {
-        name: "prod".into(),
-        ..Default::default()
-    };
-    let fresh = |minutes| now() + TimeDelta::minutes(minutes);
-    let mut runner = runner(Model::new(super::model::Shared::new(
-        context,
-        fresh(12),
-        (120, 40),
-        7,
-    )));
-    let known = super::known::Known {
-        at: now(),
-        broker: "eu-west-1".into(),
-        environment: Some(crate::wire::Environment::Production),
-        overview: Box::new(super::screens::samples::overview()),
-    };
-    runner.begin(Some(known), fresh(12)).unwrap();
-    let shown = text(&runner.model);
-    assert!(shown.starts_with("[PROD] eu-west-1 "), "{shown}");
-    assert!(shown.contains("TIME TO EXPIRY"), "{shown}");
-    assert!(shown.contains("12m old"), "{shown}");
-    assert!(runner.model.shared.refuses_changes().is_some());
-    let asks = |effect: &Effect| matches!(effect, Effect::Call(_, Call::Overview));
-    assert!(
-        runner.world.0.iter().any(asks),
-        "the fresh one is asked for"
-    );
-
-    let call = Call::Overview;
-    let overview = super::screens::samples::overview();
-    answer(
-        &mut runner.model,
-        &call,
-        Reply::Overview(Box::new(overview)),
-    );
-    let shown = text(&runner.model);
-    assert!(!shown.contains("12m old"), "{shown}");
-}
-
 #[test]
 fn an_idle_console_sleeps_until_the_minute() {
     let mut model = ledger(80, 24);
@@ -903,5 +754,47 @@ fn help_is_on_the_last_row_of_every_screen() {
             let last = shown.lines().last().unwrap();
             assert!(last.ends_with(": cmd  ? help"), "{screen:?}: {last}");
         }
+    }
+}
+
+#[test]
+fn a_broken_glass_is_loud_on_every_console() {
+    for (notify, asked) in [
+        (Notify::Off, ""),
+        (
+            Notify::Osc9,
+            "\x1b]9;countersign: GLASS BROKEN by jlin: x; y",
+        ),
+        (
+            Notify::Osc777,
+            "\x1b]777;notify;countersign;GLASS BROKEN by jlin: x, y",
+        ),
+    ] {
+        let mut runner = runner(ledger(80, 24));
+        runner.notify = notify;
+        let mut item = event("x", 900_300);
+        item.event.kind = "request.glass_broken".into();
+        item.event.actor.name = "jlin".into();
+        item.event.subject = "x; y\x1b[2J".into();
+        runner
+            .take(Incoming::Event(Event::Feed(Box::new(item))))
+            .unwrap();
+        runner.paint(now()).unwrap();
+        let shown = text(&runner.model);
+        assert!(shown.contains("GLASS BROKEN by jlin"), "{shown}");
+        let written = String::from_utf8(std::mem::take(runner.screen.writer())).unwrap();
+        assert!(written.contains('\x07'), "it rings: {written:?}");
+        assert!(
+            written.contains("\x1b]2;countersign: GLASS BROKEN"),
+            "{written:?}"
+        );
+        assert!(written.contains(asked), "{written:?}");
+        assert_eq!(written.contains("\x1b]9;"), notify == Notify::Osc9);
+        assert_eq!(written.contains("\x1b]777;"), notify == Notify::Osc777);
+        let hostile = written.matches("\x1b[2J").count();
+        assert!(
+            hostile <= 1,
+            "what they wrote never clears the screen: {written:?}"
+        );
     }
 }

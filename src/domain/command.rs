@@ -190,6 +190,12 @@ pub enum Command {
     Resume { request: RequestId, reason: String },
     /// Ask the requester something, or answer.
     AddNote { request: RequestId, text: String },
+    /// Ask policy again, because another one came in force: what was approved under the old one no longer counts.
+    Reevaluate {
+        request: RequestId,
+        evaluation: Box<Evaluation>,
+        facts: Box<Facts>,
+    },
     /// Skip the quorum: `evaluation` is what policy says of the emergency.
     BreakGlass {
         request: RequestId,
@@ -336,6 +342,7 @@ impl Command {
             | Self::Hold { request, .. }
             | Self::Resume { request, .. }
             | Self::AddNote { request, .. }
+            | Self::Reevaluate { request, .. }
             | Self::BreakGlass { request, .. }
             | Self::Withdraw { request, .. }
             | Self::Retry { request }
@@ -382,6 +389,7 @@ impl Command {
             Self::Hold { .. } => "hold",
             Self::Resume { .. } => "resume",
             Self::AddNote { .. } => "add_note",
+            Self::Reevaluate { .. } => "reevaluate",
             Self::BreakGlass { .. } => "break_glass",
             Self::Withdraw { .. } => "withdraw",
             Self::Retry { .. } => "retry",

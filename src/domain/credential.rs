@@ -1,7 +1,7 @@
 //! A stable name under which versions come and go.
 
 use super::{
-    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Tier,
+    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Text, Texts, Tier,
     review::Confirmation, words::words,
 };
 use crate::domain::event::is_zero;
@@ -98,27 +98,27 @@ pub struct Credential {
     /// Which credential.
     pub id: CredentialId,
     /// The stable name, unique within its environment.
-    pub name: String,
+    pub name: Text,
     /// Where it is used.
     pub environment: Environment,
     /// What it is made of.
     pub kind: Kind,
     /// The issuer that makes it, by configured name.
-    pub issuer: String,
+    pub issuer: Text,
     /// What the issuer is asked for: a vault path for `vault_lease`, empty for `api_key`.
-    pub role: String,
+    pub role: Text,
     /// Who uses it.
     pub client: ClientId,
     /// The team that answers for it.
-    pub owner: String,
+    pub owner: Text,
     /// Whom it may be shown to.
-    pub audience: String,
+    pub audience: Text,
     /// What it allows.
-    pub scopes: Vec<String>,
+    pub scopes: Texts,
     /// How much harm misuse would do.
     pub tier: Tier,
     /// Regulatory tags, such as `pci`.
-    pub tags: Vec<String>,
+    pub tags: Texts,
     /// When the name was first issued or adopted.
     pub created_at: DateTime<Utc>,
     /// How often it must rotate, in seconds; none where it does not.
@@ -152,6 +152,12 @@ pub fn remember(trail: &mut Vec<u64>, sequence: u64) {
 }
 
 impl Credential {
+    /// Gives back the room that its lists have to spare: a fleet is mostly at rest.
+    pub(super) fn fit(&mut self) {
+        self.versions.shrink_to_fit();
+        self.trail.shrink_to_fit();
+    }
+
     /// What follows from versions and flags at `now`.
     pub fn state(&self, now: DateTime<Utc>) -> CredentialState {
         if self.revoked.is_some() {

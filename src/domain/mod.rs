@@ -42,6 +42,8 @@ pub mod revocation;
 pub mod state;
 /// What a person signs when they decide.
 pub mod statement;
+/// Texts that many objects have in common.
+pub mod text;
 /// Small closed vocabularies: environment, kind, tier.
 pub mod words;
 
@@ -67,4 +69,5 @@ pub use review::{Confirmation, ReviewState};
 pub use revocation::{Enforcement, Revocation};
 pub use state::State;
 pub use statement::{Checked, Statement};
+pub use text::{Text, Texts};
 pub use words::{Environment, Kind, Tier};

@@ -1,6 +1,8 @@
 //! The types that broker and client both speak. The OpenAPI document is generated from them and the client
 //! compiles against them, so the two sides cannot drift apart.
 
+/// The one way to write a value as JSON, for hashing.
+pub mod canonical;
 /// Clients of credentials.
 pub mod client;
 /// The columnar media type of lists.

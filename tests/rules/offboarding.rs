@@ -26,7 +26,7 @@ fn gone(hand_over_to: Option<&str>) -> (Actor, Command) {
 }
 
 fn owner(world: &World, credential: CredentialId) -> String {
-    world.state.credentials[&credential].owner.clone()
+    world.state.credentials[&credential].owner.to_string()
 }
 
 #[test]

@@ -211,7 +211,10 @@ fn a_removed_key_takes_its_approvals_with_it() {
         fingerprint: format!("SHA256:{}", ANA.bits()),
         reason: "lost".into(),
     };
-    assert_eq!(world.when(by(ANA), remove), "operator.key_removed");
+    assert_eq!(
+        world.when(by(ANA), remove),
+        "operator.key_removed approval.voided"
+    );
     assert_eq!(
         changed(&mut world, BEN, request, |_| {}),
         GIVEN,
@@ -231,11 +234,96 @@ fn a_key_removed_after_the_quorum_stops_the_issuing() {
         fingerprint: format!("SHA256:{}", BEN.bits()),
         reason: "stolen".into(),
     };
-    world.given(by(ROOT), remove);
-    let start = world.start(request);
     assert_eq!(
-        world.when(BROKER, start),
-        "refused separation-of-duties quorum"
+        world.when(by(ROOT), remove),
+        "operator.key_removed approval.voided request.awaiting_approval"
+    );
+    let start = world.start(request);
+    assert!(
+        world
+            .when(BROKER, start)
+            .starts_with("refused conflict attempt 1 cannot begin")
+    );
+}
+
+#[test]
+fn a_policy_that_comes_in_force_voids_what_was_signed_under_the_one_before() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    let late = world.approve_signed(BEN, request);
+    let propose = world.proposal(1, 1);
+    let Command::ProposePolicy { id, .. } = propose else {
+        unreachable!()
+    };
+    world.given(by(ROOT), propose);
+    let approve = world.approve_policy(id);
+    world.given(by(ANA), approve);
+    assert_eq!(world.state.policy_version(), 2);
+    assert!(
+        world
+            .when(by(BEN), late)
+            .starts_with("refused conflict another policy came in force"),
+        "the last signature comes after it"
+    );
+    let again = |version: &str| Command::Reevaluate {
+        request,
+        evaluation: Box::new(Evaluation {
+            policy_version: version.into(),
+            ..signed_evaluation(StepUp::SshSignature)
+        }),
+        facts: Box::new(countersign::domain::Facts::ordinary(
+            "api_key",
+            "production",
+        )),
+    };
+    assert!(
+        world
+            .when(BROKER, again("1"))
+            .starts_with("refused conflict version 2")
+    );
+    assert_eq!(
+        world.when(BROKER, again("2")),
+        "approval.voided request.identified request.evaluated request.awaiting_approval"
+    );
+    assert_eq!(world.when(BROKER, again("2")), "nothing");
+    assert_eq!(changed(&mut world, ANA, request, |_| {}), GIVEN);
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), COMPLETE);
+}
+
+#[test]
+fn what_was_approved_and_not_made_is_put_before_a_new_policy_too() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    changed(&mut world, ANA, request, |_| {});
+    assert_eq!(changed(&mut world, BEN, request, |_| {}), COMPLETE);
+    let propose = world.proposal(1, 1);
+    let Command::ProposePolicy { id, .. } = propose else {
+        unreachable!()
+    };
+    world.given(by(ROOT), propose);
+    let approve = world.approve_policy(id);
+    world.given(by(ANA), approve);
+    let start = world.start(request);
+    assert!(
+        world
+            .when(BROKER, start)
+            .starts_with("refused conflict another policy came in force")
+    );
+    let denied = Command::Reevaluate {
+        request,
+        evaluation: Box::new(Evaluation {
+            policy_version: "2".into(),
+            ..evaluation(Outcome::Deny, 0)
+        }),
+        facts: Box::new(countersign::domain::Facts::ordinary(
+            "api_key",
+            "production",
+        )),
+    };
+    assert_eq!(
+        world.when(BROKER, denied),
+        "approval.voided approval.voided request.identified request.evaluated request.denied"
     );
 }
 

@@ -6,8 +6,9 @@ use crate::{histories::History, world::*};
 use chrono::Duration;
 use countersign::{
     domain::{
-        Actor, ApprovalId, Client, ClientId, Command, CredentialId, Environment, MintedVersion,
-        Operator, RequestId, RequestState, RevocationId, Role, TokenId,
+        Actor, ApprovalId, Checked, Client, ClientId, Command, CredentialId, Decision, Environment,
+        Evaluation, Facts, MintedVersion, Operator, Quorum, RequestId, RequestState, Review,
+        RevocationId, Role, SshKey, StepUp, TokenId,
         decide::{may_decide, may_decide_policy},
         event::UsageEntry,
         request::Outcome,
@@ -68,6 +69,15 @@ pub enum What {
     ApprovePolicy,
     DenyPolicy,
     WithdrawPolicy,
+    EnrolKey,
+    CountersignKey,
+    RemoveKey,
+    Narrow,
+    Hold,
+    Resume,
+    Note,
+    BreakGlass,
+    Reevaluate,
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -105,6 +115,15 @@ pub fn step() -> impl Strategy<Value = Step> {
         5 => Just(ApprovePolicy),
         1 => Just(DenyPolicy),
         1 => Just(WithdrawPolicy),
+        3 => Just(EnrolKey),
+        1 => Just(CountersignKey),
+        1 => Just(RemoveKey),
+        4 => Just(Narrow),
+        2 => Just(Hold),
+        3 => Just(Resume),
+        1 => Just(Note),
+        4 => Just(BreakGlass),
+        4 => Just(Reevaluate),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
     (
@@ -188,6 +207,13 @@ impl History {
             What::Propose | What::ApprovePolicy | What::DenyPolicy | What::WithdrawPolicy => {
                 self.policy(step)
             }
+            What::EnrolKey | What::CountersignKey | What::RemoveKey => self.key(step),
+            What::Narrow
+            | What::Hold
+            | What::Resume
+            | What::Note
+            | What::BreakGlass
+            | What::Reevaluate => self.open_request(step),
             What::Grant
             | What::Enrol
             | What::CloseAccount
@@ -238,9 +264,148 @@ impl History {
         if step.which % 43 == 0 {
             asked.scopes.push("orders:write".into());
         }
-        let (_, command) = self
-            .world
-            .submission(asked, evaluation(outcome, 1 + step.how % 2));
+        let mut evaluated = evaluation(outcome, 1 + step.how % 2);
+        if step.which % 2 > 0 {
+            evaluated.step_up = StepUp::SshSignature;
+        }
+        evaluated.hold = step.which % 29 == 0;
+        let (_, command) = self.world.submission(asked, evaluated);
+        Some((who, command))
+    }
+
+    fn key(&mut self, step: &Step) -> Option<(Actor, Command)> {
+        let admin = self.holder(step, &[Role::Admin])?;
+        let state = &self.world.state;
+        let people = state.operators.values().filter(|held| {
+            let has = held.ssh_keys().next();
+            let may = match step.what {
+                What::EnrolKey => has.is_none(),
+                What::CountersignKey => has.is_some_and(|key| key.valid_from.is_none()),
+                _ => has.is_some(),
+            };
+            step.anyone || may && held.holds(PROD, &[Role::Approver, Role::Operator])
+        });
+        let held = pick(people.cloned(), step.which)?;
+        let fingerprint = format!("SHA256:{}", held.id.bits());
+        let command = match step.what {
+            What::EnrolKey => Command::EnrolKey {
+                operator: held.id,
+                key: SshKey {
+                    public_key: format!("ssh-ed25519 {}", held.id.bits()),
+                    fingerprint,
+                    hardware: false,
+                    enrolled_by: held.id,
+                    enrolled_at: self.world.now,
+                    valid_from: None,
+                    countersigned_by: None,
+                },
+            },
+            What::CountersignKey => Command::CountersignKey {
+                operator: held.id,
+                fingerprint,
+            },
+            _ => Command::RemoveKey {
+                operator: held.id,
+                fingerprint,
+                reason: "because".into(),
+            },
+        };
+        Some((admin, command))
+    }
+
+    /// What `who` signed, most often what it should be.
+    fn checked(
+        &self,
+        step: &Step,
+        who: &Actor,
+        request: RequestId,
+        decision: Decision,
+    ) -> Option<Box<Checked>> {
+        let Actor::Operator { id, .. } = who else {
+            return None;
+        };
+        let mut checked = self.world.signed(*id, request, decision, "because");
+        match step.how % 24 {
+            1 => checked.statement.decision = Decision::Deny,
+            2 => checked.statement.plan.ttl_s += 1,
+            3 => checked.statement.request.rev += 1,
+            4 => checked.signed.fingerprint = "SHA256:3".into(),
+            5 => checked.statement.policy.version = "0".into(),
+            _ => {}
+        }
+        Some(Box::new(checked))
+    }
+
+    fn open_request(&mut self, step: &Step) -> Option<(Actor, Command)> {
+        use RequestState::*;
+        let wanted = match step.what {
+            What::Resume => &[Held][..],
+            What::Reevaluate => &[AwaitingApproval, Approved, Held],
+            _ => &[AwaitingApproval],
+        };
+        let request = self.request(step, wanted)?;
+        let held = self.world.state.requests[&request].clone();
+        let reason = String::from("because");
+        let who = match step.what {
+            What::BreakGlass => self.someone(step, |someone| someone.id == held.requester)?,
+            What::Reevaluate => self.broker(step)?,
+            _ => {
+                let state = &self.world.state;
+                self.someone(step, |someone| {
+                    may_decide(state, &held, &state.operators[&someone.id]).is_ok()
+                })?
+            }
+        };
+        let version = self.world.state.policy_version().to_string();
+        let asked_again = |outcome| Evaluation {
+            policy_version: version.clone(),
+            step_up: held.step_up(),
+            ..evaluation(outcome, 1 + step.how % 2)
+        };
+        let command = match step.what {
+            What::Narrow => {
+                let mut plan = held.plan.clone();
+                plan.ttl_s = (plan.ttl_s / 2).max(60);
+                Command::Narrow {
+                    request,
+                    digest: digest(&plan),
+                    plan,
+                    reason,
+                    evaluation: Box::new(asked_again(Outcome::Needs)),
+                }
+            }
+            What::Hold => Command::Hold { request, reason },
+            What::Resume => Command::Resume { request, reason },
+            What::Note => Command::AddNote {
+                request,
+                text: reason,
+            },
+            What::BreakGlass => Command::BreakGlass {
+                request,
+                reason,
+                checked: self.checked(step, &who, request, Decision::BreakGlass),
+                evaluation: Box::new(Evaluation {
+                    quorum: None,
+                    review: Some(Review {
+                        quorum: Quorum {
+                            count: 1 + step.how % 2,
+                            groups: vec!["security".into()],
+                        },
+                        within_s: 3_600,
+                    }),
+                    ..asked_again(Outcome::Allow)
+                }),
+            },
+            _ => Command::Reevaluate {
+                request,
+                evaluation: Box::new(asked_again(match step.how % 6 {
+                    0 => Outcome::Deny,
+                    1 => Outcome::Allow,
+                    _ => Outcome::Needs,
+                })),
+                facts: Box::new(Facts::ordinary("api_key", "production")),
+            },
+        };
         Some((who, command))
     }
 
@@ -255,7 +420,21 @@ impl History {
             What::Claim => &[Issued],
             _ => waiting,
         };
-        let request = self.request(step, wanted)?;
+        let owed: Vec<RequestId> = self
+            .world
+            .state
+            .requests
+            .values()
+            .filter(|held| held.review_owed().is_some())
+            .map(|held| held.id)
+            .collect();
+        let request = match step.what {
+            // Now and then what was issued without anybody.
+            What::Approve | What::Deny if step.how % 3 == 0 && !owed.is_empty() => {
+                pick(owed, step.which)?
+            }
+            _ => self.request(step, wanted)?,
+        };
         let held = self.world.state.requests[&request].clone();
         let who = match step.what {
             What::Approve | What::Deny => {
@@ -280,7 +459,11 @@ impl History {
                 approval: ApprovalId::from_bits(self.world.fresh()),
                 digest,
                 reason,
-                checked: None,
+                checked: if held.step_up() == StepUp::None && step.how % 2 == 0 {
+                    None
+                } else {
+                    self.checked(step, &who, request, Decision::Approve)
+                },
             },
             What::Deny => Command::Deny {
                 request,
@@ -458,7 +641,7 @@ impl History {
                 let owner = self.world.state.credentials[&credential].owner.clone();
                 let who = self.someone(step, |held| {
                     held.holds(PROD, &[Role::Operator, Role::Admin])
-                        || held.groups.contains(&owner) && held.holds_role_in(PROD)
+                        || held.groups.contains(owner.as_str()) && held.holds_role_in(PROD)
                 })?;
                 (who, Command::Confirm { credential, reason })
             }

@@ -70,7 +70,7 @@ pub async fn list(
         .filter(|credential| reader.caller.sees(credential.client))
         .filter(|credential| {
             let owner = params.owner.as_ref();
-            owner.is_none_or(|owner| *owner == credential.owner)
+            owner.is_none_or(|owner| credential.owner == *owner)
         })
         .filter(|credential| credential.review(reader.now).is_some())
         .map(|credential| Reviewed(credential))

@@ -9,6 +9,8 @@ pub mod expiry;
 pub mod issuance;
 /// What an issuer holds that nothing here explains.
 pub mod reconciliation;
+/// Open requests, put before a policy that came in force.
+pub mod reevaluation;
 /// Use, rolled up hourly.
 pub mod usage;
 /// Retries of one reactor.
@@ -35,6 +37,7 @@ pub fn start(engine: &Engine) -> TaskTracker {
         tasks.clone(),
     ));
     tasks.spawn(expiry::run(engine.clone()));
+    tasks.spawn(reevaluation::run(engine.clone()));
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));

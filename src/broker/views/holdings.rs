@@ -46,7 +46,7 @@ impl Views<'_> {
     pub fn operator_holdings(&self, operator: &Operator) -> OperatorHoldings {
         let alone_in = left_alone(self.state, operator);
         let (credentials, credentials_total) =
-            self.held(|credential| alone_in.contains(&credential.owner));
+            self.held(|credential| alone_in.contains(credential.owner.as_str()));
         let (requests, requests_total) = self.open(|request| request.requester == operator.id);
         let undecided = self.state.awaiting.iter().chain(&self.state.to_issue);
         let approvals = undecided
@@ -87,9 +87,9 @@ impl Views<'_> {
             .take(ROWS)
             .map(|credential| HeldCredential {
                 id: credential.id,
-                name: credential.name.clone(),
+                name: credential.name.to_string(),
                 environment: credential.environment,
-                owner: credential.owner.clone(),
+                owner: credential.owner.to_string(),
                 state: credential.state(self.now),
                 expires_at: credential.expires_at(),
                 last_used_at: self.usage.of(self.state, credential.id).last_used_at,

@@ -83,11 +83,11 @@ impl Views<'_> {
         let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
         CredentialRow {
             id: credential.id,
-            name: credential.name.clone(),
+            name: credential.name.to_string(),
             environment: credential.environment,
             kind: credential.kind,
             client: self.client_name(credential.client),
-            owner: credential.owner.clone(),
+            owner: credential.owner.to_string(),
             tier: credential.tier,
             state: credential.state(self.now),
             version: shown.map_or(0, |version| version.number),
@@ -105,13 +105,13 @@ impl Views<'_> {
         let confirmed = credential.confirmed.as_deref();
         ReviewRow {
             id: credential.id,
-            name: credential.name.clone(),
+            name: credential.name.to_string(),
             environment: credential.environment,
             kind: credential.kind,
             tier: credential.tier,
-            owner: credential.owner.clone(),
+            owner: credential.owner.to_string(),
             client: self.client_name(credential.client),
-            scopes: credential.scopes.clone(),
+            scopes: credential.scopes.to_strings(),
             state: credential
                 .review(self.now)
                 .unwrap_or(ReviewState::Confirmed),
@@ -150,6 +150,7 @@ impl Views<'_> {
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,
+            review_by: request.review_owed(),
             sequence: request.sequence,
         }
     }
@@ -163,7 +164,7 @@ impl Views<'_> {
                 .state
                 .credentials
                 .get(&revocation.credential)
-                .map_or_else(String::new, |credential| credential.name.clone()),
+                .map_or_else(String::new, |credential| credential.name.to_string()),
             versions: revocation.versions.clone(),
             whole: revocation.whole,
             reason: revocation.reason.clone(),

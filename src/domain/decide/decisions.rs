@@ -2,7 +2,7 @@
 
 use super::{
     fresh, keys, operator, people,
-    requests::{denials, find, open, seconds},
+    requests::{denials, find, open, outlived, same_policy, seconds},
 };
 use crate::domain::{
     Actor, Approval, ApprovalId, BreakGlass, Checked, Command, Context, Decision, Digest, Event,
@@ -229,6 +229,7 @@ fn break_glass(
         });
     }
     people::require_reason(reason)?;
+    same_policy(state, evaluation)?;
     let evaluation = evaluation.bounded();
     let Some(review) = evaluation
         .review
@@ -287,6 +288,11 @@ fn decidable<'a>(
         }
         _ => open(state, context, id, &[RequestState::AwaitingApproval])?,
     };
+    if outlived(state, held) {
+        return Err(Refusal::Conflict {
+            detail: "another policy came in force; look again once it has spoken about this".into(),
+        });
+    }
     if held.digest != digest {
         return Err(Refusal::Conflict {
             detail: format!(

@@ -4,7 +4,7 @@
 use super::{
     decisions::standing,
     fresh, holder, operator, quorum,
-    requests::{find, same_purpose, seconds, served_client},
+    requests::{find, outlived, same_purpose, seconds, served_client},
     system,
 };
 use crate::domain::{
@@ -60,6 +60,13 @@ pub(super) fn decide(
             let expected = held.attempts + 1;
             match held.state {
                 RequestState::Approved if *attempt == expected => {
+                    if outlived(state, held) {
+                        return Err(Refusal::Conflict {
+                            detail:
+                                "another policy came in force and has not spoken about this yet"
+                                    .into(),
+                        });
+                    }
                     may_issue(state, held)?;
                     Ok(vec![Event::IssuanceStarted {
                         request: *request,
@@ -213,20 +220,20 @@ fn record_minted(
     let first = existing.is_none().then(|| {
         Box::new(Credential {
             id: fresh_id,
-            name: plan.credential.clone(),
+            name: (&plan.credential).into(),
             environment: plan.environment,
             kind: plan.kind,
-            issuer: plan.issuer.clone(),
-            role: plan.role.clone(),
+            issuer: (&plan.issuer).into(),
+            role: (&plan.role).into(),
             client: plan.client,
-            owner: request.owner.clone(),
-            audience: plan.audience.clone(),
-            scopes: plan.scopes.clone(),
+            owner: (&request.owner).into(),
+            audience: (&plan.audience).into(),
+            scopes: plan.scopes.iter().collect(),
             tier: request
                 .evaluation
                 .as_ref()
                 .map_or(Tier::Critical, |evaluation| evaluation.risk.tier),
-            tags: request.tags.clone(),
+            tags: request.tags.iter().collect(),
             created_at: context.now,
             cadence_s: Some(request.granted_ttl_s()),
             versions: vec![version.clone()],

@@ -17,6 +17,7 @@ pub use issuance::{CLAIM_WINDOW, OVERLAP};
 pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
 pub use policy::may_decide_policy;
+pub use requests::outlived;
 
 use super::{
     Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,
@@ -48,6 +49,7 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         Command::SubmitRequest { .. }
         | Command::Narrow { .. }
         | Command::Hold { .. }
+        | Command::Reevaluate { .. }
         | Command::Resume { .. }
         | Command::AddNote { .. }
         | Command::Withdraw { .. } => requests::decide(state, command, context),

@@ -87,7 +87,7 @@ pub(super) fn decide(
             if let Some(team) = hand_over_to {
                 let left = left_alone(state, held);
                 let living = state.credentials.values().filter(|credential| {
-                    left.contains(&credential.owner) && living(credential, context)
+                    left.contains(credential.owner.as_str()) && living(credential, context)
                 });
                 events.extend(handed_over(&held.name, living, team, reason)?);
             }

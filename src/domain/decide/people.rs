@@ -2,7 +2,7 @@
 
 use super::{fresh, holder, quorum};
 use crate::domain::{
-    Command, Context, Environment, Event, Operator, Refusal, Revocation, Role, State,
+    Command, Context, Environment, Event, Operator, OperatorId, Refusal, Revocation, Role, State,
     check::{Check, LIST_MAX},
     operator::Authenticator,
     revocation::Enforcement,
@@ -85,34 +85,42 @@ pub(super) fn decide(
             operator,
             roles,
             groups,
-        } => {
-            let held = find(state, *operator)?;
-            fresh(context, operator, held.sequence, &[held.sequence])?;
-            manager(state, context, held)?;
-            grantable(state, context, &held.roles, roles)?;
-            in_service(held)?;
-            check_groups(groups)?;
-            if held.roles == *roles && held.groups == *groups {
-                return Ok(Vec::new());
-            }
-            keeps_an_admin(state, context, held, |environment| {
-                roles
-                    .get(&environment)
-                    .is_some_and(|roles| roles.contains(&Role::Admin))
-            })?;
-            let mut changed = held.as_ref().clone();
-            changed.roles.clone_from(roles);
-            changed.groups.clone_from(groups);
-            let mut events = vec![Event::OperatorGranted {
-                operator: *operator,
-                roles: roles.clone(),
-                groups: groups.clone(),
-            }];
-            events.extend(quorum::fallen(state, changed, context.now));
-            Ok(events)
-        }
+        } => grant(state, context, *operator, roles, groups),
         _ => Ok(Vec::new()),
     }
+}
+
+fn grant(
+    state: &State,
+    context: &Context,
+    operator: OperatorId,
+    roles: &BTreeMap<Environment, BTreeSet<Role>>,
+    groups: &BTreeSet<String>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, operator)?;
+    fresh(context, operator, held.sequence, &[held.sequence])?;
+    manager(state, context, held)?;
+    grantable(state, context, &held.roles, roles)?;
+    in_service(held)?;
+    check_groups(groups)?;
+    if held.roles == *roles && held.groups == *groups {
+        return Ok(Vec::new());
+    }
+    keeps_an_admin(state, context, held, |environment| {
+        roles
+            .get(&environment)
+            .is_some_and(|roles| roles.contains(&Role::Admin))
+    })?;
+    let mut changed = held.as_ref().clone();
+    changed.roles.clone_from(roles);
+    changed.groups.clone_from(groups);
+    let mut events = vec![Event::OperatorGranted {
+        operator,
+        roles: roles.clone(),
+        groups: groups.clone(),
+    }];
+    events.extend(quorum::fallen(state, changed, context.now));
+    Ok(events)
 }
 
 fn enrol(state: &State, operator: &Operator, context: &Context) -> Result<Vec<Event>, Refusal> {

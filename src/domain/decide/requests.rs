@@ -1,6 +1,6 @@
 //! A request's way from asking to its decision: asked, narrowed, held, talked about, taken back.
 
-use super::{decisions::may_decide, fresh, holder, operator, people};
+use super::{decisions::may_decide, fresh, holder, operator, people, system};
 use crate::domain::{
     Client, Command, Context, Credential, Digest, Event, Facts, Kind, Note, Plan, Refusal, Request,
     RequestId, RequestState, Role, State,
@@ -38,6 +38,14 @@ pub(super) fn decide(
             reason,
             evaluation,
         } => narrow(state, context, *request, plan, *digest, reason, evaluation),
+        Command::Reevaluate {
+            request,
+            evaluation,
+            facts,
+        } => {
+            system(context)?;
+            reevaluate(state, context, *request, evaluation, facts)
+        }
         Command::Hold { request, reason } => hold(state, context, *request, reason),
         Command::Resume { request, reason } => resume(state, context, *request, reason),
         Command::AddNote { request, text } => add_note(state, context, *request, text),
@@ -182,7 +190,7 @@ fn submit(
 }
 
 /// Policy was asked before the writer's turn came: what it said only counts if it is still the policy in force.
-fn same_policy(state: &State, evaluation: &Evaluation) -> Result<(), Refusal> {
+pub(super) fn same_policy(state: &State, evaluation: &Evaluation) -> Result<(), Refusal> {
     let in_force = state.policy_version().to_string();
     if evaluation.policy_version == in_force {
         Ok(())
@@ -269,14 +277,15 @@ pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal
             plan.credential
         ));
     }
-    let set = |scopes: &[String]| scopes.iter().cloned().collect::<BTreeSet<_>>();
+    let held_scopes: BTreeSet<_> = held.scopes.iter().map(|scope| &**scope).collect();
+    let plan_scopes: BTreeSet<_> = plan.scopes.iter().map(|scope| &**scope).collect();
     let other = [
         (held.client != plan.client, "client"),
         (held.kind != plan.kind, "kind"),
         (held.issuer != plan.issuer, "issuer"),
         (held.role != plan.role, "role"),
         (held.audience != plan.audience, "audience"),
-        (set(&held.scopes) != set(&plan.scopes), "set of scopes"),
+        (held_scopes != plan_scopes, "set of scopes"),
     ];
     match other.iter().find(|(differs, _)| *differs) {
         None => Ok(()),
@@ -336,6 +345,7 @@ fn narrow(
     state
         .credential_named(plan.environment, &plan.credential)
         .map_or(Ok(()), |credential| same_purpose(credential, plan))?;
+    same_policy(state, evaluation)?;
     if evaluation.outcome == Outcome::Deny {
         return Err(Refusal::Conflict {
             detail: format!("policy says no to this: {}", denials(evaluation)),
@@ -356,6 +366,93 @@ fn narrow(
         });
     }
     Ok(events)
+}
+
+/// Another policy came in force while people were deciding, or before the secret was made: it speaks now, and what was
+/// approved under the old one is void. Until it has spoken, nothing about the request is decided or made.
+fn reevaluate(
+    state: &State,
+    context: &Context,
+    id: RequestId,
+    evaluation: &Evaluation,
+    facts: &Facts,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, id)?;
+    if !outlived(state, held) {
+        return Ok(Vec::new());
+    }
+    same_policy(state, evaluation)?;
+    let evaluation = evaluation.bounded();
+    let why = format!("policy version {} came in force", evaluation.policy_version);
+    let mut events: Vec<Event> = held
+        .standing()
+        .map(|approval| Event::ApprovalVoided {
+            request: id,
+            approval: approval.id,
+            by: approval.by_name.clone(),
+            reason: why.clone(),
+        })
+        .collect();
+    let asker = state.operators.get(&held.requester);
+    let asker = asker.filter(|asker| asker.offboarded_at.is_none());
+    events.push(Event::RequestIdentified {
+        request: id,
+        roles: asker
+            .and_then(|asker| asker.roles.get(&held.plan.environment).cloned())
+            .unwrap_or_default(),
+        groups: asker.map(|asker| asker.groups.clone()).unwrap_or_default(),
+        facts: Some(Box::new(facts.clone())),
+    });
+    events.push(Event::RequestEvaluated {
+        request: id,
+        evaluation: Box::new(evaluation.clone()),
+    });
+    let deadline = held
+        .deadline
+        .unwrap_or(context.now + seconds(evaluation.approval_ttl_s));
+    match evaluation.outcome {
+        Outcome::Allow => events.push(Event::RequestApproved {
+            request: id,
+            by: "policy".into(),
+        }),
+        Outcome::Deny => events.push(Event::RequestDenied {
+            request: id,
+            ending: Ending {
+                by: "policy".into(),
+                reason: denials(&evaluation),
+                at: context.now,
+            },
+        }),
+        Outcome::Needs => {
+            events.push(Event::RequestAwaitingApproval {
+                request: id,
+                deadline,
+            });
+            if held.state == RequestState::Held || evaluation.hold {
+                events.push(Event::RequestHeld {
+                    request: id,
+                    by: "policy".into(),
+                    reason: "held as it was before".into(),
+                    deadline,
+                });
+            }
+        }
+    }
+    Ok(events)
+}
+
+/// Whether a request that is not made yet was evaluated by a policy that is no longer in force. An emergency is not
+/// asked about twice: it is over in minutes, and others look at it.
+pub fn outlived(state: &State, request: &Request) -> bool {
+    let open = matches!(
+        request.state,
+        RequestState::AwaitingApproval | RequestState::Held | RequestState::Approved
+    );
+    open && request.break_glass.is_none()
+        && request
+            .evaluation
+            .as_ref()
+            .is_some_and(|evaluation| same_policy(state, evaluation).is_err())
 }
 
 /// What the rules that say no say.

@@ -39,7 +39,7 @@ fn answers_for<'a>(
     let environment = credential.environment;
     let on_call = operator.holds(environment, &[Role::Operator, Role::Admin]);
     let of_the_team =
-        operator.groups.contains(&credential.owner) && operator.holds_role_in(environment);
+        operator.groups.contains(credential.owner.as_str()) && operator.holds_role_in(environment);
     if !on_call && !of_the_team {
         return Err(Refusal::Role {
             needs: vec![Role::Operator.as_str(), Role::Admin.as_str()],

@@ -151,7 +151,7 @@ fn client_sheet(holdings: &ClientHoldings, hand_over_to: Option<&str>, style: &S
         for account in &holdings.accounts {
             let what = if account.robot { "robot" } else { "person" };
             sheet.line(&format!(
-                "  {}  {what}, {} tokens",
+                "  {}  {what}, tokens: {}",
                 account.name, account.tokens
             ));
         }

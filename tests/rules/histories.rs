@@ -274,7 +274,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 46] = [
+const EVERY_KIND: [&str; 47] = [
     "client.onboarded",
     "client.offboarded",
     "operator.enrolled",
@@ -314,6 +314,7 @@ const EVERY_KIND: [&str; 46] = [
     "version.retired",
     "version.expired",
     "credential.owner_changed",
+    "credential.confirmed",
     "credential.quarantined",
     "credential.released",
     "revocation.effective",

@@ -83,12 +83,13 @@ fn request_due(
             let made = request
                 .issued
                 .and_then(|(id, number)| Some((state.credentials.get(&id)?, number)));
-            // One that ends by now is due itself: it expires, and is not withdrawn as well.
-            if let Some((credential, number)) = made
-                && credential
-                    .version(number)
-                    .is_some_and(|version| version.accepted(now))
-            {
+            let Some((credential, number)) = made else {
+                return;
+            };
+            let Some(version) = credential.version(number) else {
+                return;
+            };
+            if version.accepted(now) {
                 events.push(withdrawal(
                     credential,
                     number,
@@ -97,6 +98,10 @@ fn request_due(
                     BROKER,
                     now,
                 ));
+            } else {
+                // It ends by now: it expires here, and is not withdrawn as well. Left to its own turn, which may be
+                // another sweep's, it would still be warm when the name, free again, gets a newer one.
+                version_due(credential, version, revocation, now, events);
             }
         }
         _ => {}
@@ -115,10 +120,14 @@ fn version_due(
     }
     if version.expires_at.is_some_and(|end| end <= now) {
         // The issuer ends what it made by itself; there is nothing to withdraw.
-        events.push(Event::VersionExpired {
+        let expired = Event::VersionExpired {
             credential: credential.id,
             version: version.number,
-        });
+        };
+        // Its request may have told it already.
+        if !events.contains(&expired) {
+            events.push(expired);
+        }
     } else if version.state == VersionState::Retiring {
         events.push(Event::VersionRetired {
             credential: credential.id,

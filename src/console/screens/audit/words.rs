@@ -110,6 +110,10 @@ const MEANING: &[(&str, &str)] = &[
     ),
     ("credential.owner_changed", "Another team answers for it."),
     (
+        "credential.confirmed",
+        "Whoever answers for it says that it is still needed.",
+    ),
+    (
         "credential.quarantined",
         "Every version is refused until an admin releases it.",
     ),

@@ -54,7 +54,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     let total = held.credentials_total;
     section(
         format!(
-            "{} living credentials, which its leaving revokes or hands over:",
+            "Living credentials: {}, which its leaving revokes or hands over",
             count(total)
         ),
         rows.collect(),
@@ -69,7 +69,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     });
     let total = held.requests_total;
     section(
-        format!("{} open requests, which its leaving denies:", count(total)),
+        format!("Open requests: {}, which its leaving denies", count(total)),
         rows.collect(),
         total,
     );
@@ -78,12 +78,12 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
         .iter()
         .map(|account| {
             let what = if account.robot { "robot" } else { "person" };
-            format!("  {}  {what}, {} tokens", account.name, account.tokens)
+            format!("  {}  {what}, tokens: {}", account.name, account.tokens)
         })
         .collect();
     let total = rows.len() as u64;
     section(
-        format!("{} accounts that act for it, which stay:", count(total)),
+        format!("Accounts that act for it: {}, which stay", count(total)),
         rows,
         total,
     );
@@ -95,7 +95,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     let total = rows.len() as u64;
     section(
         format!(
-            "{} services that stop when its credentials do:",
+            "Services that stop when its credentials do: {}",
             count(total)
         ),
         rows,
@@ -107,4 +107,116 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
         client.name
     ));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::effect::{Call, Effect};
+    use crate::console::event::{Event, Reply};
+    use crate::console::fixture::{answer, credential, credentials, model, now, press};
+    use crate::console::model::Model;
+    use crate::console::screens::ScreenId;
+    use crate::console::update::update;
+    use crate::wire::{ClientRow, Environment, Tier, holdings::ActingAccount};
+
+    /// With the cursor on pg-ledger-rw and its detail there.
+    fn ledger() -> Model {
+        let mut model = model((120, 40), ScreenId::Credentials);
+        let calls = &mut model.shared.calls;
+        calls.retain(|(_, call)| matches!(call, Call::Credential(_)));
+        press(&mut model, "/pg-ledger<enter>");
+        // One detail is asked for at a time: the one before first.
+        while let Some((_, Call::Credential(id))) = model.shared.calls.last().cloned() {
+            let mut known = credential();
+            if id != known.row.id {
+                let mut rows = credentials().into_iter();
+                known.row = rows.find(|row| row.id == id).expect("a row of the sample");
+            }
+            let reply = Reply::Credential(Box::new(known));
+            answer(&mut model, &Call::Credential(id), reply);
+            update(&mut model, &Event::Tick(now()));
+        }
+        model
+    }
+
+    /// What lies over the screen, as text.
+    fn over(model: &Model) -> String {
+        match &model.overlay {
+            Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
+            Some(Overlay::Menu(menu)) => {
+                let entries = menu.entries.iter();
+                let lines =
+                    entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
+                format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
+            }
+            other => panic!("nothing to read: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_client_holds_opens_when_the_answer_is_there() {
+        let mut model = ledger();
+        press(&mut model, "o");
+        assert!(
+            over(&model).contains("5 holdings  all that ledger-api holds"),
+            "{}",
+            over(&model)
+        );
+        let effects = press(&mut model, "5");
+        let id = credential().client_id;
+        let call = Call::ClientHoldings(id);
+        assert!(
+            effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Call(_, asked) if *asked == call)),
+            "{effects:?}"
+        );
+        assert!(model.overlay.is_none(), "nothing opens before the answer");
+        let held = ClientHoldings {
+            client: ClientRow {
+                id,
+                name: "ledger-api".into(),
+                owner: "payments".into(),
+                contact: String::new(),
+                environment: Environment::Production,
+                tier: Tier::High,
+                dependents: vec!["invoices".into()],
+                credentials: 0,
+                offboarded_at: None,
+                sequence: 7,
+            },
+            credentials: Vec::new(),
+            credentials_total: 1_200,
+            requests: Vec::new(),
+            requests_total: 0,
+            accounts: vec![ActingAccount {
+                id: "opr_01jd9x2m3v5qk7w8y6z4t0r1bc".parse().unwrap(),
+                name: "svc\u{202e}gnp".into(),
+                robot: true,
+                tokens: 2,
+            }],
+            sequence: 918_204,
+        };
+        let reply = || Reply::ClientHoldings(Box::new(held.clone()));
+        answer(&mut model, &call, reply());
+        let said = over(&model);
+        for line in [
+            "WHAT ledger-api HOLDS",
+            "Living credentials: 1,200",
+            "and 1,200 more",
+            "Open requests: 0",
+            "robot, tokens: 2",
+            "invoices",
+            "countersign client offboard ledger-api",
+        ] {
+            assert!(said.contains(line), "{line} is not in\n{said}");
+        }
+        assert!(!said.contains('\u{202e}'), "{said}");
+
+        // What was opened meanwhile stays.
+        press(&mut model, "<esc>o5o");
+        answer(&mut model, &call, reply());
+        assert!(over(&model).contains("WHAT BELONGS TO"), "{}", over(&model));
+    }
 }

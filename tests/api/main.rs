@@ -7,4 +7,5 @@ mod lists;
 mod log;
 mod policies;
 mod problems;
+mod signing;
 mod stream;

@@ -109,6 +109,7 @@ fn open(runtime: &Runtime, mut global: Global, demo: Option<&Demo>) -> Result<Ex
                 TimeWord::Utc => TimeFormat::Utc,
                 TimeWord::Local => TimeFormat::Local,
             },
+            notify: config.ui.notify,
             clock: false,
             cache: demo.is_none().then(cache).flatten(),
             // An address without a configured context is nobody's to remember: the next broker there is another.

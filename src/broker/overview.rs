@@ -278,6 +278,8 @@ fn approvals(views: &Views<'_>) -> ApprovalFigures {
         }
     }
     figures.soonest = soonest.map(|request| views.request_row(request));
+    let owed = |request: &&Request| request.review_owed().is_some();
+    figures.reviews_owed = since(state, now - TimeDelta::days(30)).filter(owed).count() as u64;
     let mut took: Vec<u64> = since(state, now - TimeDelta::days(30))
         .filter_map(|request| {
             let decided = match (&request.ended_by, request.state) {

@@ -107,6 +107,13 @@ fn needs_a_person(sheet: &mut Sheet, overview: &Overview) {
     let approvals = &overview.approvals;
     sheet.section("Needs a person");
     let mut quiet = true;
+    if approvals.reviews_owed > 0 {
+        quiet = false;
+        sheet.line(&format!(
+            "  GLASS BROKEN: {} issued without a quorum and not looked at yet: request list --filter state:review_owed",
+            approvals.reviews_owed
+        ));
+    }
     if approvals.open > 0 {
         quiet = false;
         sheet.line(&format!(

@@ -95,8 +95,21 @@ pub struct UiConfig {
     pub ascii: bool,
     /// How moments are shown at first; `t` cycles.
     pub time: TimeFormat,
-    /// Listen to the mouse. Off, so that the terminal's own selection works.
-    pub mouse: bool,
+    /// How the terminal is asked to show a desktop notification.
+    pub notify: Notify,
+}
+
+/// The ways to ask a terminal for a desktop notification. Off, since a terminal that does not know one may print it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Notify {
+    /// Only the bell and the window's title.
+    #[default]
+    Off,
+    /// OSC 9, as iTerm2 and others.
+    Osc9,
+    /// OSC 777, as rxvt-unicode and others.
+    Osc777,
 }
 
 /// The themes.

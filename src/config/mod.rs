@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use broker::{BrokerConfig, Limits};
-pub use console::{Colour, Config, Context, EnvironmentWord, Target, Theme, TimeFormat, UiConfig};
+pub use console::{
+    Colour, Config, Context, EnvironmentWord, Notify, Target, Theme, TimeFormat, UiConfig,
+};
 pub use variables::Variables;
 
 /// What can be wrong with configuration. Every message says where, and what would be accepted.

@@ -23,6 +23,8 @@ pub enum Effect {
     Bell,
     /// The terminal's window title.
     Title(String),
+    /// A desktop notification, where the person opted in.
+    Notify(String),
     /// Write the recording to a file and say where.
     DumpRecording,
     /// Write text to a new file of this name stem and ending, and say where.

@@ -18,6 +18,7 @@ use super::theme::Theme;
 use super::update::update;
 use super::view::view;
 use super::widgets::prompt::{Prompt, Typed};
+use crate::config::Notify;
 use crate::wire::columns::Block;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
@@ -88,6 +89,8 @@ pub struct Runner<W: Write, T: World> {
     pub screen: Screen<W>,
     /// The outside.
     pub world: T,
+    /// How the terminal is asked for a desktop notification.
+    pub notify: Notify,
     theme: Theme,
     keys: Keys,
     masked: Prompt,
@@ -109,6 +112,7 @@ impl<W: Write, T: World> Runner<W, T> {
             model,
             screen,
             world,
+            notify: Notify::Off,
             theme,
             keys: Keys::default(),
             masked: Prompt::masked(),
@@ -318,6 +322,11 @@ impl<W: Write, T: World> Runner<W, T> {
                 let bytes = format!("\x1b]2;countersign: {title}\x1b\\");
                 self.screen.pass(bytes.as_bytes(), Instant::now())?;
             }
+            Effect::Notify(text) => {
+                if let Some(bytes) = notification(self.notify, &text) {
+                    self.screen.pass(bytes.as_bytes(), Instant::now())?;
+                }
+            }
             Effect::Copy(text) => {
                 use base64::Engine as _;
                 let text = &text[..text.floor_char_boundary(COPY_MAX)];
@@ -438,4 +447,17 @@ pub fn next_tick(model: &Model) -> DateTime<Utc> {
         next = next.min(toast);
     }
     next
+}
+
+/// What asks a terminal for a notification. Semicolons part the fields of OSC 777, so they are commas in its text.
+fn notification(notify: Notify, text: &str) -> Option<String> {
+    let text = crate::display::sanitize::safe(text);
+    match notify {
+        Notify::Off => None,
+        Notify::Osc9 => Some(format!("\x1b]9;countersign: {text}\x1b\\")),
+        Notify::Osc777 => Some(format!(
+            "\x1b]777;notify;countersign;{}\x1b\\",
+            text.replace(';', ",")
+        )),
+    }
 }

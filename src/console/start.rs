@@ -35,6 +35,8 @@ pub struct Options {
     pub theme: Theme,
     /// How times are written at first.
     pub time: TimeFormat,
+    /// How the terminal is asked for a desktop notification.
+    pub notify: crate::config::Notify,
     /// Row 1 counts seconds.
     pub clock: bool,
     /// The directory for the last known list and for recordings; none keeps nothing.
@@ -214,6 +216,7 @@ where
     shared.clock = options.clock;
     shared.ascii = options.theme.glyphs.ascii;
     let mut runner = Runner::new(Model::new(shared), screen, options.theme, outside);
+    runner.notify = options.notify;
     runner
         .begin(begin, crate::clock::now())
         .map_err(ConsoleError::Write)?;

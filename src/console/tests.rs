@@ -13,6 +13,7 @@ use super::screens::ScreenId;
 use super::theme::Theme;
 use super::update::update;
 use super::view::view;
+use crate::config::Notify;
 use crate::wire::{EventRecord, FeedItem, Receipt};
 use chrono::TimeDelta;
 use ratatui::buffer::Buffer;
@@ -903,5 +904,47 @@ fn help_is_on_the_last_row_of_every_screen() {
             let last = shown.lines().last().unwrap();
             assert!(last.ends_with(": cmd  ? help"), "{screen:?}: {last}");
         }
+    }
+}
+
+#[test]
+fn a_broken_glass_is_loud_on_every_console() {
+    for (notify, asked) in [
+        (Notify::Off, ""),
+        (
+            Notify::Osc9,
+            "\x1b]9;countersign: GLASS BROKEN by jlin: x; y",
+        ),
+        (
+            Notify::Osc777,
+            "\x1b]777;notify;countersign;GLASS BROKEN by jlin: x, y",
+        ),
+    ] {
+        let mut runner = runner(ledger(80, 24));
+        runner.notify = notify;
+        let mut item = event("x", 900_300);
+        item.event.kind = "request.glass_broken".into();
+        item.event.actor.name = "jlin".into();
+        item.event.subject = "x; y\x1b[2J".into();
+        runner
+            .take(Incoming::Event(Event::Feed(Box::new(item))))
+            .unwrap();
+        runner.paint(now()).unwrap();
+        let shown = text(&runner.model);
+        assert!(shown.contains("GLASS BROKEN by jlin"), "{shown}");
+        let written = String::from_utf8(std::mem::take(runner.screen.writer())).unwrap();
+        assert!(written.contains('\x07'), "it rings: {written:?}");
+        assert!(
+            written.contains("\x1b]2;countersign: GLASS BROKEN"),
+            "{written:?}"
+        );
+        assert!(written.contains(asked), "{written:?}");
+        assert_eq!(written.contains("\x1b]9;"), notify == Notify::Osc9);
+        assert_eq!(written.contains("\x1b]777;"), notify == Notify::Osc777);
+        let hostile = written.matches("\x1b[2J").count();
+        assert!(
+            hostile <= 1,
+            "what they wrote never clears the screen: {written:?}"
+        );
     }
 }

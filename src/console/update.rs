@@ -203,6 +203,16 @@ fn linked(model: &mut Model, link: &LinkState, jump: &mut Option<Jump>, effects:
     }
 }
 
+/// Issued at once, without a quorum: everybody who looks is told.
+const GLASS_BROKEN: &str = "request.glass_broken";
+
+fn credential_of(item: &FeedItem) -> &str {
+    match &item.request {
+        Some(row) => &row.credential,
+        None => &item.event.subject,
+    }
+}
+
 fn fed(model: &mut Model, item: &FeedItem, jump: &mut Option<Jump>, effects: &mut Vec<Effect>) {
     let shared = &mut model.shared;
     shared.sequence = shared.sequence.max(item.event.sequence);
@@ -219,6 +229,14 @@ fn fed(model: &mut Model, item: &FeedItem, jump: &mut Option<Jump>, effects: &mu
             .map_or_else(Default::default, |row| (row.id.to_string(), row.sequence)),
     ];
     let what = format!("{} by {}", item.event.kind, item.event.actor.name);
+    if item.event.kind == GLASS_BROKEN {
+        let name = credential_of(item);
+        let text = format!("GLASS BROKEN by {}: {name}", item.event.actor.name);
+        effects.push(Effect::Bell);
+        effects.push(Effect::Title(text.clone()));
+        effects.push(Effect::Notify(text.clone()));
+        with(model, jump, effects, |ctx| ctx.toast(Level::Bad, text));
+    }
     if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
         for (id, sequence) in &touched {
             sheet.object_moved(id, *sequence, &what);
@@ -233,6 +251,7 @@ fn fed(model: &mut Model, item: &FeedItem, jump: &mut Option<Jump>, effects: &mu
         let text = format!("{name}: {what}");
         effects.push(Effect::Bell);
         effects.push(Effect::Title(text.clone()));
+        effects.push(Effect::Notify(text.clone()));
         with(model, jump, effects, |ctx| ctx.toast(Level::Info, text));
     }
 }

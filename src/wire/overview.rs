@@ -71,6 +71,9 @@ pub struct ApprovalFigures {
     pub open: u64,
     /// Of these, ending within 20 minutes.
     pub ending_soon: u64,
+    /// Issued without a quorum, in an emergency: others must still look at these.
+    #[serde(default)]
+    pub reviews_owed: u64,
     /// The waiting request that ends first.
     pub soonest: Option<RequestRow>,
     /// Ages of the waiting ones: under 5 min, under 15 min, under an hour, older.

@@ -112,6 +112,9 @@ pub struct RequestRow {
     pub submitted_at: DateTime<Utc>,
     /// Until when it can be decided or claimed.
     pub deadline: Option<DateTime<Utc>>,
+    /// Until when others must have looked at what was issued without them; absent when nobody must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_by: Option<DateTime<Utc>>,
     /// Sequence of the last change, and the resource's `ETag`.
     pub sequence: u64,
 }

@@ -274,18 +274,15 @@ impl History {
     fn key(&mut self, step: &Step) -> Option<(Actor, Command)> {
         let admin = self.holder(step, &[Role::Admin])?;
         let state = &self.world.state;
-        let people = state
-            .operators
-            .values()
-            .filter(|held| {
-                let has = held.ssh_keys().next();
-                let may = match step.what {
-                    What::EnrolKey => has.is_none(),
-                    What::CountersignKey => has.is_some_and(|key| key.valid_from.is_none()),
-                    _ => has.is_some(),
-                };
-                step.anyone || may && held.holds(PROD, &[Role::Approver, Role::Operator])
-            });
+        let people = state.operators.values().filter(|held| {
+            let has = held.ssh_keys().next();
+            let may = match step.what {
+                What::EnrolKey => has.is_none(),
+                What::CountersignKey => has.is_some_and(|key| key.valid_from.is_none()),
+                _ => has.is_some(),
+            };
+            step.anyone || may && held.holds(PROD, &[Role::Approver, Role::Operator])
+        });
         let held = pick(people.cloned(), step.which)?;
         let fingerprint = format!("SHA256:{}", held.id.bits());
         let command = match step.what {

@@ -125,6 +125,7 @@ impl Views<'_> {
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
             deadline: request.deadline,
+            review_by: request.review_owed(),
             sequence: request.sequence,
         }
     }

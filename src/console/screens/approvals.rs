@@ -28,7 +28,7 @@ use review::{Around, Review};
 use serde::{Deserialize, Serialize};
 
 /// What is asked for when there is no filter.
-const WAITING: &str = "state:awaiting_approval | state:held | state:failed";
+const WAITING: &str = "state:awaiting_approval | state:held | state:failed | state:review_owed";
 /// From this width on the queue stays beside the review.
 const WIDE: u16 = 110;
 /// How wide it is then.
@@ -163,7 +163,12 @@ impl Approvals {
                 .as_ref()
                 .is_some_and(|detail| detail.row.sequence < row.sequence)
         {
-            open.moved = Some(format!("{} by {}", item.event.kind, item.event.actor.name));
+            let me = ctx.shared.session.as_ref();
+            let own = me.is_some_and(|session| session.name == item.event.actor.name);
+            if !own {
+                let what = format!("{} by {}", item.event.kind, item.event.actor.name);
+                open.moved = Some(what);
+            }
             open.asked = Some(ctx.call(Call::Request(row.id)));
         }
     }
@@ -659,7 +664,9 @@ impl Screen for Approvals {
     }
 
     fn badge(&self, shared: &Shared) -> Option<u64> {
-        let waiting = |row: &&RequestRow| row.state == RequestState::AwaitingApproval;
+        let waiting = |row: &&RequestRow| {
+            row.state == RequestState::AwaitingApproval || row.review_by.is_some()
+        };
         let n = shared.requests.values().filter(waiting).count() as u64;
         (n > 0).then_some(n)
     }
@@ -689,6 +696,7 @@ impl Screen for Approvals {
                 "left<20m & state:awaiting_approval",
             ),
             ("failed", "state:failed"),
+            ("glass broken, not looked at yet", "state:review_owed"),
             ("denied in a day", "state:denied & age<24h"),
         ]
     }

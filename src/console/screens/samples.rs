@@ -86,6 +86,7 @@ fn row(
         needed: 2,
         submitted_at: at(-540),
         deadline: Some(at(left_s)),
+        review_by: None,
         sequence: 918_100 + n as u64,
     }
 }
@@ -400,6 +401,7 @@ pub fn overview() -> Overview {
         },
         approvals: ApprovalFigures {
             open: 5,
+            reviews_owed: 0,
             ending_soon: 2,
             soonest: Some(requests()[0].clone()),
             ages: vec![2, 2, 1, 0],

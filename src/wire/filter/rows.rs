@@ -91,11 +91,14 @@ impl Row for RequestRow {
             Field::Environment => shown(self.environment.as_str()),
             Field::Kind => shown(self.kind.as_str()),
             Field::Tier => shown(self.tier.as_str()),
+            Field::State if self.review_by.is_some() => {
+                Value::Many(vec![self.state.as_str(), "review_owed"])
+            }
             Field::State => shown(self.state.as_str()),
             Field::Risk => Value::Number(self.risk.into()),
             Field::Approvals => Value::Number(self.approvals.into()),
             Field::Needed => Value::Number(self.needed.into()),
-            Field::Left => until(self.deadline),
+            Field::Left => until(self.review_by.or(self.deadline)),
             Field::Age => Value::Since(self.submitted_at),
             Field::Sequence => Value::Number(self.sequence),
             _ => Value::None,

@@ -16,6 +16,8 @@ use crate::wire::{
 pub enum Standing {
     /// May decide it.
     May,
+    /// Has approved it; may still deny it, offer less, or stop it.
+    Approved,
     /// Others decide it.
     NotYours {
         /// The rule, in words.
@@ -47,6 +49,9 @@ pub fn standing(detail: &RequestDetail) -> Standing {
         return Standing::May;
     }
     let verdict = &detail.may_decide;
+    if verdict.rule == "distinct-people" {
+        return Standing::Approved;
+    }
     Standing::NotYours {
         why: if verdict.rule.is_empty() {
             verdict.detail.clone()
@@ -72,6 +77,16 @@ pub fn quorum_words(quorum: &Quorum) -> String {
     }
 }
 
+/// What is still missing after the person's own approval.
+pub fn approved(detail: &RequestDetail) -> String {
+    let more = detail.row.needed.saturating_sub(detail.row.approvals);
+    let groups = detail
+        .quorum
+        .as_ref()
+        .map_or_else(String::new, quorum_words);
+    format!("you have approved it: {more} more{groups}")
+}
+
 /// How much of a review was on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
@@ -85,6 +100,9 @@ pub struct Seen {
 pub fn approve_refused(detail: &RequestDetail, seen: Seen) -> Option<String> {
     if let Some(why) = deny_refused(detail) {
         return Some(why);
+    }
+    if standing(detail) == Standing::Approved {
+        return Some(approved(detail));
     }
     let scopes = asked_for(&detail.plan).len();
     if seen.scopes < scopes {
@@ -152,7 +170,7 @@ pub fn break_glass_refused(detail: &RequestDetail) -> Option<String> {
 /// Why it cannot be denied; `None` if it can.
 pub fn deny_refused(detail: &RequestDetail) -> Option<String> {
     match standing(detail) {
-        Standing::May => None,
+        Standing::May | Standing::Approved => None,
         Standing::NotYours { why, who } if who.is_empty() => Some(format!("not yours: {why}")),
         Standing::NotYours { why, who } => Some(format!("not yours: {why}; who can: {who}")),
         Standing::Over(why) => Some(why),

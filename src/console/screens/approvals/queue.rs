@@ -29,11 +29,12 @@ pub fn tier_word(tier: Tier) -> &'static str {
 }
 
 /// Whether a request waits for a person: to decide it, to look at it, or to try it once more.
-pub fn waits(state: RequestState) -> bool {
-    matches!(
-        state,
-        RequestState::AwaitingApproval | RequestState::Held | RequestState::Failed
-    )
+pub fn waits(row: &RequestRow) -> bool {
+    row.review_by.is_some()
+        || matches!(
+            row.state,
+            RequestState::AwaitingApproval | RequestState::Held | RequestState::Failed
+        )
 }
 
 /// The requests that a filter lets through, in the order of the queue. Without one, those that wait for people.
@@ -45,7 +46,7 @@ pub fn queue<'a>(
     let mut rows: Vec<&RequestRow> = requests
         .filter(|row| {
             if filter.is_all() {
-                waits(row.state)
+                waits(row)
             } else {
                 filter.matches(*row, now)
             }
@@ -53,8 +54,9 @@ pub fn queue<'a>(
         .collect();
     rows.sort_by_key(|row| {
         (
+            row.review_by.is_none(),
             row.state != RequestState::AwaitingApproval,
-            !waits(row.state),
+            !waits(row),
             Reverse(row.risk),
             row.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC),
             row.id,
@@ -64,7 +66,7 @@ pub fn queue<'a>(
 }
 
 fn left(row: &RequestRow, look: &Look<'_>) -> (String, Role) {
-    match row.deadline {
+    match row.review_by.or(row.deadline) {
         None => (String::new(), Role::Muted),
         Some(at) if at <= look.now => ("ended".into(), Role::Muted),
         Some(at) => {
@@ -132,6 +134,9 @@ pub fn line(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Li
         line.cell_right(look.style(role), time, 10)
             .cell_right(votes_style(row, look, text), votes(row, look), 6)
             .line()
+    } else if row.review_by.is_some() {
+        line.cell_right(look.style(Role::Bad), "GLASS BROKEN", 16)
+            .line()
     } else {
         line.cell_right(look.style(state_role(row.state)), row.state.as_str(), 16)
             .line()
@@ -147,6 +152,8 @@ pub fn narrow(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> 
         .put(look.style(role), format!(" {time}"));
     let votes = if row.state == RequestState::AwaitingApproval {
         format!("{} ", votes(row, look))
+    } else if row.review_by.is_some() {
+        "GLASS BROKEN ".to_owned()
     } else {
         format!("{} ", row.state)
     };

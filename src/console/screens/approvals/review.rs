@@ -164,6 +164,7 @@ fn warnings(
     }
     match standing {
         Standing::May => {}
+        Standing::Approved => say(Role::Good, super::decide::approved(detail)),
         Standing::NotYours { why, who } => {
             say(Role::Warn, format!("{alert} NOT YOURS TO DECIDE  {why}"));
             if !who.is_empty() {
@@ -564,7 +565,7 @@ fn consequence(
 ) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let row = &detail.row;
-    if row.state == RequestState::AwaitingApproval {
+    if row.state == RequestState::AwaitingApproval && *standing != Standing::Approved {
         lines.push(look.rule("IF YOU APPROVE", "the first no ends it", columns));
         let groups = detail
             .quorum

@@ -57,6 +57,15 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
             .cell(look.style(Role::Strong), what, 26.min(columns / 3))
             .put(look.style(Role::Text), "  ")
     };
+    if approvals.reviews_owed > 0 {
+        let what = format!("{} GLASS BROKEN", count(approvals.reviews_owed));
+        let line = row(Role::Bad, &what).put(
+            look.style(Role::Text),
+            "made without a quorum; others must look at it",
+        );
+        let jump = requests(Some("state:review_owed"), None);
+        page.item(line.line(), "need:reviews", jump);
+    }
     if approvals.ending_soon > 0 {
         let what = format!(
             "{} <20m",

@@ -115,7 +115,7 @@ pub struct ProposalDetail {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProposal {
-    /// Rules (`NAME.rego`), data (`NAME.json`) and cases (`cases/NAME.json`); at most 47 KiB in all.
+    /// Rules (`NAME.rego`), data (`NAME.json`) and cases (`cases/NAME.json`); at most 48 KiB in all.
     pub files: BTreeMap<String, String>,
     /// The version in force that it was compared with.
     #[schema(minimum = 1)]

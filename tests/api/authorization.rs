@@ -85,6 +85,7 @@ struct Company {
     client: String,
     asker: String,
     count: u32,
+    asked: Option<String>,
     proposed: Option<String>,
 }
 
@@ -129,6 +130,19 @@ impl Company {
                 .await
                 .is(200)
                 .json();
+            // What waits is bounded: the one before is not needed any more.
+            if let Some(before) = self.asked.replace(id.clone()) {
+                let path = format!("/v1/requests/{before}/withdraw");
+                let over = json!({"reason": "over"});
+                self.api.post(&self.asker, &path, over).await;
+            }
+            if path.ends_with("/resume") {
+                let path = format!("/v1/requests/{id}/hold");
+                let hold = self
+                    .api
+                    .post(&self.asker, &path, json!({"reason": "not yet"}));
+                hold.await.is(200);
+            }
             body["digest"] = detail["digest"].clone();
             body["ttl_s"] = json!(600);
             if path.ends_with("approvals") || path.ends_with("break-glass") {
@@ -323,6 +337,7 @@ async fn the_authorization_matrix() {
         client,
         asker,
         count: 0,
+        asked: None,
         proposed: None,
     };
     let mut matrix = String::new();

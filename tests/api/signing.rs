@@ -555,8 +555,9 @@ impl Authority {
         assert!(ran.status.success(), "{ran:?}");
     }
 
-    fn line(&self) -> String {
-        let text = std::fs::read_to_string(self.0.path().join("ca.pub"));
+    /// The line of a key's public half.
+    fn public(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.0.path().join(format!("{name}.pub")));
         text.expect("ssh-keygen wrote it").trim().to_owned()
     }
 
@@ -582,11 +583,48 @@ impl Authority {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_of_keys_that_are_strong_enough() {
+    let door = Door::set().await;
+    let keys = Authority::new();
+    let path = format!("/v1/operators/{}/keys", door.maya.id);
+    let enrol = async |line: &str| {
+        let body = json!({"public_key": line});
+        door.api.post(&door.api.admin, &path, body).await
+    };
+    for (name, kind, bits) in [
+        ("p256", "ecdsa", "256"),
+        ("p384", "ecdsa", "384"),
+        ("p521", "ecdsa", "521"),
+        ("rsa3072", "rsa", "3072"),
+    ] {
+        keys.ssh_keygen(&["-q", "-t", kind, "-b", bits, "-N", "", "-f", name]);
+        enrol(&keys.public(name)).await.is(200);
+    }
+    keys.ssh_keygen(&["-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", "rsa2048"]);
+    let weak = keys.public("rsa2048");
+    for (line, why) in [
+        (weak.as_str(), "2048 bits"),
+        ("ssh-dss AAAAB3NzaC1kc3M=", "ssh-dss"),
+        ("ssh-ed25519 AAAA", "damaged"),
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "one line as in a .pub file",
+        ),
+    ] {
+        let answer = enrol(line).await.refused(422, "invalid");
+        let error = &answer.json()["errors"][0];
+        assert_eq!(error["pointer"], "/public_key");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    door.api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_by_a_configured_authority_for_this_person_now() {
     let (trusted, other) = (Authority::new(), Authority::new());
     let api = Api::with_config(BrokerConfig {
         login: Login {
-            ssh_authorities: vec![trusted.line()],
+            ssh_authorities: vec![trusted.public("ca")],
             ..Login::default()
         },
         ..BrokerConfig::default()

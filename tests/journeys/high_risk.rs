@@ -195,7 +195,7 @@ fn revoke_in_console(scene: &Scene) {
     pty.send("x");
     pty.wait_for("REVOKE");
     commit(&pty, &["seen in a paste", CREDENTIAL]);
-    pty.wait_for("whole by omar.d: seen in a paste");
+    pty.wait_for("whole by omar.d: seen in");
     pty.send("q");
     assert_eq!(pty.ended(), 0);
 }

@@ -5,7 +5,7 @@ use crate::scene::{CREDENTIAL, Scene, read_secret};
 use crate::support::company::{Approver, done, reaches};
 use crate::support::openssh::{ED25519, Held, Sshd, in_hardware};
 use crate::support::pty::Pty;
-use crate::support::{BrokerProcess, cli, psql};
+use crate::support::{BrokerProcess, cli, psql, vault_config};
 use countersign::client::chain::Keep;
 use countersign::client::sign::{Decided, SigningError, statement, verified_head};
 use countersign::client::{Client, ClientError, Once, Outcome};
@@ -388,7 +388,8 @@ async fn a_signature_is_good_for_one_request_at_one_broker() {
     assert_eq!(standing(&scene, other).approvals, Vec::new());
 
     // At another broker, where the same person has the same key and decides about the same thing.
-    let broker = BrokerProcess::start("");
+    let config = vault_config(&scene.servers, "").await;
+    let broker = BrokerProcess::start(&config);
     let company = crate::support::Company::found(&broker, 1).await;
     let there = ben_there(&broker, &company.admin, &keys["ben.r"]).await;
     let asked = company.asked(&company.login(CREDENTIAL, "app-ro")).await;

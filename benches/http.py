@@ -29,6 +29,14 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def settled(pid):
+    """Returns once the process is at rest: a large history is still being written to its snapshot when it is served."""
+    before = -1
+    while cpu_s(pid) - before > 0.05:
+        before = cpu_s(pid)
+        time.sleep(1)
+
+
 def resident_mb(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
@@ -89,6 +97,7 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"token":"%s"}'
 """ % (token, key)
     try:
+        settled(demo.pid)
         # The floor before and after, so that a drift of the machine shows.
         first = drive(floor, floor_url, options.seconds, post)
         check = drive(demo, base + "/v1/introspect", options.seconds, post)

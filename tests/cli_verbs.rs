@@ -12,6 +12,8 @@
 mod changes;
 #[path = "cli_verbs/looks.rs"]
 mod looks;
+#[path = "cli_verbs/newcomers.rs"]
+mod newcomers;
 mod support;
 
 use clap::CommandFactory as _;
@@ -227,6 +229,10 @@ fn every_verb_works_on_a_real_broker() {
     looks::signing_in_and_out(&mut desk, &people);
     looks::this_machine(&mut desk);
     looks::the_demo(&mut desk);
+    newcomers::templates(&mut desk);
+    newcomers::a_client_comes_as_a_template_says(&mut desk);
+    newcomers::a_person_comes_as_a_template_says(&mut desk);
+    newcomers::the_access_review(&mut desk, &people);
     changes::a_second_admin(&mut desk, &people);
     changes::leaving(&mut desk, &people);
     let mut untested: Vec<_> = every_command().difference(&desk.ran).cloned().collect();

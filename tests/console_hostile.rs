@@ -99,7 +99,7 @@ impl Console {
     }
 
     /// It answers keys, holds no more than it may, and quits when it is told to.
-    fn is_well(self, name: &str) {
+    fn goes_on_well(self, name: &str) {
         self.tty.send("?");
         self.says("KEYS");
         self.tty.send("\x1b");
@@ -210,7 +210,7 @@ async fn a_broker_that_is_hostile_altogether_is_named_and_survived() {
         let check = move || {
             let console = Console::open(&url, "cs_a_token");
             console.says(words);
-            console.is_well(name);
+            console.goes_on_well(name);
         };
         tokio::task::spawn_blocking(check).await.unwrap();
     }
@@ -237,7 +237,7 @@ async fn a_stall_keeps_nobody_from_the_keys() {
         let check = move || {
             let console = Console::open(&url, "cs_a_token");
             console.says(words);
-            console.is_well(name);
+            console.goes_on_well(name);
         };
         tokio::task::spawn_blocking(check).await.unwrap();
     }
@@ -314,7 +314,7 @@ async fn what_goes_wrong_in_one_place_is_said_and_the_rest_works() {
         (
             "a log that is none",
             |path| {
-                path.starts_with("/v1/log").then(|| {
+                path.starts_with("/log/checkpoint").then(|| {
                     answer(
                         "200 OK",
                         "content-type: text/plain\r\n",
@@ -331,7 +331,7 @@ async fn what_goes_wrong_in_one_place_is_said_and_the_rest_works() {
         let check = move || {
             let console = Console::open(&url, &token);
             console.says(words);
-            console.is_well(name);
+            console.goes_on_well(name);
         };
         tokio::task::spawn_blocking(check).await.unwrap();
     }
@@ -355,7 +355,7 @@ async fn a_certificate_that_has_expired_is_named() {
         shell.env("COUNTERSIGN_CA_FILE", ca_file);
         let console = Console::begin(Tty::spawn(shell, 120, 40));
         console.says("its certificate has expired");
-        console.is_well("an expired certificate");
+        console.goes_on_well("an expired certificate");
     };
     tokio::task::spawn_blocking(check).await.unwrap();
 }

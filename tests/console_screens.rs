@@ -23,7 +23,8 @@ use countersign::console::theme::Theme;
 use countersign::console::update::update;
 use countersign::wire::filter::Filter;
 use countersign::wire::{
-    CredentialRow, EventRecord, FeedItem, Page, ProposalDetail, RequestDetail, RequestRow, Verdict,
+    CredentialRow, EventRecord, FeedItem, Page, ProposalDetail, RequestDetail, RequestRow,
+    RequestState, Verdict,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -325,8 +326,8 @@ fn a_policy_is_judged_by_its_own_text() {
         "4 of 311 decisions would differ",
         "needs 1 from security",
         "needs 2 from security, ssh_signature",
-        "+       \"elevated\": {\"count\": 2",
-        "-       \"elevated\": {\"count\": 1",
+        "+ \"elevated\": {\"count\": 2",
+        "- \"elevated\": {\"count\": 1",
         "cases/tiers.json, new",
         "approved by ana.r",
         "you may decide this",
@@ -496,6 +497,73 @@ fn who_may_not_decide_is_told_why_and_who_can() {
         .act(ActKind::Withdraw)
         .expect("one's own can be taken back");
     assert!(matches!(sheet.targets[0].action, Action::Withdraw(_)));
+}
+
+#[test]
+fn who_has_approved_is_not_asked_again_and_may_still_say_no() {
+    let mut detail = samples::detail();
+    detail.row.approvals = 1;
+    detail.may_decide = Verdict {
+        allowed: false,
+        rule: "distinct-people".into(),
+        detail: "you have approved this already".into(),
+    };
+    let mut bench = Bench::review(detail, 80, 40);
+    let text = bench.text();
+    let words = "you have approved it: 1 more from security";
+    assert!(text.contains(words), "{text}");
+    assert!(!text.contains("IF YOU APPROVE"), "{text}");
+    assert_eq!(bench.refused(ActKind::Approve).as_deref(), Some(words));
+    for kind in [ActKind::Deny, ActKind::Hold, ActKind::Narrow, ActKind::Ask] {
+        assert_eq!(bench.refused(kind), None, "{kind:?}");
+    }
+    let sheet = bench.act(ActKind::Deny).expect("a sheet opens");
+    assert!(matches!(sheet.targets[0].action, Action::Deny(..)));
+}
+
+#[test]
+fn what_was_made_in_an_emergency_waits_first_in_the_queue() {
+    let mut rows = samples::requests();
+    let last = rows.last_mut().unwrap();
+    last.state = RequestState::Claimed;
+    last.review_by = Some(samples::now() + chrono::TimeDelta::hours(3));
+    let name = last.credential.clone();
+    let mut bench = Bench::new(ScreenId::Approvals, 120, 30);
+    let id = bench.asked(|call| matches!(call, Call::Requests { .. }));
+    let total = rows.len() as u64;
+    let page = Page {
+        items: rows,
+        next: None,
+        total,
+        sequence: 918_204,
+    };
+    bench.answer(id, Reply::Requests(page));
+    let text = bench.text();
+    let first = text
+        .lines()
+        .find(|line| line.contains('▌') || line.contains('▸'));
+    let glass = text.lines().position(|line| line.contains("GLASS BROKEN"));
+    let other = text
+        .lines()
+        .position(|line| line.contains("kms-root/decrypt"));
+    assert!(glass < other && glass.is_some(), "{name} {first:?}\n{text}");
+}
+
+#[test]
+fn ten_thousand_scopes_are_read_to_the_end_or_not_signed() {
+    let mut detail = samples::detail();
+    detail.plan.scopes = (0..10_000).map(|n| format!("db:read:t{n}")).collect();
+    detail.changes.clear();
+    detail.digest = countersign::wire::plan_digest(&detail.plan);
+    let mut bench = Bench::review(detail, 80, 24);
+    let text = bench.text();
+    assert_eq!(text.lines().count(), 24, "{text}");
+    let why = bench.refused(ActKind::Approve).expect("locked");
+    assert!(why.contains("of 10001 scopes"), "{why}");
+    bench.press("G");
+    let why = bench.refused(ActKind::Approve).expect("locked still");
+    assert!(why.contains("scopes were not on the screen"), "{why}");
+    assert_eq!(bench.refused(ActKind::Deny), None);
 }
 
 #[test]

@@ -31,6 +31,12 @@ mod credentials;
 #[path = "rules/people.rs"]
 mod people;
 
+#[path = "rules/reviews.rs"]
+mod reviews;
+
+#[path = "rules/offboarding.rs"]
+mod offboarding;
+
 #[path = "rules/policies.rs"]
 mod policies;
 

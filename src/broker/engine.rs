@@ -1,6 +1,7 @@
 //! The running broker as everything else sees it: a snapshot to read, a queue for commands, a feed to follow.
 
 use super::{
+    cursors::Cursors,
     evaluate::Asked,
     feed::{Feed, Subscription, TooOld},
     folding,
@@ -10,6 +11,7 @@ use super::{
     signing::Signing,
     snapshot::Snapshots,
     usage::Usage,
+    webhooks::Webhooks,
     writer::{self, Job},
 };
 use crate::{
@@ -128,6 +130,8 @@ pub(super) struct Inner {
     policies: Policies,
     issuers: Issuers,
     signing: Signing,
+    webhooks: Webhooks,
+    cursors: Cursors,
     pub(super) sealed: Sealed,
     usage: Usage,
     pub(super) origin: String,
@@ -170,6 +174,7 @@ impl Engine {
         policy: PolicyStore,
         issuers: Issuers,
         signing: Signing,
+        webhooks: Webhooks,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -207,6 +212,8 @@ impl Engine {
             policies,
             issuers,
             signing,
+            webhooks,
+            cursors: Cursors::new(Arc::clone(&store)),
             sealed: Sealed::new(store, seal_key),
             usage: Usage::default(),
             origin,
@@ -355,7 +362,11 @@ impl Engine {
         if self.0.jobs.is_closed() {
             "the writer has ended; nothing is written any more".clone_into(&mut store);
         }
-        let status = match (store.is_empty(), issuers.iter().all(|issuer| issuer.ready)) {
+        let sequence = self.state().sequence;
+        let webhooks = self.0.webhooks.health(sequence);
+        let well = issuers.iter().all(|issuer| issuer.ready)
+            && webhooks.iter().all(|webhook| webhook.ready);
+        let status = match (store.is_empty(), well) {
             (false, _) => "down",
             (true, false) => "degraded",
             (true, true) => "ready",
@@ -363,14 +374,25 @@ impl Engine {
         Readiness {
             status: status.into(),
             store,
-            sequence: self.state().sequence,
+            sequence,
             issuers,
+            webhooks,
         }
     }
 
     /// The configured issuers.
     pub fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// Receivers of webhooks.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
+    /// How far they were told.
+    pub fn cursors(&self) -> &Cursors {
+        &self.0.cursors
     }
 
     /// What signatures are checked with.

@@ -13,10 +13,7 @@ use crate::{
     },
     policy::{self, Decision, Effect, RiskTier},
 };
-use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
-
-/// How many of the latest requests are looked through for those of one requester: a burst is told long before.
-const RECENT_MAX: usize = 2_000;
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// What policy is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +88,6 @@ fn facts(state: &State, asked: &Asked<'_>, now: DateTime<Utc>) -> Facts {
         tags,
         break_glass,
     } = asked;
-    let hour_ago = now - Duration::hours(1);
-    // Identifiers sort by time, so the latest requests are at the end.
-    let recent = state
-        .requests
-        .values()
-        .rev()
-        .take(RECENT_MAX)
-        .take_while(|request| request.submitted_at > hour_ago)
-        .filter(|request| request.requester == requester);
     let scopes = wanted(plan);
     let held = state.granted.client(plan.client);
     let granted = state.granted.requester(requester);
@@ -128,7 +116,7 @@ fn facts(state: &State, asked: &Asked<'_>, now: DateTime<Utc>) -> Facts {
         history: HistoryFacts {
             client_first_use: held.is_none_or(|held| held.ever == 0),
             new_scopes,
-            requests_last_hour: recent.count() as u32,
+            requests_last_hour: state.asked_lately(requester, now) as u32,
         },
         data: DataFacts {
             classes: tags.to_vec(),

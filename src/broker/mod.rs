@@ -3,16 +3,19 @@
 //! ```text
 //! http ──▶ engine (queue → decide → append → publish) ──▶ feed ──▶ streams
 //!             ▲                                   │
-//!             └──────────── reactors ◀────────────┘   issuance · enforcement · expiry · usage · reconciliation
+//!             └──────────── reactors ◀────────────┘   issuance · enforcement · expiry · usage · reconciliation · webhooks
 //! ```
 //!
 //! What a reactor has to do is folded from the log like everything else (`crate::domain::State::to_issue` and
-//! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree.
+//! its siblings), so its work list is as durable as the log and there is no second cursor that could disagree. Receivers of webhooks
+//! are the exception: what they were told is a fact about them, kept as a cursor beside the log.
 
 /// Who is calling, and what they may read.
 pub mod auth;
 /// When an issuer is not asked for a while.
 pub mod breaker;
+/// How far receivers were told.
+pub mod cursors;
 /// The running broker: its state, its queue, its feed.
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
@@ -49,5 +52,7 @@ pub mod snapshot;
 pub mod usage;
 /// What the API shows.
 pub mod views;
+/// Receivers that are told what happens.
+pub mod webhooks;
 /// The one writer.
 mod writer;

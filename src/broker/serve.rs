@@ -6,6 +6,7 @@ use super::{
     nonces::Nonces,
     reactors,
     signing::Signing,
+    webhooks::Webhooks,
 };
 use crate::{
     clock,
@@ -139,11 +140,14 @@ impl Broker {
         let seal_key = SealKey::open_or_create(&data.join("seal.key"))?;
         let issuers = Issuers::from_config(&options.config)?;
         let signing = signing(&options.config)?;
+        let webhooks = Webhooks::from_config(&options.config)?;
         let waiting = options.config.limits.commands_waiting;
         let policy = PolicyStore::shipped();
         let path = data.join("log.db");
-        let (engine, writer) =
-            Engine::open(&path, key, seal_key, policy, issuers, signing, waiting).await?;
+        let (engine, writer) = Engine::open(
+            &path, key, seal_key, policy, issuers, signing, webhooks, waiting,
+        )
+        .await?;
         let reactors = TaskTracker::new();
         reactors.close();
         let broker = Self {

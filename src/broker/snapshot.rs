@@ -269,6 +269,7 @@ fn build() -> String {
         include_str!("../domain/policy.rs"),
         include_str!("../domain/request.rs"),
         include_str!("../domain/revocation.rs"),
+        include_str!("../domain/text.rs"),
         include_str!("../domain/words.rs"),
     ];
     let digest = digest_of_bytes(rules.concat().as_bytes());

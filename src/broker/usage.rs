@@ -40,15 +40,16 @@ impl Usage {
         }
     }
 
+    /// What was counted of the use of `credential` since the last roll-up.
+    pub fn since(&self, credential: CredentialId) -> state::Usage {
+        let shard = self.shard(credential).lock();
+        shard.get(&credential).copied().unwrap_or_default()
+    }
+
     /// What is known of the use of `credential`: rolled up and since.
     pub fn of(&self, state: &State, credential: CredentialId) -> state::Usage {
         let rolled_up = state.usage.get(&credential).copied().unwrap_or_default();
-        let since = self
-            .shard(credential)
-            .lock()
-            .get(&credential)
-            .copied()
-            .unwrap_or_default();
+        let since = self.since(credential);
         state::Usage {
             accepted: rolled_up.accepted + since.accepted,
             refused: rolled_up.refused + since.refused,

@@ -13,6 +13,7 @@ use crate::{
     },
     event_log::store::{AppendError, Head, SideWrite, Store as _},
     secret::digest_of_bytes,
+    wire::canonical,
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -310,11 +311,9 @@ fn record(
         };
         next.apply(&recorded);
         recorded.state = next.object(recorded.event.subject()).map(|object| {
-            digest_of_bytes(
-                &serde_json_canonicalizer::to_vec(&object).expect("plain data serialises"),
-            )
+            digest_of_bytes(&canonical::to_vec(&object).expect("plain data serialises"))
         });
-        let leaf = serde_json_canonicalizer::to_vec(&recorded).expect("plain data serialises");
+        let leaf = canonical::to_vec(&recorded).expect("plain data serialises");
         let too_large = leaf.len() > LEAF_MAX;
         decided.leaves.push(leaf);
         decided.recorded.push(Arc::new(recorded));

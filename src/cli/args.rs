@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
-    audit, client, context, credential, doctor, login, operator, policy, request, revocation, watch,
+    audit, client, context, credential, doctor, login, operator, policy, request, reviews,
+    revocation, template, watch,
 };
 
 /// Exit codes, at the end of the help.
@@ -105,6 +106,9 @@ pub enum Command {
     /// Credentials: the inventory, and what can be done to one
     #[command(subcommand, visible_alias = "credentials")]
     Credential(credential::Verb),
+    /// Access review: what each team answers for, and until when it must say so
+    #[command(subcommand, visible_alias = "reviews")]
+    Review(reviews::Verb),
     /// Revocations, and how far they have come
     #[command(subcommand, visible_alias = "revocations")]
     Revocation(revocation::Verb),
@@ -120,6 +124,9 @@ pub enum Command {
     /// Operators: the people and robots that sign in
     #[command(subcommand, visible_alias = "operators")]
     Operator(operator::Verb),
+    /// Templates that onboarding starts from
+    #[command(subcommand, visible_alias = "templates")]
+    Template(template::Verb),
     /// Follow what happens, as it happens
     ///
     /// A table prints a line an event; the other formats print the event and the rows that it changed. A
@@ -170,7 +177,7 @@ pub struct ServeArgs {
     /// The certificate's private key (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Issuers and limits (TOML); without it only api keys are issued
+    /// Issuers, webhooks and limits (TOML); without it only api keys are issued
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The log's name, for good: set at the first start, such as `broker.example/log`

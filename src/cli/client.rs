@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use super::app::{App, settled};
 use super::args::{ChangeArgs, ListArgs};
 use super::error::CliError;
-use crate::wire::{Environment, NewClient, Reason, Tier};
+use super::{offboarding, template};
+use crate::wire::{Environment, NewClient, Tier};
 
 /// Verbs of `client`.
 #[derive(Debug, Subcommand)]
@@ -14,11 +15,24 @@ pub enum Verb {
     List(ListArgs),
     /// Bring a client in
     Add(Box<Add>),
-    /// Take a client out of service; its credentials are left without a reader
+    /// Bring a client in as a template says, with its first requests
+    ///
+    /// What is there already under the names that the template comes to is compared: applied twice it has
+    /// one effect, and where something differs nothing is changed. --dry-run shows what it would do.
+    ///
+    /// For example: countersign client onboard internal-service --set name=checkout-api --set owner=payments
+    Onboard(Box<template::Onboard>),
+    /// Take a client out of service: what it holds is shown first, then revoked or handed over
+    ///
+    /// Its open requests are denied. Its credentials are revoked, or go over to the team of
+    /// --hand-over-to and stay as they are. --dry-run shows what it holds and changes nothing.
     Offboard {
         /// The client's name or identifier
         #[arg(value_name = "CLIENT")]
         client: String,
+        /// The team that answers for its credentials from now on, instead of revoking them
+        #[arg(long, value_name = "TEAM")]
+        hand_over_to: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -84,24 +98,11 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
                 &receipt,
             )
         }
+        Verb::Onboard(args) => template::client(app, args).await,
         Verb::Offboard {
             client: name,
+            hand_over_to,
             change,
-        } => {
-            let client = app.connect_to_change().await?;
-            let found = app.client(&client, name).await?;
-            let effect = format!("{} is taken out of service", found.name);
-            app.confirm(change, &effect, &found.name)?;
-            let reason = Reason {
-                reason: app.reason(change)?,
-            };
-            let (id, once) = (found.id, App::once(change));
-            if change.dry_run {
-                return app.would_send(&format!("/v1/clients/{id}/offboard"), &reason, &once);
-            }
-            let outcome = client.offboard_client(id, &reason, &once).await;
-            let receipt = settled(outcome, format!("offboard {}", found.name), &once)?.value;
-            app.receipt(&format!("Offboarded {}", found.name), &receipt)
-        }
+        } => offboarding::client(app, name, hand_over_to.as_deref(), change).await,
     }
 }

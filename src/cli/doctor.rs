@@ -260,6 +260,13 @@ async fn readiness(checks: &mut Checks, client: &Client) {
         let words = format!("{} is away: {}", issuer.issuer, issuer.detail);
         checks.add("issuer", Outcome::Warn, words);
     }
+    for webhook in readiness.webhooks.iter().filter(|webhook| !webhook.ready) {
+        let words = format!(
+            "{} is {} events behind: {}",
+            webhook.webhook, webhook.behind, webhook.detail
+        );
+        checks.add("webhook", Outcome::Warn, words);
+    }
 }
 
 async fn session(checks: &mut Checks, client: &Client, target: &Target) {

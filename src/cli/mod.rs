@@ -17,6 +17,7 @@ pub mod error;
 mod io;
 mod key;
 mod login;
+mod offboarding;
 mod operator;
 mod output;
 mod overview;
@@ -24,8 +25,10 @@ mod policy;
 mod prompt;
 mod request;
 mod review;
+mod reviews;
 mod revocation;
 mod rows;
+mod template;
 mod wait;
 mod watch;
 
@@ -102,10 +105,12 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         None | Some(Command::Overview) => overview::run(app).await,
         Some(Command::Request(verb)) => request::run(app, verb).await,
         Some(Command::Credential(verb)) => credential::run(app, verb).await,
+        Some(Command::Review(verb)) => reviews::run(app, verb).await,
         Some(Command::Revocation(verb)) => revocation::run(app, verb).await,
         Some(Command::Audit(verb)) => audit::run(app, verb).await,
         Some(Command::Policy(verb)) => policy::run(app, verb).await,
         Some(Command::Client(verb)) => client::run(app, verb).await,
+        Some(Command::Template(verb)) => template::run(app, verb),
         Some(Command::Operator(verb)) => operator::run(app, verb).await,
         Some(Command::Watch(args)) => watch::run(app, args).await,
         Some(Command::Context(verb)) => context::run(app, verb),

@@ -10,10 +10,9 @@ use super::args::{ChangeArgs, ListArgs, span};
 use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
 use super::key;
+use super::{offboarding, template};
 use crate::client::{Once, Outcome};
-use crate::wire::{
-    Environment, Grant, MintedToken, NewOperator, NewToken, Reason, Receipt, Role, TokenId,
-};
+use crate::wire::{Environment, Grant, MintedToken, NewOperator, NewToken, Receipt, Role, TokenId};
 
 /// Verbs of `operator`.
 #[derive(Debug, Subcommand)]
@@ -51,10 +50,25 @@ pub enum Verb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Close an account: all its tokens are withdrawn
+    /// Open an account as a template says, and mint its first token
+    ///
+    /// An account of that name is compared: applied twice it has one effect, and where something differs
+    /// nothing is changed. The token goes where `operator add` puts it. Keys are enrolled afterwards, with
+    /// `operator key add`.
+    ///
+    /// For example: countersign operator onboard approver --set name=tomo.s --out tomo.token
+    Onboard(Box<template::OnboardOperator>),
+    /// Close an account: what it holds is shown first, then withdrawn or handed over
+    ///
+    /// Its tokens, sessions and keys stop working, its open requests are withdrawn, and its approvals
+    /// of what is not made yet no longer count. Credentials that nobody else stands for keep their owner
+    /// unless --hand-over-to names another team. --dry-run shows what it holds and changes nothing.
     Offboard {
         #[command(flatten)]
         who: Who,
+        /// The team that answers from now on for the credentials that nobody else stands for
+        #[arg(long, value_name = "TEAM")]
+        hand_over_to: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -184,7 +198,12 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         Verb::RevokeToken { who, token, change } => revoke_token(app, who, *token, change).await,
         Verb::Key(verb) => key::run(app, verb).await,
         Verb::Grant { who, roles, change } => grant(app, who, roles, change).await,
-        Verb::Offboard { who, change } => offboard(app, who, change).await,
+        Verb::Onboard(args) => template::operator(app, args).await,
+        Verb::Offboard {
+            who,
+            hand_over_to,
+            change,
+        } => offboarding::operator(app, &who.operator, hand_over_to.as_deref(), change).await,
     }
 }
 
@@ -229,7 +248,7 @@ async fn token(app: &mut App<'_>, args: &Token) -> Result<(), CliError> {
     minted(app, destination, &args.deliver, outcome, &doing, &once)
 }
 
-fn minted(
+pub(super) fn minted(
     app: &mut App<'_>,
     destination: Destination,
     deliver: &DeliverArgs,
@@ -320,26 +339,6 @@ async fn grant(
         &format!("Set the roles and groups of {}", found.name),
         &receipt,
     )
-}
-
-async fn offboard(app: &mut App<'_>, who: &Who, change: &ChangeArgs) -> Result<(), CliError> {
-    let client = app.connect_to_change().await?;
-    let found = app.operator(&client, &who.operator).await?;
-    let effect = format!(
-        "The account of {} is closed, and its tokens are withdrawn",
-        found.name
-    );
-    app.confirm(change, &effect, &found.name)?;
-    let reason = Reason {
-        reason: app.reason(change)?,
-    };
-    let (id, once) = (found.id, App::once(change));
-    if change.dry_run {
-        return app.would_send(&format!("/v1/operators/{id}/offboard"), &reason, &once);
-    }
-    let outcome = client.offboard_operator(id, &reason, &once).await;
-    let receipt = settled(outcome, format!("offboard {}", found.name), &once)?.value;
-    app.receipt(&format!("Offboarded {}", found.name), &receipt)
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ fn page(overview: &Overview, style: &Style, ascii: bool) -> String {
     sheet.fact("unused 45 days", count(hygiene.unused_45d));
     sheet.fact("without owner", count(hygiene.orphaned));
     sheet.fact("quarantined", count(hygiene.quarantined));
+    sheet.fact("review overdue", count(hygiene.review_overdue));
     sheet.section("Latest events");
     for event in overview.recent.iter().take(8) {
         let subject = match event.subject_name.as_str() {

@@ -5,7 +5,8 @@ use super::output::{Row, Style};
 use crate::display::table::Align::{self, Left, Right};
 use crate::wire::Enforcement;
 use crate::wire::{
-    ClientRow, CredentialRow, EventRecord, OperatorRow, Receipt, RequestRow, RevocationRow, Role,
+    ClientRow, CredentialRow, EventRecord, OperatorRow, Receipt, RequestRow, ReviewRow,
+    RevocationRow, Role,
 };
 
 type Columns = &'static [(&'static str, Align)];
@@ -38,6 +39,42 @@ impl Row for CredentialRow {
             style.moment_or(self.expires_at, "never"),
             style.moment_or(self.rotate_by, "-"),
             style.moment_or(self.last_used_at, "unknown"),
+            self.sequence.to_string(),
+            self.id.to_string(),
+        ]
+    }
+}
+
+impl Row for ReviewRow {
+    const COLUMNS: Columns = &[
+        ("NAME", Left),
+        ("ENV", Left),
+        ("TIER", Left),
+        ("OWNER", Left),
+        ("CLIENT", Left),
+        ("REVIEW", Left),
+        ("DUE", Right),
+        ("CONFIRMED", Right),
+        ("BY", Left),
+        ("LAST USED", Right),
+        ("SCOPES", Left),
+        ("SEQUENCE", Right),
+        ("ID", Left),
+    ];
+
+    fn cells(&self, style: &Style) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            environment(self.environment, style),
+            self.tier.to_string(),
+            self.owner.clone(),
+            self.client.clone(),
+            self.state.to_string(),
+            style.moment(self.due_at),
+            style.moment_or(self.confirmed_at, "never"),
+            self.confirmed_by.clone().unwrap_or_default(),
+            style.moment_or(self.last_used_at, "unknown"),
+            self.scopes.join(" "),
             self.sequence.to_string(),
             self.id.to_string(),
         ]

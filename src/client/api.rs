@@ -20,11 +20,12 @@ use crate::wire::request::Narrowed;
 use crate::wire::revocation::Revoke;
 use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
-    Adoption, Approve, BreakGlass, Challenge, Claimed, ClientId, ClientRow, CredentialDetail,
-    CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Health, KeyName, MintedToken,
-    Narrow, NewChallenge, NewClient, NewKey, NewNote, NewRequest, OperatorId, OperatorRow,
-    Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail, RequestId, RequestRow,
-    RevocationId, RevocationRow, Session, SigningOrder, SshSignIn, TokenId,
+    Adoption, Approve, BreakGlass, Challenge, Claimed, ClientHoldings, ClientId, ClientRow,
+    CredentialDetail, CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Health,
+    KeyName, MintedToken, Narrow, NewChallenge, NewClient, NewKey, NewNote, NewRequest, Offboard,
+    OperatorHoldings, OperatorId, OperatorRow, Overview, Page, Readiness, Reason, Receipt,
+    RemoveKey, RequestDetail, RequestId, RequestRow, ReviewRow, RevocationId, RevocationRow,
+    Session, SigningOrder, SshSignIn, TokenId,
 };
 
 /// The largest checkpoint or proof, in bytes.
@@ -230,6 +231,29 @@ impl Client {
         self.act("credentials", id, "owner", change, once).await
     }
 
+    /// A page of the access review; of one team, if it is named.
+    pub async fn reviews(
+        &self,
+        owner: Option<&str>,
+        query: &ListQuery,
+    ) -> Result<Answer<Page<ReviewRow>>, ClientError> {
+        let mut call = query.apply(Call::get(["v1", "reviews"]));
+        if let Some(owner) = owner {
+            call = call.query("owner", owner);
+        }
+        self.transport.send(&call).await
+    }
+
+    /// Says that a credential is still needed.
+    pub async fn confirm(
+        &self,
+        id: CredentialId,
+        reason: &Reason,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        self.act("credentials", id, "confirm", reason, once).await
+    }
+
     /// A page of requests.
     pub async fn requests(
         &self,
@@ -346,14 +370,22 @@ impl Client {
         self.command(&["clients"], client, once).await
     }
 
+    /// Everything that a client holds.
+    pub async fn client_holdings(
+        &self,
+        id: ClientId,
+    ) -> Result<Answer<ClientHoldings>, ClientError> {
+        self.holdings("clients", id).await
+    }
+
     /// Takes a client out of service.
     pub async fn offboard_client(
         &self,
         id: ClientId,
-        reason: &Reason,
+        leaving: &Offboard,
         once: &Once,
     ) -> Outcome<Receipt> {
-        self.act("clients", id, "offboard", reason, once).await
+        self.act("clients", id, "offboard", leaving, once).await
     }
 
     /// A page of operators.
@@ -423,14 +455,22 @@ impl Client {
         self.act("operators", id, "grant", grant, once).await
     }
 
+    /// Everything that a person or robot holds.
+    pub async fn operator_holdings(
+        &self,
+        id: OperatorId,
+    ) -> Result<Answer<OperatorHoldings>, ClientError> {
+        self.holdings("operators", id).await
+    }
+
     /// Closes an account.
     pub async fn offboard_operator(
         &self,
         id: OperatorId,
-        reason: &Reason,
+        leaving: &Offboard,
         once: &Once,
     ) -> Outcome<Receipt> {
-        self.act("operators", id, "offboard", reason, once).await
+        self.act("operators", id, "offboard", leaving, once).await
     }
 
     /// Whether a key is accepted, and for what (RFC 7662). Counts as a use of it.
@@ -541,6 +581,15 @@ impl Client {
         id: impl ToString,
     ) -> Result<Answer<T>, ClientError> {
         let call = Call::get(["v1", noun, &id.to_string()]);
+        self.transport.send(&call).await
+    }
+
+    async fn holdings<T: DeserializeOwned>(
+        &self,
+        noun: &str,
+        id: impl ToString,
+    ) -> Result<Answer<T>, ClientError> {
+        let call = Call::get(["v1", noun, &id.to_string(), "holdings"]);
         self.transport.send(&call).await
     }
 

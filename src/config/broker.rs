@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, parse_toml};
+use super::{ConfigError, WebhookConfig, parse_toml};
 use crate::ssh::PublicKey;
 
 /// The broker's file.
@@ -15,6 +15,8 @@ use crate::ssh::PublicKey;
 pub struct BrokerConfig {
     /// `[issuer.NAME]`: one table an issuer. Its `type` picks the adapter, which reads the rest.
     pub issuer: BTreeMap<String, toml::Table>,
+    /// `[webhook.NAME]`: one table a receiver of events.
+    pub webhook: BTreeMap<String, WebhookConfig>,
     /// `[login]`.
     pub login: Login,
     /// `[limits]`.
@@ -133,6 +135,9 @@ impl BrokerConfig {
                 origin: format!("{}: login.session_s", path.display()),
                 reason: format!("expected 60 to {SESSION_MAX_S} seconds"),
             });
+        }
+        for (name, webhook) in &config.webhook {
+            webhook.check(name)?;
         }
         for (name, table) in &config.issuer {
             if !table.get("type").is_some_and(toml::Value::is_str) {

@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod console;
 pub mod variables;
+pub mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ pub use console::{
     Colour, Config, Context, EnvironmentWord, Notify, Target, Theme, TimeFormat, UiConfig,
 };
 pub use variables::Variables;
+pub use webhook::WebhookConfig;
 
 /// What can be wrong with configuration. Every message says where, and what would be accepted.
 #[derive(Debug, thiserror::Error)]

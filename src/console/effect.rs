@@ -1,7 +1,7 @@
 //! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
 
 use crate::wire::signing::LogHead;
-use crate::wire::{CredentialId, Digest, ProposalId, RequestDetail, RequestId};
+use crate::wire::{ClientId, CredentialId, Digest, ProposalId, RequestDetail, RequestId};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -53,7 +53,7 @@ pub enum Effect {
 }
 
 /// A question to the broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Who is signed in.
     Session,
@@ -70,6 +70,8 @@ pub enum Call {
     WouldNarrow(RequestId, Digest, Vec<String>, u64),
     /// One credential.
     Credential(CredentialId),
+    /// Everything that a client holds.
+    ClientHoldings(ClientId),
     /// Which credential does the digest belong to?
     Lookup(Digest),
     /// Revocations that match a filter.
@@ -99,7 +101,7 @@ pub enum Call {
 }
 
 /// A change, bound to what the person saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActCall {
     /// What is done to what.
     pub action: Action,
@@ -177,11 +179,12 @@ impl Action {
             Self::Approve(..) => format!("countersign request approve {id} --reason …"),
             Self::BreakGlass(..) => format!("countersign request break-glass {id} --reason …"),
             Self::Narrow(_, _, scopes, ttl_s) => {
-                let scopes: String = scopes
+                let flags: Vec<String> = scopes
                     .iter()
-                    .map(|scope| format!(" --scope {scope}"))
+                    .map(|scope| format!("--scope {scope} "))
                     .collect();
-                format!("countersign request narrow {id}{scopes} --ttl {ttl_s}s --reason …")
+                let flags = flags.concat();
+                format!("countersign request narrow {id} {flags}--ttl {ttl_s}s --reason …")
             }
             Self::Hold(_) => format!("countersign request hold {id} --reason …"),
             Self::Resume(_) => format!("countersign request resume {id} --reason …"),

@@ -9,9 +9,9 @@ use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::request::Narrowed;
 use crate::wire::{
-    CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader, Overview, Page,
-    Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail, RequestRow,
-    RevocationRow, Session, Simulation,
+    ClientHoldings, CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader,
+    Overview, Page, Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail,
+    RequestRow, RevocationRow, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,8 @@ pub enum Reply {
     Request(Box<RequestDetail>),
     /// One credential.
     Credential(Box<CredentialDetail>),
+    /// Everything that a client holds.
+    ClientHoldings(Box<ClientHoldings>),
     /// Which credential a digest belongs to; none if it is not known.
     Found(Option<Box<CredentialRow>>),
     /// Revocations.

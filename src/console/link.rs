@@ -263,6 +263,10 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
         Call::Credential(id) => {
             Reply::Credential(Box::new(client.credential(id).await.map_err(failed)?.value))
         }
+        Call::ClientHoldings(id) => {
+            let holdings = client.client_holdings(id).await;
+            Reply::ClientHoldings(Box::new(holdings.map_err(failed)?.value))
+        }
         Call::Lookup(digest) => match client.find_credential(digest).await {
             Ok(answer) => Reply::Found(Some(Box::new(answer.value.row))),
             Err(error) if error.status() == Some(404) => Reply::Found(None),

@@ -273,6 +273,8 @@ pub enum Choice {
     Filter(String),
     /// Go to another screen.
     Jump(Jump),
+    /// A page that the broker has to be asked for; it opens when the answer is there.
+    Ask(Call),
     /// Another broker.
     Context(String),
     /// End, although something is unsent.

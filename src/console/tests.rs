@@ -8,7 +8,7 @@ use super::input::{Input, Key, Mods, Paste};
 use super::keys::script;
 use super::model::{Model, Outcome, Overlay};
 use super::record::Recording;
-use super::run::{Incoming, REST, Runner, World, next_tick};
+use super::run::{Incoming, Runner, World, next_tick};
 use super::screens::ScreenId;
 use super::theme::Theme;
 use super::update::update;
@@ -18,6 +18,8 @@ use crate::wire::{EventRecord, FeedItem, Receipt};
 use chrono::TimeDelta;
 use ratatui::buffer::Buffer;
 use std::time::Instant;
+
+mod held;
 
 fn start(width: u16, height: u16) -> Model {
     let mut model = model((width, height), ScreenId::Credentials);
@@ -489,158 +491,6 @@ fn many_keys_cost_one_picture_and_nothing_new_costs_nothing() {
     );
 }
 
-/// A live console with thousands of credentials, as far as it was painted.
-fn long_list() -> Runner<Vec<u8>, Told> {
-    let mut model = model((120, 40), ScreenId::Credentials);
-    model.shared.calls.clear();
-    model.shared.fleet = super::fixture::fleet(5_000);
-    let mut runner = runner(model);
-    runner.paint(now()).unwrap();
-    feed_keys(&mut runner, "gg");
-    rested(&mut runner);
-    runner
-}
-
-/// Lets the cursor rest, and gives what was painted for it in bytes.
-fn rested(runner: &mut Runner<Vec<u8>, Told>) -> usize {
-    runner.screen.writer().clear();
-    runner.rest(Instant::now() + REST).unwrap();
-    runner.paint(now()).unwrap();
-    runner.screen.writer().len()
-}
-
-/// What one key costs in bytes.
-fn bytes_of(runner: &mut Runner<Vec<u8>, Told>, key: &str) -> usize {
-    runner.screen.writer().clear();
-    feed_keys(runner, key);
-    runner.paint(now()).unwrap();
-    runner.screen.writer().len()
-}
-
-/// The name on the detail's rule.
-fn told(runner: &Runner<Vec<u8>, Told>) -> String {
-    let shown = text(&runner.model);
-    let rule = shown.lines().find_map(|line| line.split_once("│──"));
-    let name = rule.unwrap().1.trim_start_matches([' ', '─']);
-    name.split(" ─").next().unwrap().to_owned()
-}
-
-fn asked(runner: &mut Runner<Vec<u8>, Told>) -> Vec<crate::wire::CredentialId> {
-    let effects = std::mem::take(&mut runner.world.0).into_iter();
-    let id = |effect| match effect {
-        Effect::Call(_, Call::Credential(id)) => Some(id),
-        _ => None,
-    };
-    effects.filter_map(id).collect()
-}
-
-#[test]
-fn while_a_key_is_held_the_list_moves_alone_and_costs_few_bytes() {
-    let mut runner = long_list();
-    let first = told(&runner);
-    asked(&mut runner);
-    for _ in 0..12 {
-        let bytes = bytes_of(&mut runner, "j");
-        assert!(bytes <= 60, "{bytes} bytes a move");
-    }
-    assert_eq!(told(&runner), first, "the detail waits, under its own name");
-    feed_keys(&mut runner, &"j".repeat(30));
-    runner.paint(now()).unwrap();
-    for _ in 0..12 {
-        let bytes = bytes_of(&mut runner, "j");
-        assert!(bytes <= 250, "{bytes} bytes a scroll");
-    }
-    let bytes = bytes_of(&mut runner, "<pgdn>");
-    assert!(bytes <= 4_000, "{bytes} bytes a page");
-    assert_eq!(
-        told(&runner),
-        "",
-        "what does not scroll with the list is blank"
-    );
-    assert_eq!(asked(&mut runner), [], "and nothing was asked for it");
-    assert!(rested(&mut runner) > 0);
-    let credentials = &runner.model.screens.credentials;
-    let name = credentials.subject_name(&runner.model.shared);
-    assert_eq!(told(&runner), name);
-}
-
-#[test]
-fn a_rested_cursor_fills_the_detail_once() {
-    let mut runner = long_list();
-    asked(&mut runner);
-    runner.model.shared.calls.clear();
-    let before = Instant::now();
-    feed_keys(&mut runner, "jjj");
-    runner.paint(now()).unwrap();
-    let subject = |runner: &Runner<Vec<u8>, Told>| {
-        let credentials = &runner.model.screens.credentials;
-        credentials.subject_name(&runner.model.shared)
-    };
-    assert_ne!(told(&runner), subject(&runner));
-    runner.rest(before + REST).unwrap();
-    assert_ne!(told(&runner), subject(&runner), "not yet");
-    assert!(rested(&mut runner) > 0);
-    assert_eq!(told(&runner), subject(&runner));
-    assert_eq!(rested(&mut runner), 0, "once");
-}
-
-#[test]
-fn a_menu_is_about_what_the_cursor_is_on_and_so_is_the_detail_beside_it() {
-    let mut runner = long_list();
-    feed_keys(&mut runner, "jj.");
-    runner.paint(now()).unwrap();
-    let credentials = &runner.model.screens.credentials;
-    let name = credentials.subject_name(&runner.model.shared);
-    match &runner.model.overlay {
-        Some(Overlay::Menu(menu)) => assert_eq!(menu.title, format!("ACT  {name}")),
-        other => panic!("no menu but {other:?}"),
-    }
-    runner.model.overlay = None;
-    assert_eq!(told(&runner), name);
-}
-
-#[test]
-fn the_first_picture_is_what_the_last_run_knew_and_says_so() {
-    let context = super::model::Context {
-        name: "prod".into(),
-        ..Default::default()
-    };
-    let fresh = |minutes| now() + TimeDelta::minutes(minutes);
-    let mut runner = runner(Model::new(super::model::Shared::new(
-        context,
-        fresh(12),
-        (120, 40),
-        7,
-    )));
-    let known = super::known::Known {
-        at: now(),
-        broker: "eu-west-1".into(),
-        environment: Some(crate::wire::Environment::Production),
-        overview: Box::new(super::screens::samples::overview()),
-    };
-    runner.begin(Some(known), fresh(12)).unwrap();
-    let shown = text(&runner.model);
-    assert!(shown.starts_with("[PROD] eu-west-1 "), "{shown}");
-    assert!(shown.contains("TIME TO EXPIRY"), "{shown}");
-    assert!(shown.contains("12m old"), "{shown}");
-    assert!(runner.model.shared.refuses_changes().is_some());
-    let asks = |effect: &Effect| matches!(effect, Effect::Call(_, Call::Overview));
-    assert!(
-        runner.world.0.iter().any(asks),
-        "the fresh one is asked for"
-    );
-
-    let call = Call::Overview;
-    let overview = super::screens::samples::overview();
-    answer(
-        &mut runner.model,
-        &call,
-        Reply::Overview(Box::new(overview)),
-    );
-    let shown = text(&runner.model);
-    assert!(!shown.contains("12m old"), "{shown}");
-}
-
 #[test]
 fn an_idle_console_sleeps_until_the_minute() {
     let mut model = ledger(80, 24);
@@ -742,6 +592,73 @@ fn what_belongs_to_a_credential_is_a_key_away() {
         effects.iter().any(|effect| matches!(effect, Effect::Call(_, Call::Events { filter, .. }) if *filter == asked)),
         "{effects:?}"
     );
+}
+
+#[test]
+fn what_a_client_holds_opens_when_the_answer_is_there() {
+    use crate::wire::{ClientHoldings, ClientRow, Environment, Tier, holdings::ActingAccount};
+    let mut model = ledger(120, 40);
+    press(&mut model, "o");
+    assert!(
+        over(&model).contains("5 holdings  all that ledger-api holds"),
+        "{}",
+        over(&model)
+    );
+    let effects = press(&mut model, "5");
+    let id = credential().client_id;
+    let call = Call::ClientHoldings(id);
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Call(_, asked) if *asked == call)),
+        "{effects:?}"
+    );
+    assert!(model.overlay.is_none(), "nothing opens before the answer");
+    let held = ClientHoldings {
+        client: ClientRow {
+            id,
+            name: "ledger-api".into(),
+            owner: "payments".into(),
+            contact: String::new(),
+            environment: Environment::Production,
+            tier: Tier::High,
+            dependents: vec!["invoices".into()],
+            credentials: 0,
+            offboarded_at: None,
+            sequence: 7,
+        },
+        credentials: Vec::new(),
+        credentials_total: 1_200,
+        requests: Vec::new(),
+        requests_total: 0,
+        accounts: vec![ActingAccount {
+            id: "opr_01jd9x2m3v5qk7w8y6z4t0r1bc".parse().unwrap(),
+            name: "svc\u{202e}gnp".into(),
+            robot: true,
+            tokens: 2,
+        }],
+        sequence: 918_204,
+    };
+    let reply = || Reply::ClientHoldings(Box::new(held.clone()));
+    answer(&mut model, &call, reply());
+    let said = over(&model);
+    for line in [
+        "WHAT ledger-api HOLDS",
+        "1,200 living credentials",
+        "and 1,200 more",
+        "0 open requests",
+        "robot, 2 tokens",
+        "invoices",
+        "countersign client offboard ledger-api",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!said.contains('\u{202e}'), "{said}");
+
+    // What was opened meanwhile stays.
+    press(&mut model, "esc o 5 o");
+    answer(&mut model, &call, reply());
+    assert!(over(&model).contains("WHAT BELONGS TO"), "{}", over(&model));
 }
 
 #[test]

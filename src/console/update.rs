@@ -13,6 +13,7 @@ use super::command::Command;
 use super::effect::{Call, Effect};
 use super::event::{Event, Level, LinkState, Reply};
 use super::model::{Ctx, Model, Overlay};
+use super::screens::credentials::holdings;
 use super::screens::{Jump, ScreenId};
 use crate::wire::FeedItem;
 
@@ -136,6 +137,7 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
             let what = match asked {
                 Some(Call::Session) => Some("who is signed in is not known"),
                 Some(Call::Lookup(_)) => Some("the key could not be looked for"),
+                Some(Call::ClientHoldings(_)) => Some("what the client holds is not known"),
                 _ => None,
             };
             if let (Some(what), Err(error)) = (what, reply.as_ref()) {
@@ -161,6 +163,9 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
                 Ok(Reply::Credential(detail)) => {
                     model.shared.fleet.upsert(&detail.row);
                 }
+                Ok(Reply::ClientHoldings(held)) => with(model, jump, effects, |ctx| {
+                    holdings::opens(held, ctx);
+                }),
                 Ok(Reply::Found(found)) => with(model, jump, effects, |ctx| match found {
                     Some(row) => {
                         ctx.shared.fleet.upsert(row);

@@ -26,6 +26,9 @@ use ratatui::layout::Rect;
 /// Narrower or lower than this, only a sentence is drawn.
 const LEAST: (u16, u16) = (40, 8);
 
+/// The most rows that one notice takes.
+const TOAST_ROWS: usize = 3;
+
 /// The part of a terminal of this size that belongs to the screen.
 pub fn body(size: (u16, u16)) -> Rect {
     Rect::new(0, 2, size.0, size.1.saturating_sub(3))
@@ -168,8 +171,9 @@ fn footer(model: &Model, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
 }
 
 fn toasts(model: &Model, body: Rect, frame: &mut Frame<'_>, theme: &Theme) {
-    let toasts = &model.shared.toasts;
-    for (note, y) in toasts.iter().rev().zip((body.top()..body.bottom()).rev()) {
+    let columns = usize::from(body.width.saturating_sub(2)).max(8);
+    let mut end = body.bottom();
+    for note in model.shared.toasts.iter().rev() {
         let role = match note.level {
             Level::Info => Role::Toast,
             Level::Good => Role::Good,
@@ -180,8 +184,18 @@ fn toasts(model: &Model, body: Rect, frame: &mut Frame<'_>, theme: &Theme) {
             Level::Good => theme.glyphs.dot,
             Level::Bad => theme.glyphs.alert,
         };
-        let row = Rect::new(body.x, y, body.width, 1);
         let text = format!("{sign} {}", note.text);
-        toast(text.trim_start(), role, row, frame.buffer, theme);
+        let mut lines = wrap(text.trim_start(), columns);
+        // A path or a reason is worth some rows, a flood is not.
+        lines.truncate(TOAST_ROWS);
+        let rows = lines.len() as u16;
+        if end < body.top() + rows {
+            return;
+        }
+        end -= rows;
+        for (line, y) in lines.iter().zip(end..) {
+            let row = Rect::new(body.x, y, body.width, 1);
+            toast(line, role, row, frame.buffer, theme);
+        }
     }
 }

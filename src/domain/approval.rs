@@ -17,7 +17,9 @@ words! {
 }
 
 /// How many distinct people must approve, and which groups they may come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Quorum {
     /// How many, from 1.

@@ -2,7 +2,7 @@
 //! what would be accepted.
 
 use super::{FieldError, Proof};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// The longest stable name, in bytes.
 pub const NAME_MAX: usize = 128;
@@ -98,7 +98,7 @@ impl Check {
     }
 
     /// A list of distinct scopes or names of at most [`LIST_MAX`].
-    pub fn scopes(&mut self, pointer: &str, list: &[String]) {
+    pub fn scopes<T: Deref<Target = str> + PartialEq>(&mut self, pointer: &str, list: &[T]) {
         if list.len() > LIST_MAX {
             self.refuse(pointer, format!("expected at most {LIST_MAX} entries"));
             return;
@@ -168,6 +168,11 @@ impl Check {
                 format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds"),
             );
         }
+    }
+
+    /// The first thing that was found, in words.
+    pub fn complaint(self) -> Option<String> {
+        self.errors.into_iter().next().map(|error| error.detail)
     }
 
     /// What was found.

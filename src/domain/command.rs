@@ -98,10 +98,12 @@ pub struct MintedVersion {
 pub enum Command {
     /// Bring a client in.
     OnboardClient(Box<Client>),
-    /// Take a client out of service: everything it holds is withdrawn.
+    /// Take a client out of service: everything it holds is withdrawn, or goes over to another team.
     OffboardClient {
         client: ClientId,
         reason: String,
+        /// The team that answers for its credentials from now on; without one they are revoked.
+        hand_over_to: Option<String>,
         revocations: Vec<RevocationId>,
     },
 
@@ -135,10 +137,12 @@ pub enum Command {
         roles: BTreeMap<Environment, BTreeSet<Role>>,
         groups: BTreeSet<String>,
     },
-    /// Close an account.
+    /// Close an account: its open requests are withdrawn, its approvals no longer count.
     OffboardOperator {
         operator: OperatorId,
         reason: String,
+        /// The team that answers from now on for what nobody else stands for.
+        hand_over_to: Option<String>,
     },
 
     /// Ask for a credential.
@@ -284,6 +288,11 @@ pub enum Command {
         owner: String,
         reason: String,
     },
+    /// It is still needed.
+    Confirm {
+        credential: CredentialId,
+        reason: String,
+    },
     /// The issuer has withdrawn it.
     RecordEnforced {
         revocation: RevocationId,
@@ -349,6 +358,7 @@ impl Command {
             Self::Quarantine { credential, .. }
             | Self::Release { credential, .. }
             | Self::Revoke { credential, .. }
+            | Self::Confirm { credential, .. }
             | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
             Self::RecordEnforced { revocation, .. }
             | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
@@ -396,6 +406,7 @@ impl Command {
             Self::Release { .. } => "release",
             Self::Revoke { .. } => "revoke",
             Self::ChangeOwner { .. } => "change_owner",
+            Self::Confirm { .. } => "confirm",
             Self::RecordEnforced { .. } => "record_enforced",
             Self::RecordEnforcementFailed { .. } => "record_enforcement_failed",
             Self::Sweep { .. } => "sweep",

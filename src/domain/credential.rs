@@ -1,7 +1,8 @@
 //! A stable name under which versions come and go.
 
 use super::{
-    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Tier, words::words,
+    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Text, Texts, Tier,
+    review::Confirmation, words::words,
 };
 use crate::domain::event::is_zero;
 use chrono::{DateTime, Duration, Utc};
@@ -97,27 +98,27 @@ pub struct Credential {
     /// Which credential.
     pub id: CredentialId,
     /// The stable name, unique within its environment.
-    pub name: String,
+    pub name: Text,
     /// Where it is used.
     pub environment: Environment,
     /// What it is made of.
     pub kind: Kind,
     /// The issuer that makes it, by configured name.
-    pub issuer: String,
+    pub issuer: Text,
     /// What the issuer is asked for: a vault path for `vault_lease`, empty for `api_key`.
-    pub role: String,
+    pub role: Text,
     /// Who uses it.
     pub client: ClientId,
     /// The team that answers for it.
-    pub owner: String,
+    pub owner: Text,
     /// Whom it may be shown to.
-    pub audience: String,
+    pub audience: Text,
     /// What it allows.
-    pub scopes: Vec<String>,
+    pub scopes: Texts,
     /// How much harm misuse would do.
     pub tier: Tier,
     /// Regulatory tags, such as `pci`.
-    pub tags: Vec<String>,
+    pub tags: Texts,
     /// When the name was first issued or adopted.
     pub created_at: DateTime<Utc>,
     /// How often it must rotate, in seconds; none where it does not.
@@ -128,6 +129,9 @@ pub struct Credential {
     pub quarantined_at: Option<DateTime<Utc>>,
     /// The revocation of the whole credential.
     pub revoked: Option<RevocationId>,
+    /// Who said last that it is still needed. Boxed: most have none, and there may be a million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Box<Confirmation>>,
     /// Sequence of the last change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,
@@ -148,6 +152,12 @@ pub fn remember(trail: &mut Vec<u64>, sequence: u64) {
 }
 
 impl Credential {
+    /// Gives back the room that its lists have to spare: a fleet is mostly at rest.
+    pub(super) fn fit(&mut self) {
+        self.versions.shrink_to_fit();
+        self.trail.shrink_to_fit();
+    }
+
     /// What follows from versions and flags at `now`.
     pub fn state(&self, now: DateTime<Utc>) -> CredentialState {
         if self.revoked.is_some() {

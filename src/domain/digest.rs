@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+const PREFIX: &str = "sha256:";
+
 /// Thirty-two bytes of SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
@@ -9,24 +11,31 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// The first twelve hex digits in groups of four, as people compare them aloud.
     pub fn short(&self) -> String {
-        let hex = hex(&self.0[..6]);
-        format!("{}-{}-{}", &hex[..4], &hex[4..8], &hex[8..])
+        let printed = self.printed();
+        let hex = &as_str(&printed)[PREFIX.len()..];
+        format!("{}-{}-{}", &hex[..4], &hex[4..8], &hex[8..12])
+    }
+
+    fn printed(&self) -> [u8; PREFIX.len() + 64] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; PREFIX.len() + 64];
+        let (prefix, hex) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        text
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-            text
-        })
+fn as_str(printed: &[u8]) -> &str {
+    std::str::from_utf8(printed).expect("prefix and digits are ASCII")
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex(&self.0))
+        f.write_str(as_str(&self.printed()))
     }
 }
 
@@ -52,7 +61,7 @@ impl FromStr for Digest {
     type Err = ParseDigestError;
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
         let digits = text
-            .strip_prefix("sha256:")
+            .strip_prefix(PREFIX)
             .ok_or(ParseDigestError)?
             .as_bytes();
         if digits.len() != 64 {
@@ -76,7 +85,7 @@ impl serde::Serialize for Digest {
         if !serializer.is_human_readable() {
             return self.0.serialize(serializer);
         }
-        serializer.collect_str(self)
+        serializer.serialize_str(as_str(&self.printed()))
     }
 }
 

@@ -319,6 +319,13 @@ pub enum Event {
         owner: String,
         reason: String,
     },
+    /// Whoever answers for it says that it is still needed.
+    #[serde(rename = "credential.confirmed")]
+    CredentialConfirmed {
+        credential: CredentialId,
+        by: String,
+        reason: String,
+    },
     /// All versions are refused, reversibly.
     #[serde(rename = "credential.quarantined")]
     CredentialQuarantined {
@@ -360,6 +367,63 @@ pub enum Event {
 }
 
 impl Event {
+    /// The stable names of all types, in the order of the variants.
+    pub const KINDS: &'static [&'static str] = &[
+        "client.onboarded",
+        "client.offboarded",
+        "operator.enrolled",
+        "operator.token_issued",
+        "operator.token_revoked",
+        "operator.key_enrolled",
+        "operator.key_countersigned",
+        "operator.key_removed",
+        "operator.granted",
+        "operator.offboarded",
+        "request.submitted",
+        "request.identified",
+        "request.evaluated",
+        "request.awaiting_approval",
+        "approval.given",
+        "approval.voided",
+        "request.approved",
+        "request.denied",
+        "request.narrowed",
+        "request.held",
+        "request.resumed",
+        "request.note_added",
+        "request.glass_broken",
+        "review.closed",
+        "review.failed",
+        "request.expired",
+        "request.withdrawn",
+        "issuance.started",
+        "issuance.failed",
+        "request.retried",
+        "version.minted",
+        "request.claimed",
+        "request.lapsed",
+        "policy.proposed",
+        "policy.approval_given",
+        "policy.in_force",
+        "policy.denied",
+        "policy.withdrawn",
+        "policy.expired",
+        "credential.adopted",
+        "version.promoted",
+        "version.retiring",
+        "version.retired",
+        "version.expired",
+        "credential.owner_changed",
+        "credential.confirmed",
+        "credential.quarantined",
+        "credential.released",
+        "revocation.effective",
+        "revocation.enforced",
+        "revocation.failed",
+        "usage.rolled_up",
+        "reconciliation.removed",
+    ];
+
     /// The stable name of the event's type, as in the log.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -408,6 +472,7 @@ impl Event {
             Self::VersionRetired { .. } => "version.retired",
             Self::VersionExpired { .. } => "version.expired",
             Self::OwnerChanged { .. } => "credential.owner_changed",
+            Self::CredentialConfirmed { .. } => "credential.confirmed",
             Self::CredentialQuarantined { .. } => "credential.quarantined",
             Self::CredentialReleased { .. } => "credential.released",
             Self::RevocationEffective { .. } => "revocation.effective",
@@ -465,6 +530,7 @@ impl Event {
             | Self::VersionRetired { credential, .. }
             | Self::VersionExpired { credential, .. }
             | Self::OwnerChanged { credential, .. }
+            | Self::CredentialConfirmed { credential, .. }
             | Self::CredentialQuarantined { credential, .. }
             | Self::CredentialReleased { credential, .. } => Subject::Credential(*credential),
             Self::CredentialAdopted { credential } => Subject::Credential(credential.id),

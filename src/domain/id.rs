@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 26;
+/// The length of every prefix.
+const PREFIX: usize = 3;
 const NO_DIGIT: u8 = u8::MAX;
 /// The value of every byte as a digit: a start reads millions of identifiers.
 const VALUES: [u8; 256] = {
@@ -36,14 +38,22 @@ impl fmt::Display for ParseIdError {
 
 impl std::error::Error for ParseIdError {}
 
-fn encode(value: u128, prefix: &str) -> String {
-    let mut text = String::with_capacity(prefix.len() + 1 + LENGTH);
-    text.push_str(prefix);
-    text.push('_');
-    for place in (0..LENGTH).rev() {
-        text.push(ALPHABET[(value >> (place * 5)) as usize & 31] as char);
+/// An identifier as printed. Every leaf of the log and every answer has many, so none is allocated.
+struct Printed([u8; PREFIX + 1 + LENGTH]);
+
+impl Printed {
+    fn new(value: u128, prefix: &str) -> Self {
+        let mut text = [b'_'; PREFIX + 1 + LENGTH];
+        text[..PREFIX].copy_from_slice(prefix.as_bytes());
+        for (place, digit) in text[PREFIX + 1..].iter_mut().rev().enumerate() {
+            *digit = ALPHABET[(value >> (place * 5)) as usize & 31];
+        }
+        Self(text)
     }
-    text
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("prefixes and digits are ASCII")
+    }
 }
 
 fn decode(text: &str, prefix: &'static str) -> Result<u128, ParseIdError> {
@@ -68,11 +78,12 @@ fn decode(text: &str, prefix: &'static str) -> Result<u128, ParseIdError> {
     Ok(value)
 }
 
+// Bytes, not a `u128`: that is aligned to 16, and would make an optional one twice as long.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident => $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
+        pub struct $name([u8; 16]);
 
         impl $name {
             /// The prefix that this kind of identifier is printed with.
@@ -80,18 +91,18 @@ macro_rules! ids {
 
             /// From 128 bits, most significant first.
             pub const fn from_bits(bits: u128) -> Self {
-                Self(bits)
+                Self(bits.to_be_bytes())
             }
 
             /// The 128 bits.
             pub const fn bits(self) -> u128 {
-                self.0
+                u128::from_be_bytes(self.0)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&encode(self.0, $prefix))
+                f.write_str(Printed::new(self.bits(), $prefix).as_str())
             }
         }
 
@@ -104,23 +115,23 @@ macro_rules! ids {
         impl FromStr for $name {
             type Err = ParseIdError;
             fn from_str(text: &str) -> Result<Self, ParseIdError> {
-                decode(text, $prefix).map(Self)
+                decode(text, $prefix).map(Self::from_bits)
             }
         }
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if !serializer.is_human_readable() {
-                    return self.0.to_be_bytes().serialize(serializer);
+                    return self.0.serialize(serializer);
                 }
-                serializer.serialize_str(&encode(self.0, $prefix))
+                serializer.serialize_str(Printed::new(self.bits(), $prefix).as_str())
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 if !deserializer.is_human_readable() {
-                    return <[u8; 16]>::deserialize(deserializer).map(|bytes| Self(u128::from_be_bytes(bytes)));
+                    return <[u8; 16]>::deserialize(deserializer).map(Self);
                 }
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)

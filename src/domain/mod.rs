@@ -34,12 +34,16 @@ pub mod policy;
 pub mod refusal;
 /// Issuance requests.
 pub mod request;
+/// Access review.
+pub mod review;
 /// Revocations and their way to whoever must enforce them.
 pub mod revocation;
 /// The fold over the log.
 pub mod state;
 /// What a person signs when they decide.
 pub mod statement;
+/// Texts that many objects have in common.
+pub mod text;
 /// Small closed vocabularies: environment, kind, tier.
 pub mod words;
 
@@ -61,7 +65,9 @@ pub use request::{
     BreakGlass, Evaluation, Note, Plan, Request, RequestState, Review, Risk, RiskFactor,
     RuleResult, StepUp,
 };
+pub use review::{Confirmation, ReviewState};
 pub use revocation::{Enforcement, Revocation};
 pub use state::State;
 pub use statement::{Checked, Statement};
+pub use text::{Text, Texts};
 pub use words::{Environment, Kind, Tier};

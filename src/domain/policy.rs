@@ -14,7 +14,11 @@ use std::collections::BTreeMap;
 /// The version of the policy that ships with the program: in force until a proposal is.
 pub const SHIPPED: u32 = 1;
 /// The most bytes that a policy's names and texts may take as JSON strings: what a leaf holds beside what else is in it.
-pub const FILES_MAX: usize = 48 * 1024;
+pub const FILES_MAX: usize = 56 * 1024;
+/// The longest reason for a proposal, in bytes, and the most groups that its quorum names: both share the text's leaf.
+pub const REASON_MAX: usize = 500;
+/// See [`REASON_MAX`].
+pub const GROUPS_MAX: usize = 8;
 /// The most files of a policy.
 pub const FILES_COUNT_MAX: usize = 64;
 

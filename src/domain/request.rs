@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 words! {
     /// Where a request is.
@@ -90,7 +90,9 @@ pub struct Plan {
 }
 
 /// One term of a risk score.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct RiskFactor {
     /// A stable word, such as `production`.
@@ -102,7 +104,9 @@ pub struct RiskFactor {
 }
 
 /// How much harm could come of it: a sum whose terms are shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Risk {
     /// 0 to 100: the sum of the factors, cut to that range.
@@ -114,7 +118,9 @@ pub struct Risk {
 }
 
 /// What one rule of the policy said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct RuleResult {
     /// The rule's name.
@@ -126,7 +132,9 @@ pub struct RuleResult {
 }
 
 /// What policy made of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
     /// `allow`, `deny` or `needs`.
@@ -208,7 +216,9 @@ impl Evaluation {
 }
 
 /// The look that others must take after the quorum was skipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Review {
     /// How many, from which groups; never whoever skipped it.
@@ -217,6 +227,10 @@ pub struct Review {
     pub within_s: u64,
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "its words are declared by a macro, which has no place for a default"
+)]
 impl Default for StepUp {
     fn default() -> Self {
         Self::None
@@ -307,7 +321,7 @@ pub struct Request {
     /// When it was received.
     pub submitted_at: DateTime<Utc>,
     /// What policy said.
-    pub evaluation: Option<Evaluation>,
+    pub evaluation: Option<Arc<Evaluation>>,
     /// Until when people can decide, or, once issued, until when the secret can be claimed.
     pub deadline: Option<DateTime<Utc>>,
     /// Approvals so far, oldest first.

@@ -10,13 +10,16 @@ mod policies;
 
 use super::{
     Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Proposal, ProposalId,
-    Request, RequestId, Revocation, RevocationId, event::Subject, revocation::Enforcement,
+    Request, RequestId, Revocation, RevocationId,
+    event::Subject,
+    revocation::Enforcement,
+    text::{Pool, Text},
     words::Environment,
 };
 use chrono::{DateTime, Duration, Utc};
 use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 /// A state at rest.
 pub mod snapshot;
@@ -26,6 +29,9 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::hours(24);
 
 /// For how long a plan that people denied cannot be asked for again unchanged.
 pub const REFUSED_WINDOW: Duration = Duration::hours(24);
+
+/// Over how long it is counted how often somebody asks.
+pub const ASKING_WINDOW: Duration = Duration::hours(1);
 
 /// A remembered idempotency key, and what its command came to: the answer that a repetition gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +93,7 @@ pub struct State {
     /// What clients hold and requesters were granted, counted: for policy's facts.
     pub granted: granted::Granted,
     /// Rolled-up use.
-    pub usage: HashMap<CredentialId, Usage>,
+    pub usage: OrdMap<CredentialId, Usage>,
     /// Requests that people must decide.
     pub awaiting: OrdSet<RequestId>,
     /// Requests that are approved or being issued: the issuance reactor's work.
@@ -96,9 +102,9 @@ pub struct State {
     pub to_enforce: OrdSet<RevocationId>,
     /// What will be due, soonest first.
     pub due: OrdSet<(DateTime<Utc>, Due)>,
-    // Ordered, though nobody asks for the order: with a million entries a hash map of this kind takes three times the
-    // memory and finds no faster.
-    by_name: OrdMap<(Environment, String), CredentialId>,
+    // What there is one of for every credential is ordered, though nobody asks for the order: with a million entries a
+    // hash map of this kind takes three times the memory and finds no faster.
+    by_name: OrdMap<(Environment, Text), CredentialId>,
     open_by_name: HashMap<(Environment, String), RequestId>,
     by_digest: OrdMap<Digest, (CredentialId, u32)>,
     client_names: HashMap<String, ClientId>,
@@ -106,8 +112,11 @@ pub struct State {
     token_digests: HashMap<Digest, OperatorId>,
     /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
     refused: OrdMap<Digest, DateTime<Utc>>,
+    /// When each operator asked for something, in the window before they last did; oldest first.
+    asked: HashMap<OperatorId, Vector<DateTime<Utc>>>,
     answered: HashMap<(OperatorId, String), Answered>,
     answered_order: Vector<(DateTime<Utc>, OperatorId, String)>,
+    pool: Pool,
 }
 
 /// An object of the state, for hashing and for showing it raw.
@@ -136,7 +145,7 @@ impl State {
         name: &str,
     ) -> Option<&Arc<Credential>> {
         self.by_name
-            .get(&(environment, name.to_owned()))
+            .get(&(environment, name.into()))
             .and_then(|id| self.credentials.get(id))
     }
 
@@ -145,6 +154,24 @@ impl State {
         self.open_by_name
             .get(&(environment, name.to_owned()))
             .copied()
+    }
+
+    /// How often `operator` asked for something in the [`ASKING_WINDOW`] before `now`.
+    pub fn asked_lately(&self, operator: OperatorId, now: DateTime<Utc>) -> usize {
+        let Some(times) = self.asked.get(&operator) else {
+            return 0;
+        };
+        let since = now - ASKING_WINDOW;
+        let before = times
+            .binary_search_by(|at| {
+                if *at <= since {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            })
+            .unwrap_or_else(|index| index);
+        times.len() - before
     }
 
     /// The credential and version whose secret has this digest.

@@ -111,12 +111,12 @@ mod tests {
             reason.starts_with("no such fact: input.request.enviroment; known are"),
             "{reason}"
         );
-        assert!(reason.contains("input.request.environment"), "{reason}");
+        assert!(reason.contains("input.environment.name"), "{reason}");
     }
 
     #[test]
     fn known_facts_strings_comments_and_other_names_pass() {
-        let text = "x if { some s in input.request.scopes; other_input.foo; `input.raw\ninput.raw` }\ny := input.context[z] # input.q";
+        let text = "x if { some s in input.request.scopes; other_input.foo; `input.raw\ninput.raw` }\ny := input.time[z] # input.q";
         assert_eq!(check(text, &paths()), None);
     }
 

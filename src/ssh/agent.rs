@@ -22,7 +22,7 @@ const IDENTITIES_MAX: u32 = 256;
 /// How long a list may take.
 const LIST_WAIT: Duration = Duration::from_secs(10);
 /// How long a signature may take: somebody may have to find the key and touch it.
-const SIGN_WAIT: Duration = Duration::from_secs(60);
+const SIGN_WAIT: Duration = Duration::from_mins(1);
 
 /// Why the agent is of no help.
 #[derive(Debug, thiserror::Error)]

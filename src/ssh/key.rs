@@ -313,11 +313,10 @@ pub(super) fn skip(algorithm: Algorithm, fields: &mut Reader<'_>) -> Result<(), 
         }
     }
     match algorithm {
-        Algorithm::Ed25519 | Algorithm::SkEd25519 => {
-            if fields.string()?.len() != 32 {
-                return Err(Malformed.into());
-            }
+        Algorithm::Ed25519 | Algorithm::SkEd25519 if fields.string()?.len() != 32 => {
+            return Err(Malformed.into());
         }
+        Algorithm::Ed25519 | Algorithm::SkEd25519 => {}
         Algorithm::Rsa => {
             fields.positive()?;
             let modulus = fields.positive()?;

@@ -1,12 +1,12 @@
 //! What an approval is bound to: SHA-256 over a plan's canonical bytes. Broker and console each compute it
 //! from the plan itself, so neither takes the other's word for what is approved.
 
-use super::{Digest, Plan};
+use super::{Digest, Plan, canonical};
 use std::collections::BTreeMap;
 
 /// The plan's canonical form: JSON by RFC 8785 (JCS), the bytes that an approval covers.
 pub fn plan_bytes(plan: &Plan) -> Vec<u8> {
-    serde_json_canonicalizer::to_vec(plan)
+    canonical::to_vec(plan)
         .expect("a plan has string keys, whole numbers and no map that could fail")
 }
 

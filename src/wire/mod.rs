@@ -1,6 +1,8 @@
 //! The types that broker and client both speak. The OpenAPI document is generated from them and the client
 //! compiles against them, so the two sides cannot drift apart.
 
+/// The one way to write a value as JSON, for hashing.
+pub mod canonical;
 /// Clients of credentials.
 pub mod client;
 /// The columnar media type of lists.
@@ -15,6 +17,8 @@ pub mod event;
 pub mod filter;
 /// Names of headers and media types.
 pub mod header;
+/// What leaves with a client or a person.
+pub mod holdings;
 /// Lists: pages, and the header line of a streamed list.
 pub mod list;
 /// People and robots, their tokens and sessions.
@@ -27,17 +31,22 @@ pub mod policy;
 pub mod problem;
 /// Issuance requests: asking, deciding, claiming.
 pub mod request;
+/// Access review: what each team answers for, and until when it must say so.
+pub mod review;
 /// Revocations.
 pub mod revocation;
 /// Health, readiness and token introspection.
 pub mod service;
 /// Signing in with an SSH key, and signing decisions.
 pub mod signing;
+/// What receivers of webhooks are sent.
+pub mod webhook;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
 pub use digest::{plan_bytes, plan_digest, policy_digest};
 pub use event::{EventRecord, FeedItem};
+pub use holdings::{ClientHoldings, HeldCredential, Offboard, OperatorHoldings};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};
 pub use overview::Overview;
@@ -50,18 +59,21 @@ pub use request::{
     Approve, BreakGlass, Claimed, Deny, Narrow, NewNote, NewRequest, Receipt, RequestDetail,
     RequestRow, Verdict,
 };
+pub use review::ReviewRow;
 pub use revocation::RevocationRow;
-pub use service::{Health, Introspection, IssuerHealth, Readiness};
+pub use service::{Health, Introspection, IssuerHealth, Readiness, WebhookHealth};
 pub use signing::{
     Challenge, KeyName, KeyRow, NewChallenge, NewKey, RemoveKey, SignedStatement, SigningOrder,
     SshSignIn,
 };
 
+/// What names, scopes, texts and durations may look like: the broker refuses everything else.
+pub use crate::domain::check;
 pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
     FieldError, Kind, Note, OperatorId, Plan, ProposalId, ProposalState, Quorum, RequestId,
-    RequestState, RevocationId, Risk, RiskFactor, Role, RuleResult, Statement, StepUp, Tier,
-    TokenId, VersionState, request::Outcome,
+    RequestState, ReviewState, RevocationId, Risk, RiskFactor, Role, RuleResult, Statement, StepUp,
+    Tier, TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

@@ -110,6 +110,9 @@ pub struct HygieneFigures {
     pub orphaned: u64,
     /// In quarantine.
     pub quarantined: u64,
+    /// Not confirmed by their owner in time.
+    #[serde(default)]
+    pub review_overdue: u64,
 }
 
 /// The first screen.

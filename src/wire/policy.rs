@@ -115,13 +115,13 @@ pub struct ProposalDetail {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProposal {
-    /// Rules (`NAME.rego`), data (`NAME.json`) and cases (`cases/NAME.json`); at most 48 KiB in all.
+    /// Rules (`NAME.rego`), data (`NAME.json`) and cases (`cases/NAME.json`); at most 56 KiB in all as JSON strings.
     pub files: BTreeMap<String, String>,
     /// The version in force that it was compared with.
     #[schema(minimum = 1)]
     pub base: u32,
     /// Why.
-    #[schema(max_length = 2000)]
+    #[schema(max_length = 500)]
     pub reason: String,
 }
 

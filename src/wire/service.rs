@@ -23,10 +23,23 @@ pub struct IssuerHealth {
     pub detail: String,
 }
 
+/// Whether a receiver of webhooks takes what it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WebhookHealth {
+    /// The receiver, by configured name.
+    pub webhook: String,
+    /// Whether it took the last one.
+    pub ready: bool,
+    /// Why it did not; empty when ready.
+    pub detail: String,
+    /// How many events of the log it has yet to be told of, or passed over.
+    pub behind: u64,
+}
+
 /// Whether everything that is needed is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Readiness {
-    /// `ready`, `degraded` (an issuer is away; requests for it wait) or `down` (nothing can be written).
+    /// `ready`, `degraded` (an issuer is away and its requests wait, or a webhook fails) or `down` (nothing can be written).
     pub status: String,
     /// What is wrong with the store; empty when it is reachable.
     pub store: String,
@@ -34,6 +47,9 @@ pub struct Readiness {
     pub sequence: u64,
     /// The issuers.
     pub issuers: Vec<IssuerHealth>,
+    /// Receivers of webhooks.
+    #[serde(default)]
+    pub webhooks: Vec<WebhookHealth>,
 }
 
 /// The caller asks about a token (RFC 7662; as JSON or as a form).

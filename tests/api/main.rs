@@ -3,6 +3,7 @@
 mod authorization;
 mod harness;
 mod journey;
+mod leaving;
 mod lists;
 mod log;
 mod policies;

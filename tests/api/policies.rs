@@ -183,7 +183,7 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
         failing["weights.json"].replace("production\": 30", "production\": 0"),
     );
     let mut long = variant(3);
-    long.insert("notes.rego".into(), "# long\n".repeat(2_000));
+    long.insert("notes.rego".into(), "# long\n".repeat(3_000));
     let mut stray = variant(4);
     stray.insert("run.sh".into(), "true".into());
     for (files, pointer, words) in [
@@ -210,7 +210,7 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
             "{pointer}: {fields}"
         );
     }
-    let body = json!({"files": {"a.rego": "#\n".repeat(2_500_000)}, "base": 1, "reason": "x"});
+    let body = json!({"files": {"a.rego": "#\n".repeat(100_000)}, "base": 1, "reason": "x"});
     api.post(&who.opal, "/v1/policies/proposals", body)
         .await
         .refused(413, "too-large");
@@ -218,7 +218,7 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
     api.post(&who.opal, "/v1/policies/proposals", body)
         .await
         .refused(409, "conflict");
-    let body = json!({"files": {}, "base": 1});
+    let body = json!({"files": {}});
     api.post(&who.opal, "/v1/policies/simulate", body)
         .await
         .refused(422, "invalid");

@@ -633,6 +633,14 @@ pub fn leaving(desk: &mut Desk, people: &People) {
         &["client", "offboard", "orders-api", "--reason", "replaced"],
     )
     .expect(2);
+    // What it holds is shown first, and changes nothing.
+    let head = desk.settled();
+    let plan = ["client", "offboard", "orders-api", "--dry-run"];
+    let plan = desk.run(&admin, &plan).expect(0).out;
+    assert!(plan.contains("orders-api in development"), "{plan}");
+    assert!(plan.contains("revoked at once, for good"), "{plan}");
+    assert!(plan.contains("orders-web"), "{plan}");
+    assert_eq!(desk.head(), head);
     desk.change(
         &admin,
         &[
@@ -646,6 +654,17 @@ pub fn leaving(desk: &mut Desk, people: &People) {
         0,
     );
     desk.run(&people.sam, &["overview"]).expect(0);
+    let plan = [
+        "operator",
+        "offboard",
+        "sam.o",
+        "--hand-over-to",
+        "ledger",
+        "--dry-run",
+    ];
+    let plan = desk.run(&admin, &plan).expect(0).out;
+    assert!(plan.contains("The account of sam.o"), "{plan}");
+    assert!(plan.contains("development:viewer,operator"), "{plan}");
     desk.change(
         &admin,
         &["operator", "offboard", "sam.o", "--reason", "left", "--yes"],

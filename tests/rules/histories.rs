@@ -248,7 +248,7 @@ fn histories_reach_every_event() {
     let strategy = prop::collection::vec(step(), 150);
     let (mut asked, mut done) = (0, 0);
     let mut kinds = BTreeMap::<String, usize>::new();
-    for _ in 0..40 {
+    for _ in 0..60 {
         let mut history = History::new();
         for step in &strategy.new_tree(&mut runner).unwrap().current() {
             history.take(step);

@@ -37,6 +37,13 @@ impl Watch {
                 let in_force = state.policy_version().to_string();
                 assert_eq!(evaluation.policy_version, in_force, "decided by another");
             }
+            Event::CredentialConfirmed { by, .. } => {
+                let person = state.operators.values().find(|held| held.name == *by);
+                assert!(
+                    person.is_some_and(|held| !held.robot && held.offboarded_at.is_none()),
+                    "confirmed by {by}"
+                );
+            }
             Event::RequestClaimed { request, by } => {
                 assert!(self.claims.insert(*request), "{request} was claimed twice");
                 assert_eq!(state.requests[request].requester, *by, "claimed by another");

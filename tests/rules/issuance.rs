@@ -109,6 +109,7 @@ fn making() {
                     Command::OffboardOperator {
                         operator: BEN,
                         reason: "left".into(),
+                        hand_over_to: None,
                     },
                 );
                 start(request, 1)
@@ -151,6 +152,7 @@ fn making() {
                     Command::OffboardClient {
                         client: CHECKOUT,
                         reason: "gone".into(),
+                        hand_over_to: None,
                         revocations: Vec::new(),
                     },
                 );

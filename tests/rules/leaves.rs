@@ -8,10 +8,9 @@ use countersign::domain::{
     event::UsageEntry,
     facts::{AnomalyFacts, ApprovalFacts},
     operator::Authenticator,
-    policy::{FILES_MAX, encoded_size},
+    policy::{FILES_MAX, REASON_MAX, encoded_size},
     request::Outcome,
 };
-use countersign::secret::digest_of_bytes;
 use std::collections::BTreeMap;
 
 /// Free text at its worst: each byte becomes six in JSON.
@@ -206,12 +205,12 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         &Command::OnboardClient(Box::new(largest)),
     );
     let mut held = adopted(&mut world, &name(9));
-    held.issuer = name(1);
-    held.role = name(1);
-    held.owner = name(1);
-    held.audience = name(1);
-    held.scopes = list();
-    held.tags = list();
+    held.issuer = name(1).into();
+    held.role = name(1).into();
+    held.owner = name(1).into();
+    held.audience = name(1).into();
+    held.scopes = list().into();
+    held.tags = list().into();
     held.versions[0].locator = (0..8).map(|number| (name(number), line(512))).collect();
     let credential = held.id;
     runs(&mut world, by(ROOT), &Command::Adopt(Box::new(held)));
@@ -247,6 +246,7 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         &Command::OffboardOperator {
             operator: closed,
             reason: text(),
+            hand_over_to: None,
         },
     );
 }
@@ -292,7 +292,7 @@ fn the_largest_policy_and_its_approval_fit() {
     // Text at its worst: each byte becomes six.
     let hostile = "\u{1}".repeat(FILES_MAX / 6 - 1_000);
     let plain = "x".repeat(FILES_MAX - 1_000);
-    for filler in [hostile, plain] {
+    for (digest, filler) in [(1, hostile), (2, plain)] {
         let mut files: BTreeMap<String, String> =
             (0..4).map(|number| (name(number), String::new())).collect();
         files.insert("issue.rego".into(), filler);
@@ -301,10 +301,10 @@ fn the_largest_policy_and_its_approval_fit() {
         assert!(measured <= encoded_size(&files), "{measured}");
         let propose = Command::ProposePolicy {
             id: ProposalId::from_bits(world.fresh()),
-            digest: digest_of_bytes(&world.fresh().to_be_bytes()),
+            digest: Digest([digest; 32]),
             files,
             base: 1,
-            reason: text(),
+            reason: "\u{1}".repeat(REASON_MAX),
             quorum: Quorum {
                 count: 1,
                 groups: std::iter::once("security".to_owned())

@@ -37,6 +37,7 @@ fn close(who: OperatorId, operator: OperatorId) -> (Actor, Command) {
         Command::OffboardOperator {
             operator,
             reason: "left".into(),
+            hand_over_to: None,
         },
     )
 }
@@ -419,6 +420,7 @@ fn clients() {
             Command::OffboardClient {
                 client: CHECKOUT,
                 reason: "gone".into(),
+                hand_over_to: None,
                 revocations,
             },
         )
@@ -510,6 +512,7 @@ fn what_a_client_held_is_refused_from_then_on() {
         Command::OffboardClient {
             client: CHECKOUT,
             reason: "gone".into(),
+            hand_over_to: None,
             revocations,
         },
     );

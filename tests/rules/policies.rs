@@ -236,9 +236,9 @@ fn what_is_held_and_was_granted_is_counted() {
     let scope = world.state.credentials[&credential].scopes[0].clone();
     let held = world.state.granted.client(CHECKOUT).unwrap();
     assert_eq!((held.ever, held.living), (1, 1));
-    assert!(held.scopes.contains_key(&scope));
+    assert!(held.scopes.contains_key(scope.as_str()));
     let granted = world.state.granted.requester(OPAL).unwrap();
-    assert_eq!((granted.issued, granted.scopes[&scope]), (1, 1));
+    assert_eq!((granted.issued, granted.scopes[scope.as_str()]), (1, 1));
     let revoke = world.revoke(credential, None);
     world.given(by(ROOT), revoke);
     let held = world.state.granted.client(CHECKOUT).unwrap();

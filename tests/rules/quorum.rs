@@ -21,6 +21,7 @@ fn close(operator: OperatorId) -> (Actor, Command) {
     let command = Command::OffboardOperator {
         operator,
         reason: "left".into(),
+        hand_over_to: None,
     };
     (by(ROOT), command)
 }

@@ -228,6 +228,7 @@ fn offboard(client: countersign::domain::ClientId) -> Command {
     Command::OffboardClient {
         client,
         reason: "gone".into(),
+        hand_over_to: None,
         revocations: Vec::new(),
     }
 }
@@ -311,6 +312,7 @@ fn approving() {
                     Command::OffboardOperator {
                         operator: ANA,
                         reason: "left".into(),
+                        hand_over_to: None,
                     },
                 );
                 approval(w, ANA)

@@ -51,6 +51,7 @@ pub enum What {
     Release,
     Revoke,
     ChangeOwner,
+    Confirm,
     Enforced,
     EnforcementFailed,
     Sweep,
@@ -96,6 +97,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(Release),
         3 => Just(Revoke),
         1 => Just(ChangeOwner),
+        2 => Just(Confirm),
         3 => Just(Enforced),
         2 => Just(EnforcementFailed),
         6 => Just(Sweep),
@@ -634,6 +636,15 @@ impl History {
                     },
                 )
             }
+            What::Confirm => {
+                let credential = self.credential(step)?;
+                let owner = self.world.state.credentials[&credential].owner.clone();
+                let who = self.someone(step, |held| {
+                    held.holds(PROD, &[Role::Operator, Role::Admin])
+                        || held.groups.contains(owner.as_str()) && held.holds_role_in(PROD)
+                })?;
+                (who, Command::Confirm { credential, reason })
+            }
             What::Enforced | What::EnforcementFailed => {
                 let who = self.broker(step)?;
                 let state = &self.world.state;
@@ -695,6 +706,7 @@ impl History {
         let someone = pick(self.world.state.operators.keys().copied(), step.which)?;
         let fresh = self.world.fresh();
         let reason = String::from("because");
+        let hand_over_to = (step.how % 3 == 0).then(|| format!("team-{}", step.which % 3));
         let role = Role::ALL[usize::from(step.how) % Role::ALL.len()];
         let roles: BTreeMap<Environment, BTreeSet<Role>> = match step.how % 4 {
             0 => BTreeMap::new(),
@@ -730,6 +742,7 @@ impl History {
                 What::CloseAccount => Command::OffboardOperator {
                     operator: someone,
                     reason,
+                    hand_over_to,
                 },
                 What::IssueToken => {
                     let mut token = token(fresh);
@@ -774,6 +787,7 @@ impl History {
                     Command::OffboardClient {
                         client,
                         reason,
+                        hand_over_to,
                         revocations,
                     }
                 }

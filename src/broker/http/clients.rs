@@ -3,14 +3,14 @@
 use super::{
     App,
     extract::{Call, Id, Params, Reader},
-    list::{self, Key, ListParams, Sorted, answer},
+    list::{self, Key, ListParams, Sorted, answer, tagged},
     problem::ApiError,
     requests::receipt,
 };
 use crate::{
     broker::engine::fresh_bits,
     domain::{Client, ClientId, Command, RevocationId},
-    wire::{ClientRow, NewClient, Page, Reason, Receipt},
+    wire::{ClientHoldings, ClientRow, NewClient, Offboard, Page, Receipt},
 };
 use axum::{extract::State as Shared, http::StatusCode, response::Response};
 
@@ -84,18 +84,38 @@ pub async fn onboard(
     Ok(response)
 }
 
-/// Takes a client out of service: everything that it holds is withdrawn.
-#[utoipa::path(post, path = "/v1/clients/{id}/offboard", tag = "clients", request_body = Reason,
+/// Everything that a client holds: what leaves with it.
+#[utoipa::path(get, path = "/v1/clients/{id}/holdings", tag = "clients", operation_id = "client_holdings",
+    params(("id" = String, Path, description = "`cli_…`")), responses((status = 200, body = ClientHoldings)))]
+pub async fn holdings(
+    Shared(app): Shared<App>,
+    reader: Reader,
+    Id(id): Id<ClientId>,
+) -> Result<Response, ApiError> {
+    let client = reader
+        .state
+        .clients
+        .get(&id)
+        .filter(|_| reader.caller.sees(id))
+        .ok_or_else(|| ApiError::not_found("client", id))?;
+    let views = app.views(&reader.state, reader.now);
+    let response = answer(reader.state.sequence, &views.client_holdings(client));
+    Ok(tagged(response, client.sequence))
+}
+
+/// Takes a client out of service: everything that it holds is withdrawn, or goes over to another team.
+#[utoipa::path(post, path = "/v1/clients/{id}/offboard", tag = "clients", request_body = Offboard,
     params(("id" = String, Path, description = "`cli_…`")), responses((status = 200, body = Receipt)))]
 pub async fn offboard(
     Shared(app): Shared<App>,
     Id(id): Id<ClientId>,
-    call: Call<Reason>,
+    call: Call<Offboard>,
 ) -> Result<Response, ApiError> {
     call.must_see("client", id, Some(id))?;
     let command = Command::OffboardClient {
         client: id,
         reason: call.body.reason.clone(),
+        hand_over_to: call.body.hand_over_to.clone(),
         revocations: (0..WITHDRAWN_AT_ONCE)
             .map(|_| RevocationId::from_bits(fresh_bits(call.now)))
             .collect(),

@@ -13,8 +13,8 @@ use crate::{
         views::{Views, event::event_record},
     },
     domain::{
-        Command, Credential, CredentialId, Digest, RevocationId, State, Version, VersionState,
-        check,
+        Command, Credential, CredentialId, Digest, RevocationId, State, Text, Version,
+        VersionState, check,
     },
     wire::{
         Adoption, CredentialDetail, CredentialRow, EventRecord, Page, Reason, Receipt,
@@ -203,17 +203,17 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
     }
     let credential = Credential {
         id: CredentialId::from_bits(fresh_bits(call.now)),
-        name: body.name.clone(),
+        name: (&body.name).into(),
         environment: body.environment,
         kind: body.kind,
-        issuer: body.issuer.clone(),
-        role: String::new(),
+        issuer: (&body.issuer).into(),
+        role: Text::default(),
         client: body.client,
-        owner: body.owner.clone(),
-        audience: body.audience.clone(),
-        scopes: body.scopes.clone(),
+        owner: (&body.owner).into(),
+        audience: (&body.audience).into(),
+        scopes: body.scopes.iter().collect(),
         tier: body.tier,
-        tags: body.tags.clone(),
+        tags: body.tags.iter().collect(),
         created_at: call.now,
         cadence_s: body.cadence_s,
         versions: vec![Version {
@@ -228,6 +228,7 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
         }],
         quarantined_at: None,
         revoked: None,
+        confirmed: None,
         sequence: 0,
         trail: Vec::new(),
     };
@@ -238,7 +239,7 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
 }
 
 impl<T> Call<T> {
-    fn must_see_credential(&self, id: CredentialId) -> Result<(), ApiError> {
+    pub(super) fn must_see_credential(&self, id: CredentialId) -> Result<(), ApiError> {
         let client = self
             .state
             .credentials

@@ -68,10 +68,8 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let began = Instant::now();
     let call = CallId::of(request.headers());
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     request.extensions_mut().insert(call.clone());
 
     let mut response = match refuse_oversized(&request) {
@@ -83,12 +81,12 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     finish_headers(&app, &mut response, &call);
     let status = response.status();
     let took = began.elapsed();
-    metrics::answered(&route, method.as_str(), status.as_u16(), took);
+    metrics::answered(route, method.as_str(), status.as_u16(), took);
     // The enforcement points' own call is far too frequent for a line each; it is in the metrics.
     if route != super::introspect::PATH || status.is_server_error() {
         tracing::info!(
             http.request.method = %method,
-            http.route = %route,
+            http.route = route,
             http.response.status_code = status.as_u16(),
             request_id = %call.request_id,
             trace_id = call.trace.as_deref().unwrap_or_default(),

@@ -83,7 +83,7 @@ fn tell(credential: &Credential, version: &Version, origin: &str) -> Introspecti
         scope: Some(credential.scopes.join(" ")),
         client_id: Some(credential.client.to_string()),
         sub: Some(credential.id.to_string()),
-        aud: Some(credential.audience.clone()),
+        aud: Some(credential.audience.to_string()),
         iss: Some(origin.to_owned()),
         exp: version.ends_at().map(|end| end.timestamp()),
         iat: Some(version.created_at.timestamp()),

@@ -2,11 +2,14 @@
 //! somebody asks. No label carries anything that a caller chose.
 
 use crate::broker::engine::Engine;
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
 use std::{
+    collections::HashMap,
     sync::{
-        OnceLock,
-        atomic::{AtomicI64, Ordering},
+        LazyLock, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +22,19 @@ const BUCKETS: &[f64] = &[
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 static SUBSCRIBERS: AtomicI64 = AtomicI64::new(0);
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
+/// The recorder keeps every value until they are put into buckets, which it only does when it is asked to: after so
+/// many answers, or it would grow for as long as nobody reads the figures.
+const TOGETHER: u64 = 8_192;
+/// Histograms by method and status, then by route.
+type Durations = HashMap<(&'static str, u16), HashMap<String, Histogram>>;
+/// The histograms of [`DURATION`] that were made: to find one by its labels takes the recorder longer than an answer
+/// may take.
+static DURATIONS: LazyLock<RwLock<Durations>> = LazyLock::new(RwLock::default);
+static INTROSPECTED: LazyLock<[Counter; 2]> = LazyLock::new(|| {
+    ["inactive", "active"]
+        .map(|result| metrics::counter!("countersign_introspections_total", "result" => result))
+});
 
 /// Installs the recorder, once a process. Something else may have installed one already; then there is none of ours.
 pub fn install() -> Option<&'static PrometheusHandle> {
@@ -59,6 +75,18 @@ fn describe() {
         "countersign_issuer_ready",
         "Whether an issuer answers, 1 or 0"
     );
+    metrics::describe_gauge!(
+        "countersign_webhook_ready",
+        "Whether a receiver of webhooks took the last event, 1 or 0"
+    );
+    metrics::describe_gauge!(
+        "countersign_webhook_behind",
+        "Events that a receiver of webhooks has yet to be told of, or passed over"
+    );
+    metrics::describe_counter!(
+        "countersign_webhook_calls_total",
+        "Calls of receivers of webhooks, by result"
+    );
     metrics::describe_counter!(
         "countersign_commands_total",
         "Commands of callers, by name and result"
@@ -78,8 +106,27 @@ pub fn answered(route: &str, method: &str, status: u16, took: Duration) {
         "HEAD" => "HEAD",
         _ => "other",
     };
-    metrics::histogram!(DURATION, "route" => route.to_owned(), "method" => method, "status" => status.to_string())
-        .record(took);
+    let key = (method, status);
+    let known = DURATIONS.read();
+    match known.get(&key).and_then(|routes| routes.get(route)) {
+        Some(histogram) => histogram.record(took),
+        None => {
+            drop(known);
+            let histogram = metrics::histogram!(DURATION, "route" => route.to_owned(), "method" => method, "status" => status.to_string());
+            histogram.record(took);
+            let mut known = DURATIONS.write();
+            known
+                .entry(key)
+                .or_default()
+                .insert(route.to_owned(), histogram);
+        }
+    }
+    let count = ANSWERED.fetch_add(1, Ordering::Relaxed);
+    if count % TOGETHER == TOGETHER - 1
+        && let Some(handle) = install()
+    {
+        tokio::task::spawn_blocking(|| handle.run_upkeep());
+    }
 }
 
 /// Notes a command and how it ended: `done`, `replayed`, or the slug of its refusal.
@@ -90,8 +137,7 @@ pub fn commanded(command: &'static str, result: &'static str) {
 
 /// Notes an introspection.
 pub fn introspected(active: bool) {
-    let result = if active { "active" } else { "inactive" };
-    metrics::counter!("countersign_introspections_total", "result" => result).increment(1);
+    INTROSPECTED[usize::from(active)].increment(1);
 }
 
 /// Counts a stream's subscriber for as long as it lives.
@@ -135,7 +181,14 @@ pub fn render(engine: &Engine) -> Option<String> {
     ] {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
     }
-    for issuer in engine.health().issuers {
+    let health = engine.health();
+    for webhook in health.webhooks {
+        let name = webhook.webhook;
+        metrics::gauge!("countersign_webhook_ready", "webhook" => name.clone())
+            .set(f64::from(u8::from(webhook.ready)));
+        metrics::gauge!("countersign_webhook_behind", "webhook" => name).set(webhook.behind as f64);
+    }
+    for issuer in health.issuers {
         metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer)
             .set(f64::from(u8::from(issuer.ready)));
     }

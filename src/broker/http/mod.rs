@@ -40,6 +40,8 @@ pub mod policies;
 pub mod problem;
 /// Asking, deciding, claiming.
 pub mod requests;
+/// Access review.
+pub mod reviews;
 /// The registry of revocations.
 pub mod revocations;
 /// Liveness, readiness, metrics, the contract and the meaning of problems.
@@ -166,6 +168,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(credentials::quarantine))
         .routes(routes!(credentials::release))
         .routes(routes!(credentials::change_owner))
+        .routes(routes!(reviews::confirm))
+        .routes(routes!(reviews::list))
         .routes(routes!(requests::list, requests::submit))
         .routes(routes!(requests::show))
         .routes(routes!(decisions::signing_order))
@@ -190,6 +194,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revocations::list))
         .routes(routes!(revocations::show))
         .routes(routes!(clients::list, clients::onboard))
+        .routes(routes!(clients::holdings))
         .routes(routes!(clients::offboard))
         .routes(routes!(operators::list, operators::enrol))
         .routes(routes!(operators::issue_token))
@@ -198,6 +203,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::countersign_key))
         .routes(routes!(keys::remove_key))
         .routes(routes!(operators::grant))
+        .routes(routes!(operators::holdings))
         .routes(routes!(operators::offboard))
         .routes(routes!(events::follow))
         .routes(routes!(log::events))

@@ -3,7 +3,7 @@
 use super::{
     App, Secret,
     extract::{Call, Id, Ids, Nothing, Params, Reader, invalid},
-    list::{self, Key, ListParams, Sorted, answer},
+    list::{self, Key, ListParams, Sorted, answer, tagged},
     problem::ApiError,
     requests::{done, receipt},
 };
@@ -14,7 +14,10 @@ use crate::{
     },
     domain::{Command, Event, Operator, OperatorId, Token, TokenId, operator::Authenticator},
     secret::{SecretMaterial, mint_token},
-    wire::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Page, Reason, Receipt},
+    wire::{
+        Grant, MintedToken, NewOperator, NewToken, Offboard, OperatorHoldings, OperatorRow, Page,
+        Receipt,
+    },
 };
 use axum::{extract::State as Shared, http::StatusCode, response::Response};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -183,17 +186,37 @@ pub async fn grant(
     Ok(receipt(&call.submit(&app, command).await?))
 }
 
+/// Everything that a person or robot holds: what leaves with them.
+#[utoipa::path(get, path = "/v1/operators/{id}/holdings", tag = "operators", operation_id = "operator_holdings",
+    params(("id" = String, Path, description = "`opr_…`")), responses((status = 200, body = OperatorHoldings)))]
+pub async fn holdings(
+    Shared(app): Shared<App>,
+    reader: Reader,
+    Id(id): Id<OperatorId>,
+) -> Result<Response, ApiError> {
+    reader.reads_all()?;
+    let operator = reader
+        .state
+        .operators
+        .get(&id)
+        .ok_or_else(|| ApiError::not_found("operator", id))?;
+    let views = app.views(&reader.state, reader.now);
+    let response = answer(reader.state.sequence, &views.operator_holdings(operator));
+    Ok(tagged(response, operator.sequence))
+}
+
 /// Closes an account: its tokens stop working at once.
-#[utoipa::path(post, path = "/v1/operators/{id}/offboard", tag = "operators", request_body = Reason,
+#[utoipa::path(post, path = "/v1/operators/{id}/offboard", tag = "operators", request_body = Offboard,
     params(("id" = String, Path, description = "`opr_…`")), responses((status = 200, body = Receipt)))]
 pub async fn offboard(
     Shared(app): Shared<App>,
     Id(id): Id<OperatorId>,
-    call: Call<Reason>,
+    call: Call<Offboard>,
 ) -> Result<Response, ApiError> {
     let command = Command::OffboardOperator {
         operator: id,
         reason: call.body.reason.clone(),
+        hand_over_to: call.body.hand_over_to.clone(),
     };
     Ok(receipt(&call.submit(&app, command).await?))
 }

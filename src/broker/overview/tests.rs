@@ -151,6 +151,7 @@ fn the_fleet_is_counted_by_hand() {
             unused_45d: 2,
             orphaned: 1,
             quarantined: 1,
+            review_overdue: 0,
         }
     );
 }

@@ -15,6 +15,8 @@ pub mod reevaluation;
 pub mod usage;
 /// Retries of one reactor.
 mod waits;
+/// Events, carried to receivers.
+pub mod webhooks;
 /// The loop of those that work through a list.
 mod work;
 
@@ -39,6 +41,9 @@ pub fn start(engine: &Engine) -> TaskTracker {
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));
+    for hook in engine.webhooks().all() {
+        tasks.spawn(webhooks::run(engine.clone(), hook.clone()));
+    }
     tasks.close();
     tasks
 }

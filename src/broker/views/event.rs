@@ -35,7 +35,7 @@ fn subject_name(state: &State, subject: Subject) -> String {
         state
             .credentials
             .get(id)
-            .map(|credential| credential.name.clone())
+            .map(|credential| credential.name.to_string())
     };
     match subject {
         Subject::Client(id) => state.clients.get(&id).map(|client| client.name.clone()),

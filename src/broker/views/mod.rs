@@ -5,6 +5,8 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// What leaves with a client or a person.
+pub mod holdings;
 /// Policies and proposals.
 pub mod policy;
 /// Everything that an approver needs.
@@ -16,12 +18,12 @@ pub mod testing;
 use super::usage::Usage;
 use crate::{
     domain::{
-        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, Revocation,
-        State, Tier, credential::CredentialState,
+        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, ReviewState,
+        Revocation, State, Tier, credential::CredentialState,
     },
     wire::{
-        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, RevocationRow, TokenRow,
-        request::ApprovalView,
+        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, RevocationRow,
+        TokenRow, request::ApprovalView,
     },
 };
 use chrono::{DateTime, Utc};
@@ -81,11 +83,11 @@ impl Views<'_> {
         let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
         CredentialRow {
             id: credential.id,
-            name: credential.name.clone(),
+            name: credential.name.to_string(),
             environment: credential.environment,
             kind: credential.kind,
             client: self.client_name(credential.client),
-            owner: credential.owner.clone(),
+            owner: credential.owner.to_string(),
             tier: credential.tier,
             state: credential.state(self.now),
             version: shown.map_or(0, |version| version.number),
@@ -93,6 +95,29 @@ impl Views<'_> {
             issued_at: shown.map_or(credential.created_at, |version| version.created_at),
             expires_at: credential.expires_at(),
             rotate_by: credential.rotation_due_at(),
+            last_used_at: self.usage.of(self.state, credential.id).last_used_at,
+            sequence: credential.sequence,
+        }
+    }
+
+    /// What the access review shows of a credential.
+    pub fn review_row(&self, credential: &Credential) -> ReviewRow {
+        let confirmed = credential.confirmed.as_deref();
+        ReviewRow {
+            id: credential.id,
+            name: credential.name.to_string(),
+            environment: credential.environment,
+            kind: credential.kind,
+            tier: credential.tier,
+            owner: credential.owner.to_string(),
+            client: self.client_name(credential.client),
+            scopes: credential.scopes.to_strings(),
+            state: credential
+                .review(self.now)
+                .unwrap_or(ReviewState::Confirmed),
+            due_at: credential.review_due_at(),
+            confirmed_at: confirmed.map(|confirmation| confirmation.at),
+            confirmed_by: confirmed.map(|confirmation| confirmation.by.clone()),
             last_used_at: self.usage.of(self.state, credential.id).last_used_at,
             sequence: credential.sequence,
         }
@@ -139,7 +164,7 @@ impl Views<'_> {
                 .state
                 .credentials
                 .get(&revocation.credential)
-                .map_or_else(String::new, |credential| credential.name.clone()),
+                .map_or_else(String::new, |credential| credential.name.to_string()),
             versions: revocation.versions.clone(),
             whole: revocation.whole,
             reason: revocation.reason.clone(),

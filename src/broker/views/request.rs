@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use chrono::TimeDelta;
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 /// Over how many days the requester's past is counted.
 const HISTORY_DAYS: u32 = 90;
@@ -23,10 +23,10 @@ const DECIDERS: usize = 16;
 const HOLDERS: usize = 8;
 
 /// What a credential or plan allows, as a list: the issuer's role where the issuer decides by role.
-fn allowed<'a>(kind: Kind, role: &'a str, scopes: &'a [String]) -> Vec<&'a str> {
+fn allowed<'a, T: Deref<Target = str>>(kind: Kind, role: &'a str, scopes: &'a [T]) -> Vec<&'a str> {
     match kind {
         Kind::VaultLease | Kind::DatabaseRole if !role.is_empty() => vec![role],
-        _ => scopes.iter().map(String::as_str).collect(),
+        _ => scopes.iter().map(Deref::deref).collect(),
     }
 }
 
@@ -191,8 +191,8 @@ impl Views<'_> {
                 total += 1;
                 if holders.len() < HOLDERS {
                     holders.push(ScopeHolder {
-                        credential: credential.name.clone(),
-                        owner: credential.owner.clone(),
+                        credential: credential.name.to_string(),
+                        owner: credential.owner.to_string(),
                         expires_at: credential.expires_at(),
                     });
                 }
@@ -304,18 +304,18 @@ mod tests {
     fn scopes_are_held_against_what_lives() {
         let (mut world, requester, _) = world();
         world.credential("mine", |credential| {
-            credential.scopes = vec!["payments:read".into()];
+            credential.scopes = ["payments:read"].into();
         });
         let other = crate::domain::ClientId::from_bits(2);
         for name in ["theirs-1", "theirs-2"] {
             world.credential(name, |credential| {
                 credential.client = other;
-                credential.scopes = vec!["payments:write".into(), "ledger:read".into()];
+                credential.scopes = ["payments:write", "ledger:read"].into();
             });
         }
         world.credential("dead", |credential| {
             credential.client = other;
-            credential.scopes = vec!["payments:write".into()];
+            credential.scopes = ["payments:write"].into();
             credential.versions[0].state = crate::domain::VersionState::Expired;
         });
         let id = world.request(&requester, 100, |request| {

@@ -6,6 +6,7 @@ mod answers;
 mod beneath;
 mod detail;
 mod draw;
+pub mod holdings;
 
 use super::{Act, Jump, Screen, Subject};
 use crate::console::backend::Frame;

@@ -41,7 +41,8 @@ pub struct PolicyScreen {
     proposal: Option<ProposalDetail>,
     detail_asked: Option<CallId>,
     simulation: Option<(ProposalId, Simulation)>,
-    simulation_asked: Option<(ProposalId, CallId)>,
+    /// Of which proposal one was asked for; the call is gone once it has failed.
+    simulation_asked: Option<(ProposalId, Option<CallId>)>,
 }
 
 impl PolicyScreen {
@@ -116,7 +117,7 @@ impl PolicyScreen {
             && self.shown_simulation().is_none()
             && self.simulation_asked.is_none_or(|(of, _)| of != id)
         {
-            self.simulation_asked = Some((id, ctx.call(Call::Simulate(id))));
+            self.simulation_asked = Some((id, Some(ctx.call(Call::Simulate(id)))));
         }
     }
 
@@ -145,7 +146,9 @@ impl PolicyScreen {
         match self.current() {
             Some(Item::Proposal(_)) => match self.shown_proposal() {
                 Some(detail) => {
-                    let simulating = self.simulation_asked.is_some();
+                    let simulating = self
+                        .simulation_asked
+                        .is_some_and(|(_, call)| call.is_some());
                     page::proposal(detail, self.shown_simulation(), simulating, look, columns)
                 }
                 None => vec![look.line(Role::Muted, " asking for its text")],
@@ -229,7 +232,10 @@ impl PolicyScreen {
         } else if self.detail_asked == Some(id) {
             self.detail_asked = None;
             "the policy's text"
-        } else if self.simulation_asked.is_some_and(|(_, asked)| asked == id) {
+        } else if self
+            .simulation_asked
+            .is_some_and(|(_, asked)| asked == Some(id))
+        {
             "the simulation"
         } else {
             return;
@@ -247,7 +253,14 @@ impl PolicyScreen {
                 }
             }
             Ok(_) => {}
-            Err(error) => ctx.failed(what, error),
+            Err(error) => {
+                if let Some((_, asked)) = &mut self.simulation_asked
+                    && *asked == Some(id)
+                {
+                    *asked = None;
+                }
+                ctx.failed(what, error);
+            }
         }
     }
 }
@@ -292,7 +305,7 @@ impl Screen for PolicyScreen {
         };
         let items = self.items();
         let (at, rows) = (self.at(&items), self.list_rows(shared));
-        let mut lines = vec![page::title(all, &look, columns)];
+        let mut lines = page::title(all, &look, columns);
         lines.extend(
             items
                 .iter()

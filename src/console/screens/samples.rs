@@ -431,6 +431,7 @@ pub fn overview() -> Overview {
             unused_45d: 88,
             orphaned: 19,
             quarantined: 1,
+            review_overdue: 7,
         },
         degraded: vec![IssuerHealth {
             issuer: "openbao".into(),

@@ -151,6 +151,9 @@ pub fn choice(model: &mut Model, key: char, jump: &mut Option<Jump>, effects: &m
         Choice::Copy(text) => with(model, jump, effects, |ctx| ctx.copy(text)),
         Choice::Filter(text) => filter(model, &text, jump, effects).unwrap_or_default(),
         Choice::Jump(to) => *jump = Some(to),
+        Choice::Ask(call) => with(model, jump, effects, |ctx| {
+            ctx.call(call);
+        }),
         Choice::Context(name) => effects.push(Effect::SwitchContext(name)),
         Choice::Quit => effects.push(Effect::Quit),
     }

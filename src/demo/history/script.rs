@@ -13,8 +13,9 @@ use crate::{
     },
     domain::{
         ApprovalId, Client, ClientId, Command, Credential, CredentialId, Digest, Environment, Kind,
-        MintedVersion, OperatorId, Plan, RequestId, RevocationId, Role, SshKey, Tier, Version,
-        VersionState, event::UsageEntry, request::Outcome as PolicyOutcome, statement::LogHead,
+        MintedVersion, OperatorId, Plan, RequestId, RevocationId, Role, SshKey, Text, Tier,
+        Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
+        statement::LogHead,
     },
     secret::{SecretMaterial, digest_of, mint_token},
     ssh::PublicKey,
@@ -415,25 +416,25 @@ impl<'a> Author<'a> {
             };
             let credential = Credential {
                 id,
-                name: format!("{}/{stem}-{serial:04}", team.name),
+                name: format!("{}/{stem}-{serial:04}", team.name).into(),
                 environment,
                 kind: legacy.kind,
-                issuer: legacy.issuer.clone(),
-                role: String::new(),
+                issuer: (&legacy.issuer).into(),
+                role: Text::default(),
                 client,
                 owner: if self.variety.chance(2) {
                     "nobody".into()
                 } else {
-                    team.name.clone()
+                    (&team.name).into()
                 },
-                audience: format!("https://{}.example", team.name),
-                scopes: vec![self.variety.of(&team.scopes).clone()],
+                audience: format!("https://{}.example", team.name).into(),
+                scopes: [self.variety.of(&team.scopes)].into(),
                 tier: if environment == Environment::Production {
                     team.tier
                 } else {
                     Tier::Low
                 },
-                tags: team.tags.clone(),
+                tags: team.tags.iter().collect(),
                 created_at: issued_at,
                 cadence_s: (!never).then_some(cadence_s),
                 versions: vec![Version {
@@ -448,6 +449,7 @@ impl<'a> Author<'a> {
                 }],
                 quarantined_at: None,
                 revoked: None,
+                confirmed: None,
                 sequence: 0,
                 trail: Vec::new(),
             };

@@ -221,7 +221,7 @@ fn alive(credential: &Credential) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn find(state: &State, id: CredentialId) -> Result<&Arc<Credential>, Refusal> {
+pub(super) fn find(state: &State, id: CredentialId) -> Result<&Arc<Credential>, Refusal> {
     state.credentials.get(&id).ok_or(Refusal::NotFound {
         what: "credential",
         id: id.to_string(),

@@ -220,25 +220,26 @@ fn record_minted(
     let first = existing.is_none().then(|| {
         Box::new(Credential {
             id: fresh_id,
-            name: plan.credential.clone(),
+            name: (&plan.credential).into(),
             environment: plan.environment,
             kind: plan.kind,
-            issuer: plan.issuer.clone(),
-            role: plan.role.clone(),
+            issuer: (&plan.issuer).into(),
+            role: (&plan.role).into(),
             client: plan.client,
-            owner: request.owner.clone(),
-            audience: plan.audience.clone(),
-            scopes: plan.scopes.clone(),
+            owner: (&request.owner).into(),
+            audience: (&plan.audience).into(),
+            scopes: plan.scopes.iter().collect(),
             tier: request
                 .evaluation
                 .as_ref()
                 .map_or(Tier::Critical, |evaluation| evaluation.risk.tier),
-            tags: request.tags.clone(),
+            tags: request.tags.iter().collect(),
             created_at: context.now,
             cadence_s: Some(request.granted_ttl_s()),
             versions: vec![version.clone()],
             quarantined_at: None,
             revoked: None,
+            confirmed: None,
             sequence: 0,
             trail: Vec::new(),
         })

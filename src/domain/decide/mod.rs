@@ -4,15 +4,18 @@ mod credentials;
 mod decisions;
 mod issuance;
 mod keys;
+mod offboarding;
 mod people;
 mod policy;
 mod quorum;
 mod requests;
+mod reviews;
 mod sweep;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use issuance::{CLAIM_WINDOW, OVERLAP};
 pub use keys::SESSION_MAX;
+pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
 pub use policy::may_decide_policy;
 pub use requests::outlived;
 
@@ -31,12 +34,14 @@ use std::sync::Arc;
 pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec<Event>, Refusal> {
     match command {
         Command::OnboardClient(_)
-        | Command::OffboardClient { .. }
         | Command::EnrolOperator(_)
         | Command::IssueToken { .. }
         | Command::RevokeToken { .. }
-        | Command::GrantOperator { .. }
-        | Command::OffboardOperator { .. } => people::decide(state, command, context),
+        | Command::GrantOperator { .. } => people::decide(state, command, context),
+        Command::OffboardClient { .. } | Command::OffboardOperator { .. } => {
+            offboarding::decide(state, command, context)
+        }
+        Command::Confirm { .. } => reviews::decide(state, command, context),
         Command::SignIn { .. }
         | Command::EnrolKey { .. }
         | Command::CountersignKey { .. }

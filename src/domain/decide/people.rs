@@ -1,11 +1,10 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, quorum, stamp};
+use super::{fresh, holder, quorum};
 use crate::domain::{
-    Command, Context, Environment, Event, Operator, Refusal, RequestState, Revocation, Role, State,
+    Command, Context, Environment, Event, Operator, OperatorId, Refusal, Revocation, Role, State,
     check::{Check, LIST_MAX},
     operator::Authenticator,
-    request::Ending,
     revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
@@ -40,68 +39,6 @@ pub(super) fn decide(
             Ok(vec![Event::ClientOnboarded {
                 client: client.clone(),
             }])
-        }
-        Command::OffboardClient {
-            client,
-            reason,
-            revocations,
-        } => {
-            let id = *client;
-            let client = state.clients.get(&id).ok_or(Refusal::NotFound {
-                what: "client",
-                id: id.to_string(),
-            })?;
-            holder(state, context, client.environment, &[Role::Admin])?;
-            fresh(context, id, client.sequence, &[client.sequence])?;
-            require_reason(reason)?;
-            if client.offboarded_at.is_some() {
-                return Ok(Vec::new());
-            }
-            let mut events = vec![Event::ClientOffboarded {
-                client: id,
-                reason: reason.clone(),
-            }];
-            let by = stamp(state, context).name;
-            let open = state.requests.values().filter(|request| {
-                request.plan.client == id
-                    && matches!(
-                        request.state,
-                        RequestState::AwaitingApproval
-                            | RequestState::Held
-                            | RequestState::Approved
-                            | RequestState::Failed
-                    )
-            });
-            // What is being made meanwhile is refused once it is there, and given back.
-            events.extend(open.map(|request| Event::RequestDenied {
-                request: request.id,
-                ending: Ending {
-                    by: by.clone(),
-                    reason: format!("{} was taken out of service", client.name),
-                    at: context.now,
-                },
-            }));
-            let held: Vec<_> = state
-                .credentials
-                .values()
-                .filter(|credential| credential.client == id && credential.revoked.is_none())
-                .collect();
-            if held.len() > revocations.len() {
-                return Err(Refusal::Limit {
-                    detail: format!(
-                        "{} holds {} credentials; revoke some of them first, {} at most go at once",
-                        client.name,
-                        held.len(),
-                        revocations.len()
-                    ),
-                });
-            }
-            for (credential, &revocation) in held.into_iter().zip(revocations) {
-                events.extend(super::credentials::revoke_events(
-                    state, credential, None, revocation, reason, context,
-                ));
-            }
-            Ok(events)
         }
         Command::EnrolOperator(operator) => enrol(state, operator, context),
         Command::IssueToken { operator, token } => {
@@ -148,52 +85,42 @@ pub(super) fn decide(
             operator,
             roles,
             groups,
-        } => {
-            let held = find(state, *operator)?;
-            fresh(context, operator, held.sequence, &[held.sequence])?;
-            manager(state, context, held)?;
-            grantable(state, context, &held.roles, roles)?;
-            in_service(held)?;
-            check_groups(groups)?;
-            if held.roles == *roles && held.groups == *groups {
-                return Ok(Vec::new());
-            }
-            keeps_an_admin(state, context, held, |environment| {
-                roles
-                    .get(&environment)
-                    .is_some_and(|roles| roles.contains(&Role::Admin))
-            })?;
-            let mut changed = held.as_ref().clone();
-            changed.roles.clone_from(roles);
-            changed.groups.clone_from(groups);
-            let mut events = vec![Event::OperatorGranted {
-                operator: *operator,
-                roles: roles.clone(),
-                groups: groups.clone(),
-            }];
-            events.extend(quorum::fallen(state, changed, context.now));
-            Ok(events)
-        }
-        Command::OffboardOperator { operator, reason } => {
-            let held = find(state, *operator)?;
-            fresh(context, operator, held.sequence, &[held.sequence])?;
-            manager(state, context, held)?;
-            require_reason(reason)?;
-            if held.offboarded_at.is_some() {
-                return Ok(Vec::new());
-            }
-            keeps_an_admin(state, context, held, |_| false)?;
-            let mut changed = held.as_ref().clone();
-            changed.offboarded_at = Some(context.now);
-            let mut events = vec![Event::OperatorOffboarded {
-                operator: *operator,
-                reason: reason.clone(),
-            }];
-            events.extend(quorum::fallen(state, changed, context.now));
-            Ok(events)
-        }
+        } => grant(state, context, *operator, roles, groups),
         _ => Ok(Vec::new()),
     }
+}
+
+fn grant(
+    state: &State,
+    context: &Context,
+    operator: OperatorId,
+    roles: &BTreeMap<Environment, BTreeSet<Role>>,
+    groups: &BTreeSet<String>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = find(state, operator)?;
+    fresh(context, operator, held.sequence, &[held.sequence])?;
+    manager(state, context, held)?;
+    grantable(state, context, &held.roles, roles)?;
+    in_service(held)?;
+    check_groups(groups)?;
+    if held.roles == *roles && held.groups == *groups {
+        return Ok(Vec::new());
+    }
+    keeps_an_admin(state, context, held, |environment| {
+        roles
+            .get(&environment)
+            .is_some_and(|roles| roles.contains(&Role::Admin))
+    })?;
+    let mut changed = held.as_ref().clone();
+    changed.roles.clone_from(roles);
+    changed.groups.clone_from(groups);
+    let mut events = vec![Event::OperatorGranted {
+        operator,
+        roles: roles.clone(),
+        groups: groups.clone(),
+    }];
+    events.extend(quorum::fallen(state, changed, context.now));
+    Ok(events)
 }
 
 fn enrol(state: &State, operator: &Operator, context: &Context) -> Result<Vec<Event>, Refusal> {

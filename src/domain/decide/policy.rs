@@ -4,8 +4,8 @@ use super::{fresh, operator, people};
 use crate::domain::{
     Actor, Approval, ApprovalId, Command, Context, Digest, Environment, Event, Operator,
     OperatorId, Proposal, ProposalId, Quorum, Refusal, Role, State,
-    check::{Check, LIST_MAX, NAME_MAX},
-    policy::{FILES_COUNT_MAX, FILES_MAX, ProposalState, encoded_size},
+    check::{Check, NAME_MAX, clip},
+    policy::{FILES_COUNT_MAX, FILES_MAX, GROUPS_MAX, ProposalState, REASON_MAX, encoded_size},
     request::Ending,
 };
 use std::{
@@ -135,7 +135,11 @@ fn propose(
         });
     }
     let mut quorum = proposed.quorum.clone();
-    quorum.groups.truncate(LIST_MAX);
+    quorum.groups.truncate(GROUPS_MAX);
+    for group in &mut quorum.groups {
+        // A group that is cut matches nobody's.
+        *group = clip(group, NAME_MAX);
+    }
     let proposal = Proposal {
         id,
         proposer: proposer.id,
@@ -161,7 +165,9 @@ fn propose(
 
 fn check_files(files: &BTreeMap<String, String>, reason: &str) -> Result<(), Refusal> {
     let mut check = Check::default();
-    check.text("/reason", reason, true);
+    if reason.len() > REASON_MAX {
+        check.refuse("/reason", format!("expected at most {REASON_MAX} bytes"));
+    }
     if files.is_empty() || files.len() > FILES_COUNT_MAX {
         check.refuse("/files", format!("expected 1 to {FILES_COUNT_MAX} files"));
     }

@@ -277,14 +277,15 @@ pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal
             plan.credential
         ));
     }
-    let set = |scopes: &[String]| scopes.iter().cloned().collect::<BTreeSet<_>>();
+    let held_scopes: BTreeSet<_> = held.scopes.iter().map(|scope| &**scope).collect();
+    let plan_scopes: BTreeSet<_> = plan.scopes.iter().map(|scope| &**scope).collect();
     let other = [
         (held.client != plan.client, "client"),
         (held.kind != plan.kind, "kind"),
         (held.issuer != plan.issuer, "issuer"),
         (held.role != plan.role, "role"),
         (held.audience != plan.audience, "audience"),
-        (set(&held.scopes) != set(&plan.scopes), "set of scopes"),
+        (held_scopes != plan_scopes, "set of scopes"),
     ];
     match other.iter().find(|(differs, _)| *differs) {
         None => Ok(()),

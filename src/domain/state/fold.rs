@@ -1,6 +1,8 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted};
+use super::{
+    ASKING_WINDOW, Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted,
+};
 use crate::domain::{
     Credential, CredentialId, Digest, Event, Operator, OperatorId, Recorded, Request, RequestId,
     RequestState, Token, Version, VersionState,
@@ -8,6 +10,7 @@ use crate::domain::{
     event::{Subject, UsageEntry},
     operator::Authenticator,
     request::NOTES_MAX,
+    review::Confirmation,
     revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
@@ -82,6 +85,7 @@ impl State {
             | Event::VersionRetired { .. }
             | Event::VersionExpired { .. }
             | Event::OwnerChanged { .. }
+            | Event::CredentialConfirmed { .. }
             | Event::CredentialQuarantined { .. }
             | Event::CredentialReleased { .. } => self.apply_credential(&recorded.event, at),
             Event::RevocationEffective { .. }
@@ -234,6 +238,7 @@ impl State {
             request.sequence = self.sequence;
             remember(&mut request.trail, self.sequence);
             self.index_request([None, None], &request);
+            self.remember_asking(request.requester, request.submitted_at);
             self.requests.insert(request.id, Arc::new(request));
             return;
         }
@@ -244,18 +249,24 @@ impl State {
             self.remember_refused(id, ending.by != POLICY, at);
         }
         let sequence = self.sequence;
+        let evaluation = match event {
+            Event::RequestEvaluated { evaluation, .. }
+            | Event::RequestNarrowed { evaluation, .. }
+            | Event::GlassBroken { evaluation, .. } => Some(self.pool.evaluation(evaluation)),
+            _ => None,
+        };
         self.change_request(id, |request| match event {
             Event::RequestIdentified { facts, .. } => {
                 request.state = RequestState::Identified;
                 request.facts_at = if facts.is_some() { sequence } else { 0 };
             }
-            Event::RequestEvaluated { evaluation, .. } => {
+            Event::RequestEvaluated { .. } => {
                 // Asked again, by another policy: what was signed before is about something else.
                 if request.evaluation.is_some() {
                     request.revision += 1;
                 }
                 request.state = RequestState::Evaluated;
-                request.evaluation = Some(evaluation.as_ref().clone());
+                request.evaluation = evaluation;
             }
             Event::RequestAwaitingApproval { deadline, .. } => {
                 request.state = RequestState::AwaitingApproval;
@@ -281,15 +292,10 @@ impl State {
                 request.state = RequestState::Denied;
                 request.ended_by = Some(ending.clone());
             }
-            Event::RequestNarrowed {
-                plan,
-                digest,
-                evaluation,
-                ..
-            } => {
+            Event::RequestNarrowed { plan, digest, .. } => {
                 request.plan = plan.as_ref().clone();
                 request.digest = *digest;
-                request.evaluation = Some(evaluation.as_ref().clone());
+                request.evaluation = evaluation;
                 request.revision += 1;
             }
             Event::RequestHeld { deadline, .. } => {
@@ -297,16 +303,13 @@ impl State {
                 request.deadline = Some(*deadline);
             }
             Event::RequestResumed { .. } => request.state = RequestState::AwaitingApproval,
-            Event::NoteAdded { note, .. } => {
-                if request.notes.len() < NOTES_MAX {
-                    request.notes.push(note.clone());
-                }
+            Event::NoteAdded { note, .. } if request.notes.len() < NOTES_MAX => {
+                request.notes.push(note.clone());
             }
-            Event::GlassBroken {
-                glass, evaluation, ..
-            } => {
+            Event::NoteAdded { .. } => {}
+            Event::GlassBroken { glass, .. } => {
                 request.break_glass = Some(glass.clone());
-                request.evaluation = Some(evaluation.as_ref().clone());
+                request.evaluation = evaluation;
             }
             Event::ReviewClosed { .. } | Event::ReviewFailed { .. } => {
                 if let Some(glass) = &mut request.break_glass {
@@ -356,21 +359,28 @@ impl State {
         }
     }
 
+    pub(super) fn remember_asking(&mut self, operator: OperatorId, at: DateTime<Utc>) {
+        let times = self.asked.entry(operator).or_default();
+        while times
+            .front()
+            .is_some_and(|first| *first + ASKING_WINDOW <= at)
+        {
+            times.pop_front();
+        }
+        times.push_back(at);
+    }
+
     fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
         let Some(held) = self.requests.get(&id) else {
             return;
         };
         let due_before = due_of(held);
-        let sequence = self.sequence;
-        let Some(held) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let request = Arc::make_mut(held);
-        change(request);
-        request.sequence = sequence;
-        remember(&mut request.trail, sequence);
-        let after = request.clone();
-        self.index_request(due_before, &after);
+        let mut request = held.as_ref().clone();
+        change(&mut request);
+        request.sequence = self.sequence;
+        remember(&mut request.trail, self.sequence);
+        self.index_request(due_before, &request);
+        self.requests.insert(id, Arc::new(request));
     }
 
     fn index_request(&mut self, due_before: [Option<(DateTime<Utc>, Due)>; 2], request: &Request) {
@@ -433,9 +443,27 @@ impl State {
         });
     }
 
+    /// Has `credential` hold what others hold too.
+    pub(super) fn share(&mut self, credential: &mut Credential) {
+        let pool = &mut self.pool;
+        for text in [
+            &mut credential.issuer,
+            &mut credential.role,
+            &mut credential.owner,
+            &mut credential.audience,
+        ] {
+            *text = pool.text(text);
+        }
+        for list in [&mut credential.scopes, &mut credential.tags] {
+            *list = pool.list(list);
+        }
+    }
+
     fn insert_credential(&mut self, mut credential: Credential) {
         credential.sequence = self.sequence;
         remember(&mut credential.trail, self.sequence);
+        self.share(&mut credential);
+        credential.fit();
         self.by_name.insert(
             (credential.environment, credential.name.clone()),
             credential.id,
@@ -468,6 +496,7 @@ impl State {
         change(&mut credential);
         credential.sequence = self.sequence;
         remember(&mut credential.trail, self.sequence);
+        credential.fit();
         for version in &before.versions {
             if let Some(end) = version.ends_at() {
                 self.due.remove(&(end, Due::Version(id, version.number)));
@@ -533,8 +562,20 @@ impl State {
             Event::OwnerChanged {
                 credential, owner, ..
             } => {
+                let owner = self.pool.text(&owner.into());
+                self.change_credential(*credential, |credential| credential.owner = owner);
+            }
+            Event::CredentialConfirmed {
+                credential,
+                by,
+                reason,
+            } => {
                 self.change_credential(*credential, |credential| {
-                    credential.owner.clone_from(owner);
+                    credential.confirmed = Some(Box::new(Confirmation {
+                        by: by.clone(),
+                        reason: reason.clone(),
+                        at,
+                    }));
                 });
             }
             Event::CredentialQuarantined { credential, .. } => {

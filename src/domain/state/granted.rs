@@ -82,7 +82,11 @@ impl Granted {
         if was == is {
             return;
         }
-        let scopes = allowed(credential.kind, &credential.role, &credential.scopes);
+        let scopes = allowed(
+            credential.kind,
+            &credential.role,
+            &credential.scopes.to_strings(),
+        );
         if is {
             grants.living += 1;
             for scope in scopes {

@@ -9,8 +9,8 @@ use crate::domain::{
     Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
     Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId,
     ProposalState, Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role,
-    Signed, SshKey, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, revocation::Enforcement,
+    Signed, SshKey, Text, Texts, Tier, Token, TokenId, Version, VersionState, event::Subject,
+    operator::Authenticator, request::Ending, review::Confirmation, revocation::Enforcement,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,7 @@ const DIGESTS: usize = 65_536;
 pub struct Restoring {
     state: State,
     digests: Vec<(Digest, (CredentialId, u32))>,
+    asked: Vec<(DateTime<Utc>, OperatorId)>,
 }
 
 impl Restoring {
@@ -176,20 +177,25 @@ impl Restoring {
             Part::Operator(operator) => drop(state.operators.insert(operator.id, operator)),
             Part::OperatorName(name, id) => drop(state.operator_names.insert(name, id)),
             Part::TokenDigest(digest, id) => drop(state.token_digests.insert(digest, id)),
-            Part::Request(request) => {
+            Part::Request(mut request) => {
+                if let Some(evaluation) = &mut Arc::make_mut(&mut request).evaluation {
+                    *evaluation = state.pool.evaluation(evaluation);
+                }
                 if request.issued.is_some() {
                     state
                         .granted
                         .issued(request.requester, wanted(&request.plan));
                 }
+                self.asked.push((request.submitted_at, request.requester));
                 state.requests.insert(request.id, request);
             }
             Part::Proposal(proposal) => state.restore_proposal(proposal),
             Part::OpenName(environment, name, id) => {
                 state.open_by_name.insert((environment, name), id);
             }
-            Part::Credential(credential) => {
+            Part::Credential(mut credential) => {
                 let id = credential.id;
+                state.share(Arc::make_mut(&mut credential));
                 state
                     .by_name
                     .insert((credential.environment, credential.name.clone()), id);
@@ -256,6 +262,11 @@ impl Restoring {
     /// The state, once all parts were added.
     pub fn finish(mut self) -> State {
         self.index_digests();
+        // As they were folded: the log's time never runs backwards.
+        self.asked.sort_unstable();
+        for (at, operator) in self.asked {
+            self.state.remember_asking(operator, at);
+        }
         self.state
     }
 }
@@ -433,7 +444,7 @@ struct PlainRequest {
     state: RequestState,
     #[serde(with = "time")]
     submitted_at: DateTime<Utc>,
-    evaluation: Option<Evaluation>,
+    evaluation: Option<Arc<Evaluation>>,
     #[serde(with = "time_or_none")]
     deadline: Option<DateTime<Utc>>,
     #[serde(with = "approvals")]
@@ -548,17 +559,17 @@ mod broken_glass {
 #[serde(remote = "Credential")]
 struct PlainCredential {
     id: CredentialId,
-    name: String,
+    name: Text,
     environment: Environment,
     kind: Kind,
-    issuer: String,
-    role: String,
+    issuer: Text,
+    role: Text,
     client: ClientId,
-    owner: String,
-    audience: String,
-    scopes: Vec<String>,
+    owner: Text,
+    audience: Text,
+    scopes: Texts,
     tier: Tier,
-    tags: Vec<String>,
+    tags: Texts,
     #[serde(with = "time")]
     created_at: DateTime<Utc>,
     cadence_s: Option<u64>,
@@ -567,6 +578,7 @@ struct PlainCredential {
     #[serde(with = "time_or_none")]
     quarantined_at: Option<DateTime<Utc>>,
     revoked: Option<RevocationId>,
+    confirmed: Option<Box<Confirmation>>,
     sequence: u64,
     trail: Vec<u64>,
 }

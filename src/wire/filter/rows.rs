@@ -1,7 +1,9 @@
 //! What each kind of row has for each field.
 
 use super::{Field, Row, Value};
-use crate::wire::{ClientRow, CredentialRow, EventRecord, OperatorRow, RequestRow, RevocationRow};
+use crate::wire::{
+    ClientRow, CredentialRow, EventRecord, OperatorRow, RequestRow, ReviewRow, RevocationRow,
+};
 use chrono::{DateTime, Utc};
 
 fn until(at: Option<DateTime<Utc>>) -> Value<'static> {
@@ -61,6 +63,49 @@ impl Row for CredentialRow {
 
     fn never(&self) -> bool {
         self.expires_at.is_none()
+    }
+}
+
+impl Row for ReviewRow {
+    const FIELDS: &'static [Field] = &[
+        Field::Name,
+        Field::Owner,
+        Field::Client,
+        Field::Environment,
+        Field::Kind,
+        Field::Tier,
+        Field::State,
+        Field::Due,
+        Field::Unused,
+        Field::Sequence,
+    ];
+
+    fn value(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::Name => shown(&self.name),
+            Field::Owner => shown(&self.owner),
+            Field::Client => shown(&self.client),
+            Field::Environment => shown(self.environment.as_str()),
+            Field::Kind => shown(self.kind.as_str()),
+            Field::Tier => shown(self.tier.as_str()),
+            Field::State => shown(self.state.as_str()),
+            Field::Due => Value::Until(self.due_at),
+            Field::Unused => self.last_used_at.map_or(Value::None, Value::Since),
+            Field::Sequence => Value::Number(self.sequence),
+            _ => Value::None,
+        }
+    }
+
+    // The state too: `due` finds what is due and what is overdue.
+    fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
+        any(
+            &[&self.name, &self.owner, &self.client, self.state.as_str()],
+            found,
+        )
+    }
+
+    fn never(&self) -> bool {
+        false
     }
 }
 

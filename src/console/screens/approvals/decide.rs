@@ -10,6 +10,7 @@ use crate::wire::request::Narrowed;
 use crate::wire::{
     Digest, Environment, Quorum, RequestDetail, RequestState, Role, StepUp, plan_digest,
 };
+use std::collections::HashSet;
 
 /// How the person stands to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +233,8 @@ fn signing(to_sign: Option<&ToSign>, detail: &RequestDetail) -> Option<Fact> {
     ))
 }
 
-/// The sheet that approves exactly what was seen. In production the credential's name is typed.
+/// The sheet that approves exactly what was seen. In production, and wherever a key signs, the credential's name is
+/// typed: nobody signs by accident.
 pub fn approve_sheet(detail: &RequestDetail, to_sign: Option<ToSign>) -> Sheet {
     let row = &detail.row;
     let production = detail.plan.environment == Environment::Production;
@@ -253,11 +255,12 @@ pub fn approve_sheet(detail: &RequestDetail, to_sign: Option<ToSign>) -> Sheet {
     };
     facts.extend(signing(to_sign.as_ref(), detail));
     facts.push(Fact::new("THEN", then));
+    let typed = production || to_sign.is_some();
     let action = Action::Approve(row.id, plan_digest(&detail.plan), to_sign.map(Box::new));
     let mut sheet = Sheet::new("APPROVE", "approve", target(detail, action))
         .facts(facts)
         .field(Field::reason(production));
-    if production {
+    if typed {
         sheet = sheet.field(Field::confirm(&detail.plan.credential));
     }
     sheet
@@ -277,6 +280,9 @@ pub struct Narrowing {
 /// The shortest life that is offered, in seconds.
 const LIFE_MIN_S: u64 = 15 * 60;
 
+/// How many scopes are offered to be left out one by one.
+const WITHOUT_ONE: usize = 16;
+
 /// The ways of asking for less that are offered: without a wildcard, without what is new, for a shorter time.
 pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
     let plan = &detail.plan;
@@ -290,7 +296,7 @@ pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
         let known = ways
             .iter()
             .any(|way| way.scopes == scopes && way.ttl_s == ttl_s);
-        if less && !scopes.is_empty() == !plan.scopes.is_empty() && !known {
+        if less && scopes.is_empty() == plan.scopes.is_empty() && !known {
             ways.push(Narrowing {
                 label,
                 scopes,
@@ -305,10 +311,13 @@ pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
             .cloned()
             .collect::<Vec<_>>()
     };
-    let held = |scope: &str| {
-        let mut changes = detail.changes.iter();
-        changes.any(|change| change.scope == scope && change.held)
-    };
+    let held: HashSet<&str> = detail
+        .changes
+        .iter()
+        .filter(|change| change.held)
+        .map(|change| change.scope.as_str())
+        .collect();
+    let held = |scope: &str| held.contains(scope);
     for part in [2, 4, 8] {
         let ttl_s = (granted / part).max(LIFE_MIN_S);
         let label = format!("for {} only", super::review::duration(ttl_s));
@@ -320,7 +329,8 @@ pub fn narrowings(detail: &RequestDetail) -> Vec<Narrowing> {
         granted,
     );
     offer("only what it holds already".into(), keep(&held), granted);
-    for scope in plan.scopes.iter().filter(|scope| !held(scope)) {
+    let new = plan.scopes.iter().filter(|scope| !held(scope));
+    for scope in new.take(WITHOUT_ONE) {
         offer(
             format!("without {scope}"),
             keep(&|other| other != scope.as_str()),

@@ -6,9 +6,11 @@ use super::queue::{severity, state_role, tier_word};
 use crate::console::screens::kit::{Look, beside};
 use crate::console::theme::Role;
 use crate::display::time::{clock, compact};
+use crate::wire::request::ScopeChange;
 use crate::wire::{Environment, Plan, RequestDetail, RequestState, StepUp};
 use chrono::TimeDelta;
 use ratatui::text::{Line, Span};
+use std::collections::HashMap;
 
 /// The review as lines, and on which of them each thing asked for stands.
 #[derive(Debug, Clone, Default)]
@@ -337,8 +339,13 @@ fn change(
     );
     let mut lines = vec![look.rule("CHANGE vs what it holds", &note, columns)];
     let mut at = Vec::new();
+    let changes: HashMap<&str, &ScopeChange> = detail
+        .changes
+        .iter()
+        .map(|change| (change.scope.as_str(), change))
+        .collect();
     for scope in &asked {
-        let known = detail.changes.iter().find(|change| change.scope == *scope);
+        let known = changes.get(*scope);
         let wildcard = scope.contains('*');
         let (sign, words, role) = match known {
             Some(change) if change.held => ("=", "has it".to_owned(), Role::Muted),

@@ -1,6 +1,7 @@
 //! The answers to *why*, *what changed* and *what belongs to it*, in words from what the row and its detail say.
 
 use super::Credentials;
+use crate::console::effect::Call;
 use crate::console::model::{Choice, Ctx, Menu, MenuEntry, Overlay, Shared};
 use crate::console::screens::{Jump, ScreenId};
 use crate::display::time::{ago, compact, count};
@@ -245,16 +246,29 @@ pub fn related(screen: &Credentials, ctx: &mut Ctx<'_>) {
     let Some(row) = screen.row(ctx.shared) else {
         return;
     };
-    let jumps = jumps(&row, screen.detail_of(row.id));
-    let entries = jumps
+    let detail = screen.detail_of(row.id);
+    let jumps = jumps(&row, detail).into_iter();
+    let mut ways: Vec<_> = jumps
+        .map(|(label, note, jump)| (label, note, Choice::Jump(jump)))
+        .collect();
+    if let Some(detail) = detail {
+        let note = format!(
+            "all that {} holds, and what its leaving would take",
+            row.client
+        );
+        let ask = Choice::Ask(Call::ClientHoldings(detail.client_id));
+        // Before the revocations, of which there can be more than there are keys.
+        ways.insert(ways.len().min(4), ("holdings", note, ask));
+    }
+    let entries = ways
         .into_iter()
         .zip(KEYS)
-        .map(|((label, note, jump), key)| MenuEntry {
+        .map(|((label, note, does), key)| MenuEntry {
             key,
             label: label.into(),
             note,
             refused: None,
-            does: Choice::Jump(jump),
+            does,
         });
     *ctx.overlay = Some(Overlay::Menu(Menu {
         title: format!("WHAT BELONGS TO {}", row.name),

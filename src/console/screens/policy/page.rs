@@ -16,14 +16,15 @@ const CONTEXT: usize = 1;
 /// Differences of a simulation that are listed.
 const DIFFERENCES: usize = 12;
 
-/// The rule above the list; a policy that cannot be asked says so here.
-pub fn title(all: &Policies, look: &Look<'_>, columns: usize) -> Line<'static> {
+/// The rule above the list; a policy that cannot be asked says here why not.
+pub fn title(all: &Policies, look: &Look<'_>, columns: usize) -> Vec<Line<'static>> {
     if all.fault.is_empty() {
         let note = format!("version {} decides", all.in_force);
-        look.rule("POLICY", &note, columns)
-    } else {
-        look.rule_in("POLICY", "every request is refused", columns, Role::Bad)
+        return vec![look.rule("POLICY", &note, columns)];
     }
+    let mut lines = vec![look.rule_in("POLICY", "every request is refused", columns, Role::Bad)];
+    lines.extend(look.wrapped(Role::Bad, " ", &all.fault, columns));
+    lines
 }
 
 /// One row of the list.
@@ -179,12 +180,15 @@ fn simulated(
         );
         lines.extend(look.wrapped(Role::Muted, " ", &words, columns));
     }
+    // At 80 columns what would be decided is shown whole, and the name gives way.
+    let name = (columns / 4).saturating_sub(1).max(12);
     for different in simulation.differences.iter().take(DIFFERENCES) {
         lines.push(
             look.row()
                 .put(look.style(Role::Text), " ")
-                .cell(look.style(Role::Text), &different.credential, 26)
-                .cell(look.style(Role::Muted), different.before.line(), 24)
+                .at_most(look.style(Role::Text), &different.credential, name - 1)
+                .to(name + 1)
+                .cell(look.style(Role::Muted), different.before.line(), 22)
                 .put(
                     look.style(Role::Muted),
                     format!("{} ", look.theme.glyphs.arrow),
@@ -192,7 +196,7 @@ fn simulated(
                 .at_most(
                     look.style(Role::Strong),
                     different.after.line(),
-                    columns.saturating_sub(54),
+                    columns.saturating_sub(name + 25),
                 )
                 .line(),
         );

@@ -5,7 +5,7 @@ use countersign::{
     clock,
     config::BrokerConfig,
     demo::{company::Company, history},
-    domain::{Kind, RequestState},
+    domain::{Kind, Proof, RequestState},
 };
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
     let options = Options {
         data: folder.path().join("data"),
         origin: None,
-        now: countersign::clock::now(),
+        // Its past has room: no leaf is older than the first, which opens the first account.
+        now: clock::now() - history::WEEKS,
         admin_token_file: Some(folder.path().join("admin")),
         config: BrokerConfig::default(),
     };
@@ -34,6 +35,19 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
     let fleet = state.credentials.len();
     assert!((330..=400).contains(&fleet), "{fleet} credentials");
     assert!(state.awaiting.len() >= 5, "{} wait", state.awaiting.len());
+    let risks: BTreeSet<u8> = state
+        .awaiting
+        .iter()
+        .filter_map(|id| Some(state.requests[id].evaluation.as_ref()?.risk.score))
+        .collect();
+    assert!(risks.len() > 2, "{risks:?}");
+    let signed = state
+        .requests
+        .values()
+        .flat_map(|request| &request.approvals)
+        .filter(|approval| matches!(approval.proof, Proof::SshSignature(_)))
+        .count();
+    assert!(signed > 100, "{signed} signatures");
     let claimed = state
         .requests
         .values()

@@ -6,20 +6,29 @@
     reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
 )]
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use countersign::{
     broker::{
         engine::{Engine, EngineError, Outcome, fresh_bits},
         evaluate::Asked,
         serve::{Broker, Options, new_operator},
+        signing::{check_decision, decision_purpose},
     },
     clock,
     config::BrokerConfig,
     domain::{
-        Actor, ApprovalId, Client, ClientId, Command, Context, Digest, Environment, Kind, Operator,
-        OperatorId, Plan, Proof, Refusal, RequestId, RequestState, Role, Tier, TokenId,
+        Actor, ApprovalId, Checked, Client, ClientId, Command, Context, Decision, Digest,
+        Environment, Kind, Operator, OperatorId, Plan, Proof, Refusal, RequestId, RequestState,
+        Role, SshKey, Statement, StepUp, Tier, TokenId,
+        statement::{About, Approver, LogHead, PolicyRef, STATEMENT, STATEMENT_LIFE, View},
     },
     secret::mint_token,
+    ssh::{OwnKey, Signer},
+    wire::{
+        SignedStatement, plan_digest,
+        signing::{approval_namespace, signed_bytes},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +51,84 @@ struct Company {
     folder: TempDir,
     service: OperatorId,
     approvers: [OperatorId; 3],
+    pens: Pens,
     client: ClientId,
+}
+
+/// The keys that people sign with.
+#[derive(Default)]
+struct Pens(BTreeMap<OperatorId, Signer>);
+
+impl Pens {
+    /// A fresh key, and the command that enrols it.
+    fn cut(&mut self, operator: OperatorId, admin: OperatorId) -> Command {
+        let own = OwnKey::generate();
+        let key = SshKey {
+            fingerprint: own.public().fingerprint(),
+            public_key: own.public().line(),
+            hardware: false,
+            enrolled_by: admin,
+            enrolled_at: clock::now(),
+            valid_from: None,
+            countersigned_by: None,
+        };
+        self.0.insert(operator, Signer::Own(Arc::new(own)));
+        Command::EnrolKey { operator, key }
+    }
+
+    /// What `by` signs to approve `id` as it is now, checked as the broker checks it.
+    async fn sign(&self, engine: &Engine, id: RequestId, by: OperatorId) -> Checked {
+        let state = engine.state();
+        let (request, operator) = (&state.requests[&id], &state.operators[&by]);
+        let policy = request.evaluation.as_ref().unwrap();
+        assert_eq!(policy.step_up, StepUp::SshSignature);
+        let signer = &self.0[&by];
+        let identity = signer.identities().unwrap().remove(0);
+        let (now, head) = (clock::now(), engine.log().head());
+        let purpose = decision_purpose(operator, request);
+        let statement = Statement {
+            form: STATEMENT.into(),
+            aud: engine.origin().into(),
+            log: LogHead {
+                origin: engine.origin().into(),
+                size: head.size,
+                root: STANDARD.encode(head.root),
+            },
+            request: About {
+                id,
+                rev: request.revision,
+                digest: request.digest,
+            },
+            plan: request.plan.clone(),
+            policy: PolicyRef {
+                version: policy.policy_version.clone(),
+                digest: policy.policy_digest,
+            },
+            decision: Decision::Approve,
+            approver: Approver {
+                principal: operator.name.clone(),
+                key: identity.key.fingerprint(),
+            },
+            view: View {
+                renderer: "test".into(),
+                digest: request.digest,
+            },
+            nonce: engine.signing().nonces.issue(purpose, now, STATEMENT_LIFE),
+            iat: now,
+            exp: now + STATEMENT_LIFE,
+            reason: String::new(),
+        };
+        let payload = String::from_utf8(signed_bytes(&statement)).unwrap();
+        let namespace = approval_namespace(engine.origin());
+        let signature = signer.sign(&identity, &namespace, payload.as_bytes());
+        let sent = SignedStatement {
+            payload,
+            signature: signature.unwrap(),
+        };
+        check_decision(engine, operator, request, &sent, now)
+            .await
+            .unwrap()
+    }
 }
 
 impl Company {
@@ -71,20 +157,22 @@ impl Company {
             ["ana", "ben", "eve"].map(|name| person(name, &[Role::Approver], &["security"]));
         let approvers = [people[0].id, people[1].id, people[2].id];
         let service_id = service.id;
+        let mut pens = Pens::default();
         for operator in people.into_iter().chain([service]) {
-            submit(
-                &broker.engine,
-                admin,
-                Command::EnrolOperator(Box::new(operator)),
-            )
-            .await
-            .unwrap();
+            let (id, decides) = (operator.id, !operator.robot);
+            let enrol = Command::EnrolOperator(Box::new(operator));
+            submit(&broker.engine, admin, enrol).await.unwrap();
+            if decides {
+                let enrol = pens.cut(id, admin);
+                submit(&broker.engine, admin, enrol).await.unwrap();
+            }
         }
         Self {
             broker,
             folder,
             service: service_id,
             approvers,
+            pens,
             client,
         }
     }
@@ -124,7 +212,7 @@ impl Company {
         );
         Command::SubmitRequest {
             id,
-            digest: Digest([7; 32]),
+            digest: plan_digest(&plan),
             plan,
             reason: "CHG-1".into(),
             owner: "payments".into(),
@@ -135,7 +223,8 @@ impl Company {
     }
 
     async fn approve(&self, id: RequestId, by: OperatorId) -> Result<Outcome, EngineError> {
-        submit(self.engine(), by, approval(id)).await
+        let checked = self.pens.sign(self.engine(), id, by).await;
+        submit(self.engine(), by, approval(id, checked)).await
     }
 
     async fn until(&self, id: RequestId, wanted: RequestState) {
@@ -154,13 +243,13 @@ impl Company {
     }
 }
 
-fn approval(request: RequestId) -> Command {
+fn approval(request: RequestId, checked: Checked) -> Command {
     Command::Approve {
         request,
         approval: ApprovalId::from_bits(fresh_bits(clock::now())),
-        digest: Digest([7; 32]),
+        digest: checked.statement.request.digest,
         reason: String::new(),
-        checked: None,
+        checked: Some(Box::new(checked)),
     }
 }
 
@@ -207,7 +296,13 @@ async fn submit(engine: &Engine, by: OperatorId, command: Command) -> Result<Out
 async fn a_high_risk_key_is_issued_after_two_approvals_and_claimed_once() {
     let company = Company::start().await;
     let id = company.ask(&["orders:write"]).await;
-    let own = company.approve(id, company.service).await.unwrap_err();
+    let by_another = company
+        .pens
+        .sign(company.engine(), id, company.approvers[0]);
+    let own = approval(id, by_another.await);
+    let own = submit(company.engine(), company.service, own)
+        .await
+        .unwrap_err();
     assert!(
         matches!(
             own,
@@ -267,11 +362,15 @@ async fn of_64_parallel_final_approvals_and_claims_one_each_succeeds() {
     let company = Arc::new(Company::start().await);
     let id = company.ask(&["orders:write"]).await;
     company.approve(id, company.approvers[0]).await.unwrap();
-    let racers = (0..64).map(|turn| {
+    let mut signed = Vec::new();
+    for turn in 0..64 {
+        let by = company.approvers[1 + turn % 2];
+        signed.push((by, company.pens.sign(company.engine(), id, by).await));
+    }
+    let racers = signed.into_iter().map(|(by, checked)| {
         let company = Arc::clone(&company);
         tokio::spawn(async move {
-            company
-                .approve(id, company.approvers[1 + turn % 2])
+            submit(company.engine(), by, approval(id, checked))
                 .await
                 .is_ok()
         })
@@ -352,6 +451,7 @@ async fn a_restart_folds_the_same_state_and_carries_on() {
         broker,
         folder,
         approvers,
+        pens,
         ..
     } = company;
     broker.stop().await;
@@ -367,7 +467,8 @@ async fn a_restart_folds_the_same_state_and_carries_on() {
         second.to_string().contains("another broker is using"),
         "{second}"
     );
-    submit(&broker.engine, approvers[1], approval(id))
+    let checked = pens.sign(&broker.engine, id, approvers[1]).await;
+    submit(&broker.engine, approvers[1], approval(id, checked))
         .await
         .unwrap();
     broker.stop().await;

@@ -17,3 +17,7 @@ mod outage;
 mod races;
 #[path = "journeys/recovery.rs"]
 mod recovery;
+#[path = "journeys/scene.rs"]
+mod scene;
+#[path = "journeys/signed.rs"]
+mod signed;

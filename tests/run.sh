@@ -33,6 +33,7 @@ need postgresql-client has psql
 need nginx-light has nginx
 need openssh-server has sshd
 need openssh-client has ssh-keygen
+need openssh-tests test -e /usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so
 need tmux has tmux
 need git has git
 need util-linux has setpriv

@@ -261,7 +261,8 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     if decide.change.dry_run {
         return app.would_send(&format!("/v1/requests/{id}/approvals"), &body, &once);
     }
-    if detail.step_up != StepUp::None {
+    // Nobody is asked to touch a key for what would be refused; the broker says why.
+    if detail.step_up != StepUp::None && detail.may_decide.allowed {
         body.signed = Some(signed(app, &client, &detail, Decision::Approve, &body.reason).await?);
     }
     let outcome = client.approve(id, &body, &once).await;
@@ -284,7 +285,8 @@ async fn signed(
 ) -> Result<SignedStatement, CliError> {
     let doing = || CliError::signing("sign the decision");
     let keep = app.keep()?;
-    let head = sign::verified_head(client, &keep, None)
+    let trusted = app.target()?.context.verifier_key;
+    let head = sign::verified_head(client, &keep, trusted.as_deref())
         .await
         .map_err(doing())?;
     let session = client.session().await;

@@ -1,11 +1,16 @@
 //! Who may do what, as one text: actor by route. A change here is a change of what people are allowed, so it is read
 //! by a person.
 
-use crate::harness::{Answer, Api, fresh_key};
+use crate::harness::{Answer, Api, Person, fresh_key};
 use crate::policies;
+use countersign::{
+    broker::http::document,
+    ssh::{OwnKey, Signer},
+    wire::signing::Decision,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// Every route, with a body that is acceptable; `{…}` is filled in with something of the kind that is fresh.
 const ROUTES: &[(&str, &str)] = &[
@@ -13,7 +18,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
-    ("GET", "/problems/stale"),
+    ("GET", "/problems/{slug}"),
+    ("POST", "/v1/login/challenge"),
+    ("POST", "/v1/login/ssh"),
     ("GET", "/v1/session"),
     ("GET", "/v1/overview"),
     ("GET", "/v1/credentials"),
@@ -29,13 +36,19 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/requests"),
     ("GET", "/v1/requests/{request}"),
     ("POST", "/v1/requests"),
+    ("POST", "/v1/requests/{request}/signing"),
     ("POST", "/v1/requests/{request}/approvals"),
     ("POST", "/v1/requests/{request}/denials"),
+    ("POST", "/v1/requests/{request}/narrow"),
+    ("POST", "/v1/requests/{request}/hold"),
+    ("POST", "/v1/requests/{request}/resume"),
+    ("POST", "/v1/requests/{request}/notes"),
+    ("POST", "/v1/requests/{request}/break-glass"),
     ("POST", "/v1/requests/{request}/withdraw"),
     ("POST", "/v1/requests/{request}/retry"),
     ("POST", "/v1/requests/{request}/claim"),
     ("GET", "/v1/policies"),
-    ("GET", "/v1/policies/1"),
+    ("GET", "/v1/policies/{version}"),
     ("GET", "/v1/policies/proposals/{proposal}"),
     ("POST", "/v1/policies/proposals"),
     ("POST", "/v1/policies/proposals/{proposal}/approvals"),
@@ -43,6 +56,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/policies/proposals/{proposal}/withdraw"),
     ("POST", "/v1/policies/simulate"),
     ("GET", "/v1/revocations"),
+    ("GET", "/v1/revocations/{revocation}"),
     ("GET", "/v1/clients"),
     ("POST", "/v1/clients"),
     ("GET", "/v1/clients/{client}/holdings"),
@@ -51,6 +65,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/operators"),
     ("POST", "/v1/operators/{operator}/tokens"),
     ("DELETE", "/v1/operators/{operator}/tokens/{token}"),
+    ("POST", "/v1/operators/{operator}/keys"),
+    ("POST", "/v1/operators/{operator}/keys/countersign"),
+    ("POST", "/v1/operators/{operator}/keys/remove"),
     ("POST", "/v1/operators/{operator}/grant"),
     ("GET", "/v1/operators/{operator}/holdings"),
     ("POST", "/v1/operators/{operator}/offboard"),
@@ -61,7 +78,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/log/proof/inclusion?index=0"),
     ("GET", "/v1/log/proof/consistency?old=1"),
     ("GET", "/log/checkpoint"),
-    ("GET", "/log/tile/entries/000.p/1"),
+    ("GET", "/log/tile/{tile}"),
     ("GET", "/log/proof?index=0"),
     ("POST", "/v1/introspect"),
     ("DELETE", "/v1/session"),
@@ -72,6 +89,7 @@ struct Company {
     client: String,
     asker: String,
     count: u32,
+    asked: Option<String>,
     proposed: Option<String>,
 }
 
@@ -82,9 +100,20 @@ impl Company {
     }
 
     /// Fills the route's places with fresh objects, and gives the body that fits.
-    async fn prepare(&mut self, path: &str) -> (String, Value) {
-        let mut filled = path.to_owned();
+    async fn prepare(&mut self, path: &str, actor: &Person) -> (String, Value) {
+        let mut filled = path
+            .replace("{slug}", "stale")
+            .replace("{version}", "1")
+            .replace("{tile}", "entries/000.p/1");
         let mut body = json!({"reason": "because"});
+        if path.contains("{revocation}") {
+            let name = self.name("revoked");
+            let id = self.api.adopt(&name, &self.client, &name).await;
+            let revoke = format!("/v1/credentials/{id}/revoke");
+            let revoked = self.api.post(&self.api.admin, &revoke, body.clone());
+            let id = revoked.await.is(200).subject();
+            filled = filled.replace("{revocation}", &id);
+        }
         if path.contains("{credential}") {
             let name = self.name("credential");
             let id = self.api.adopt(&name, &self.client, &name).await;
@@ -105,7 +134,24 @@ impl Company {
                 .await
                 .is(200)
                 .json();
+            // What waits is bounded: the one before is not needed any more.
+            if let Some(before) = self.asked.replace(id.clone()) {
+                let path = format!("/v1/requests/{before}/withdraw");
+                let over = json!({"reason": "over"});
+                self.api.post(&self.asker, &path, over).await;
+            }
+            if path.ends_with("/resume") {
+                let path = format!("/v1/requests/{id}/hold");
+                let hold = self
+                    .api
+                    .post(&self.asker, &path, json!({"reason": "not yet"}));
+                hold.await.is(200);
+            }
             body["digest"] = detail["digest"].clone();
+            body["ttl_s"] = json!(600);
+            if path.ends_with("approvals") || path.ends_with("break-glass") {
+                self.sign(path, &id, actor, &mut body).await;
+            }
             filled = filled.replace("{request}", &id);
         }
         if path.contains("{proposal}") || path.ends_with("proposals") || path.ends_with("simulate")
@@ -149,14 +195,30 @@ impl Company {
                 .as_str()
                 .expect("a token")
                 .to_owned();
+            if path.contains("/keys/") {
+                let key = OwnKey::generate();
+                let enrol = json!({"public_key": key.public().line()});
+                let keys = format!("/v1/operators/{id}/keys");
+                self.api.post(&self.api.admin, &keys, enrol).await.is(200);
+                body["fingerprint"] = json!(key.public().fingerprint());
+            }
             filled = filled.replace("{operator}", &id).replace("{token}", &token);
         }
         let name = self.name("new");
         let digest = countersign::secret::digest_of_bytes(name.as_bytes());
         let body = match path.rsplit('/').next().expect("a last step") {
-            "claim" | "retry" => json!({}),
+            "claim" | "retry" | "signing" => json!({}),
             "proposals" | "simulate" => body,
-            "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => {
+            "challenge" => json!({"operator": "known"}),
+            "ssh" => json!({"message": "x", "signature": "x"}),
+            "approvals" | "denials" | "break-glass" | "remove" => {
+                body.as_object_mut().expect("an object").remove("ttl_s");
+                body
+            }
+            "notes" => json!({"text": "why?"}),
+            "keys" => json!({"public_key": OwnKey::generate().public().line()}),
+            "countersign" => json!({"fingerprint": body["fingerprint"]}),
+            "hold" | "resume" | "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => {
                 json!({"reason": "because"})
             }
             "owner" => json!({"owner": "ledger", "reason": "because"}),
@@ -176,6 +238,53 @@ impl Company {
         };
         (filled, body)
     }
+
+    /// The actor's signature, where they have a key and see the request at all.
+    async fn sign(&self, path: &str, request: &str, actor: &Person, body: &mut Value) {
+        let emergency = path.ends_with("break-glass");
+        if emergency {
+            body.as_object_mut().expect("an object").remove("digest");
+            body["signed"] = json!({"payload": "x", "signature": "x"});
+        }
+        let path = format!("/v1/requests/{request}");
+        let seen = self.api.get(&actor.token, &path).await;
+        if matches!(actor.signer, Signer::Own(_)) && seen.status.is_success() {
+            let mut said = self.api.said(actor, request, "because").await;
+            if emergency {
+                said.decision = Decision::BreakGlass;
+            }
+            body["signed"] = self.api.approval(actor, &said)["signed"].clone();
+        }
+    }
+}
+
+/// A route without its parameters' names, so that two ways of writing it compare.
+fn bare(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let steps = path
+        .split('/')
+        .map(|step| if step.starts_with('{') { "{}" } else { step });
+    steps.collect::<Vec<_>>().join("/")
+}
+
+/// A route that is new has to be put into the matrix, where a person reads who may use it.
+#[test]
+fn every_route_is_in_the_matrix() {
+    let document: Value = serde_json::from_str(&document()).expect("JSON");
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let methods = item.as_object().expect("operations").keys();
+        documented.extend(methods.map(|method| (method.to_uppercase(), bare(path))));
+    }
+    let listed: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|(method, path)| ((*method).to_owned(), bare(path)))
+        .collect();
+    assert_eq!(listed.len(), ROUTES.len(), "a route is listed twice");
+    let missing: Vec<_> = documented.difference(&listed).collect();
+    assert!(missing.is_empty(), "not in the matrix: {missing:?}");
+    let gone: Vec<_> = listed.difference(&documented).collect();
+    assert!(gone.is_empty(), "not in the document: {gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,34 +315,48 @@ async fn the_authorization_matrix() {
         ("auditor", Some((&["auditor"][..], json!({})))),
         ("admin", Some((&["admin"][..], json!({})))),
     ];
-    let mut tokens = Vec::new();
+    let mut people = Vec::new();
     for (name, account) in actors {
-        let token = match account {
-            None => String::new(),
-            Some((roles, more)) => api.enrol(&format!("actor/{name}"), roles, more).await.1,
+        let handle = format!("actor/{name}");
+        let person = match account {
+            Some((roles, more)) if more["robot"] != true => api.person(&handle, roles, more).await,
+            // Nobody, and robots, have no key.
+            other => {
+                let token = match other {
+                    Some((roles, more)) => api.enrol(&handle, roles, more).await.1,
+                    None => String::new(),
+                };
+                Person {
+                    name: handle,
+                    id: String::new(),
+                    token,
+                    signer: Signer::Agent(None),
+                }
+            }
         };
-        tokens.push((name, token));
+        people.push((name, person));
     }
     let mut company = Company {
         api,
         client,
         asker,
         count: 0,
+        asked: None,
         proposed: None,
     };
     let mut matrix = String::new();
     for (method, path) in ROUTES {
         writeln!(matrix, "{method} {path}").expect("a String takes all");
-        for (name, token) in &tokens {
+        for (name, person) in &people {
             // Requests are for production, where people decide.
             let development = company.client.clone();
             if path.contains("{request}") {
                 company.client.clone_from(&production);
             }
-            let (filled, body) = company.prepare(path).await;
+            let (filled, body) = company.prepare(path, person).await;
             company.client = development;
             let verb: Method = method.parse().expect("a method");
-            let mut request = company.api.request(verb.clone(), token, &filled);
+            let mut request = company.api.request(verb.clone(), &person.token, &filled);
             if verb == Method::POST {
                 request = request.header("idempotency-key", fresh_key()).json(&body);
             }

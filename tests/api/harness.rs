@@ -1,16 +1,23 @@
 //! A broker that listens, people who are signed in, and answers that say what they were when a test fails.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     broker::{
         listen::{Listening, listen},
         serve::{Broker, Options},
     },
+    client::sign::{Decided, statement},
     config::{BrokerConfig, Limits},
-    domain::RequestState,
+    domain::{RequestState, Statement, statement::LogHead},
+    ssh::{Identity, OwnKey, Signer},
+    wire::{
+        RequestDetail, SigningOrder,
+        signing::{Decision, approval_namespace, signed_bytes},
+    },
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 pub struct Api {
@@ -101,6 +108,34 @@ impl Answer {
     }
 }
 
+/// Somebody with a key.
+pub struct Person {
+    pub name: String,
+    pub id: String,
+    pub token: String,
+    pub signer: Signer,
+}
+
+impl Person {
+    /// The key, as an agent would list it.
+    pub fn identity(&self) -> Identity {
+        self.signer.identities().expect("a key").remove(0)
+    }
+
+    /// Their signature over `message` in `namespace`.
+    pub fn sign(&self, namespace: &str, message: &str) -> String {
+        let signed = self
+            .signer
+            .sign(&self.identity(), namespace, message.as_bytes());
+        signed.expect("a key of the program's own signs")
+    }
+}
+
+/// The one form in which something is signed.
+pub fn canonical<T: serde::Serialize>(said: &T) -> String {
+    String::from_utf8(signed_bytes(said)).expect("JSON is UTF-8")
+}
+
 /// A key that no call used before.
 pub fn fresh_key() -> String {
     format!("\"{}\"", uuid::Uuid::now_v7())
@@ -112,25 +147,31 @@ impl Api {
     }
 
     pub async fn with(limits: Limits) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        Self::open(folder, limits).await
+        Self::with_config(BrokerConfig {
+            limits,
+            ..BrokerConfig::default()
+        })
+        .await
     }
 
-    async fn open(folder: TempDir, limits: Limits) -> Self {
+    pub async fn with_config(config: BrokerConfig) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::open(folder, config).await
+    }
+
+    async fn open(folder: TempDir, config: BrokerConfig) -> Self {
         let file = folder.path().join("admin");
         let options = Options {
             now: countersign::clock::now(),
             data: folder.path().join("data"),
             origin: Some("test.example/log".into()),
             admin_token_file: Some(file.clone()),
-            config: BrokerConfig {
-                limits: limits.clone(),
-                ..BrokerConfig::default()
-            },
+            config,
         };
+        let limits = &options.config.limits;
         let broker = Broker::open(&options).await.expect("a broker");
         let address = "127.0.0.1:0".parse().expect("an address");
-        let listening = listen(broker.engine.clone(), &limits, address, None)
+        let listening = listen(broker.engine.clone(), limits, address, None)
             .await
             .expect("a listener");
         Self {
@@ -159,7 +200,7 @@ impl Api {
         } = self;
         broker.stop().await;
         listening.stop().await;
-        Self::open(folder, Limits::default()).await
+        Self::open(folder, BrokerConfig::default()).await
     }
 
     pub async fn stop(self) {
@@ -205,6 +246,61 @@ impl Api {
             .json();
         let text = |name: &str| minted[name].as_str().expect("text").to_owned();
         (text("operator"), text("token"))
+    }
+
+    /// The same for somebody with a key of their own, which is enrolled.
+    pub async fn person(&self, name: &str, roles: &[&str], more: Value) -> Person {
+        let (id, token) = self.enrol(name, roles, more).await;
+        let key = Arc::new(OwnKey::generate());
+        let body = json!({"public_key": key.public().line()});
+        self.post(&self.admin, &format!("/v1/operators/{id}/keys"), body)
+            .await
+            .is(200);
+        Person {
+            name: name.to_owned(),
+            id,
+            token,
+            signer: Signer::Own(key),
+        }
+    }
+
+    /// The head of the log, as somebody who has verified it knows it.
+    pub fn head(&self) -> LogHead {
+        let head = self.broker.engine.log().head();
+        LogHead {
+            origin: self.broker.engine.origin().to_owned(),
+            size: head.size,
+            root: STANDARD.encode(head.root),
+        }
+    }
+
+    /// What somebody has to say to approve a request as it is now, with a nonce for it.
+    pub async fn said(&self, person: &Person, request: &str, reason: &str) -> Statement {
+        let path = format!("/v1/requests/{request}");
+        let detail = self.get(&person.token, &path).await.is(200).json();
+        let detail: RequestDetail = serde_json::from_value(detail).expect("a request");
+        let path = format!("{path}/signing");
+        let order = self.post(&person.token, &path, json!({})).await.is(200);
+        let order: SigningOrder = serde_json::from_value(order.json()).expect("an order");
+        let decided = Decided {
+            operator: &person.name,
+            detail: &detail,
+            decision: Decision::Approve,
+            reason,
+            view: detail.digest,
+            head: self.head(),
+            now: countersign::clock::now(),
+        };
+        let said = statement(&order, &decided, &person.identity().key.fingerprint());
+        said.expect("nothing has changed since")
+    }
+
+    /// The body that approves by this statement, signed by this person.
+    pub fn approval(&self, person: &Person, said: &Statement) -> Value {
+        let payload = canonical(said);
+        let signature = person.sign(&approval_namespace(self.broker.engine.origin()), &payload);
+        json!({"digest": said.request.digest, "reason": said.reason,
+            "signed": {"payload": payload, "signature": signature}})
     }
 
     pub async fn client(&self, name: &str, environment: &str) -> String {

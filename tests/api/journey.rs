@@ -1,6 +1,6 @@
 //! One life of a low-risk key, and what repeating each step does to it.
 
-use crate::harness::{Answer, Api, fresh_key};
+use crate::harness::{Answer, Api, Person, fresh_key};
 use countersign::domain::RequestState;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -134,12 +134,9 @@ async fn people_decide_what_they_saw() {
             json!({"groups": ["security"]}),
         )
         .await;
-    let (_, maya) = api
-        .enrol("maya", &["approver"], json!({"groups": ["security"]}))
-        .await;
-    let (_, noor) = api
-        .enrol("noor", &["approver"], json!({"groups": ["security"]}))
-        .await;
+    let security = || json!({"groups": ["security"]});
+    let maya = api.person("maya", &["approver"], security()).await;
+    let noor = api.person("noor", &["approver"], security()).await;
     let body = Api::asking("orders/writer", &client, "production", &["orders:write"]);
 
     let mut dry = body.clone();
@@ -150,7 +147,10 @@ async fn people_decide_what_they_saw() {
         (&would["dry_run"], &would["state"]),
         (&json!(true), &json!("awaiting_approval"))
     );
-    assert_eq!(api.get(&maya, "/v1/requests").await.json()["total"], 0);
+    assert_eq!(
+        api.get(&maya.token, "/v1/requests").await.json()["total"],
+        0
+    );
 
     let id = api
         .post(&asker, "/v1/requests", body)
@@ -163,21 +163,28 @@ async fn people_decide_what_they_saw() {
     assert_eq!(own["deciders"], json!(["maya", "noor"]));
     assert_eq!(own["changes"][0]["scope"], "orders:write");
 
-    let seen = api.get(&maya, &path).await.is(200);
+    let seen = api.get(&maya.token, &path).await.is(200);
     assert_eq!(seen.json()["may_decide"]["allowed"], true);
     let digest = seen.json()["digest"].clone();
     let approvals = format!("{path}/approvals");
     api.post(&asker, &approvals, json!({"digest": digest}))
         .await
         .refused(403, "separation-of-duties");
-    let decide = |token: &str, tag: &str| {
-        let request = api.posting(
-            token,
-            &approvals,
-            &json!({"digest": digest, "reason": "fine"}),
-        );
-        Answer::of(request.header("if-match", tag))
+    let decide = async |person: &Person, tag: &str| {
+        let said = api.said(person, &id, "fine").await;
+        let body = api.approval(person, &said);
+        let request = api.posting(&person.token, &approvals, &body);
+        Answer::of(request.header("if-match", tag)).await
     };
+    // A session alone decides nothing of this weight.
+    let unsigned = json!({"digest": digest, "reason": "fine"});
+    let alone = api.post(&maya.token, &approvals, unsigned).await;
+    let alone = alone.refused(403, "separation-of-duties").json();
+    assert!(
+        alone["detail"]
+            .to_string()
+            .contains("a signature of your SSH key")
+    );
     decide(&maya, seen.header("etag")).await.is(200);
 
     // Noor looked before Maya decided: told what has happened since.
@@ -191,11 +198,11 @@ async fn people_decide_what_they_saw() {
         .to_owned();
     assert!(changed.starts_with("approval.given by maya"), "{changed}");
 
-    let now = api.get(&noor, &path).await.is(200);
+    let now = api.get(&noor.token, &path).await.is(200);
     decide(&noor, now.header("etag")).await.is(200);
     api.until(&id, RequestState::Issued).await;
     let other = json!({"digest": format!("sha256:{}", "0".repeat(64))});
-    api.post(&noor, &approvals, other)
+    api.post(&noor.token, &approvals, other)
         .await
         .refused(409, "conflict");
     api.stop().await;

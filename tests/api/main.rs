@@ -8,4 +8,5 @@ mod lists;
 mod log;
 mod policies;
 mod problems;
+mod signing;
 mod stream;

@@ -1,6 +1,7 @@
 //! The verbs that change something.
 
 use super::{Desk, text};
+use crate::support::openssh::{Agent, ED25519};
 use crate::support::{START, block_until};
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub struct People {
     pub maya: String,
     /// Operates in development, and is offboarded in the end.
     pub sam: String,
+    /// Operates in production. Who asks has not enrolled the keys of those who decide.
+    pub opal: String,
 }
 
 /// Clients and operators come in.
@@ -52,6 +55,8 @@ pub fn people(desk: &mut Desk) -> People {
         text(&desk.minting_change(&admin, &words)["token"])
     };
     let maya = hire(desk, "maya.k", "all:viewer,approver", "security");
+    equip(desk, "maya.k", &maya);
+    let opal = hire(desk, "opal.w", "production:viewer,operator", "reports");
     let sam = hire(desk, "sam.o", "development:viewer", "orders");
     desk.change(
         &admin,
@@ -75,7 +80,38 @@ pub fn people(desk: &mut Desk) -> People {
         0,
     );
     desk.run(&second, &["overview"]).expect(3);
-    People { maya, sam }
+    People { maya, sam, opal }
+}
+
+/// Somebody gets an agent, and a key in it that the admin enrols; one that was lost is taken out again.
+fn equip(desk: &mut Desk, name: &str, token: &str) {
+    let admin = desk.admin.clone();
+    let mut agent = Agent::start();
+    let (key, lost) = (agent.key(ED25519), agent.key(ED25519));
+    for key in [&key, &lost] {
+        let file = key.public.to_str().unwrap();
+        desk.change(&admin, &["operator", "key", "add", name, file], 0);
+    }
+    let remove = [
+        "operator",
+        "key",
+        "remove",
+        name,
+        &lost.fingerprint,
+        "--reason",
+        "lost",
+        "--yes",
+    ];
+    desk.change(&admin, &remove, 0);
+    let listed = desk.json(&["operator", "key", "list", name]);
+    let kept: Vec<_> = listed.as_array().unwrap().iter().collect();
+    assert_eq!(kept.len(), 1, "{listed}");
+    assert_eq!(kept[0]["fingerprint"], key.fingerprint.as_str());
+    assert!(
+        kept[0]["valid_from"].is_string(),
+        "there is no other admin to ask"
+    );
+    desk.agents.insert(token.to_owned(), agent);
 }
 
 fn asking<'a>(name: &'a str, client: &'a str, environment: &'a str) -> Vec<&'a str> {
@@ -114,7 +150,8 @@ pub fn requests(desk: &mut Desk, people: &People) {
     );
     assert!(text(&claimed["secret"]["token"]).starts_with("cs"));
 
-    let approved = desk.change(&admin, &asking("reports/key", "reports", "production"), 4);
+    let asked = asking("reports/key", "reports", "production");
+    let approved = desk.change(&people.opal, &asked, 4);
     let approved = text(&approved["subject"]);
     desk.run(&admin, &["request", "approve", &approved, "--yes"])
         .expect(3);
@@ -323,6 +360,105 @@ pub fn credentials(desk: &mut Desk) {
     );
 }
 
+/// Asked about, stopped, let go on, made smaller, signed.
+pub fn shaped_by_people(desk: &mut Desk, people: &People) {
+    let (admin, maya) = (desk.admin.clone(), people.maya.clone());
+    let asked = desk.change(
+        &admin,
+        &asking("reports/shaped", "reports", "production"),
+        4,
+    );
+    let id = text(&asked["subject"]);
+    desk.change(
+        &maya,
+        &["request", "ask", &id, "--reason", "for which report?"],
+        0,
+    );
+    desk.change(
+        &admin,
+        &["request", "ask", &id, "--reason", "the nightly one"],
+        0,
+    );
+    let shown = desk.json(&["request", "show", &id]);
+    let notes: Vec<_> = shown["notes"].as_array().unwrap().iter().collect();
+    assert_eq!(notes.len(), 2, "{shown}");
+    desk.change(
+        &maya,
+        &["request", "hold", &id, "--reason", "after the audit"],
+        0,
+    );
+    desk.reaches(&id, "held");
+    desk.change(
+        &maya,
+        &["request", "resume", &id, "--reason", "the audit is over"],
+        0,
+    );
+    desk.reaches(&id, "awaiting_approval");
+    let narrow = [
+        "request",
+        "narrow",
+        &id,
+        "--ttl",
+        "1h",
+        "--reason",
+        "an hour is enough",
+        "--yes",
+        "-o",
+        "json",
+    ];
+    let head = desk.settled();
+    let dry = [&narrow[..], &["--dry-run"]].concat();
+    let would = desk.run(&maya, &dry).expect(0).json();
+    assert_eq!(would["plan"]["ttl_s"], 3_600, "{would}");
+    assert_eq!(desk.head(), head, "a dry run changes nothing");
+    desk.run(&maya, &narrow).expect(0);
+    let shown = desk.json(&["request", "show", &id]);
+    assert_eq!(
+        (&shown["revision"], &shown["plan"]["ttl_s"]),
+        (&2.into(), &3_600.into())
+    );
+    desk.change(
+        &admin,
+        &["request", "withdraw", &id, "--reason", "not needed"],
+        0,
+    );
+}
+
+/// Somebody on call cannot wait for the others, and says so with their key.
+pub fn an_emergency(desk: &mut Desk) {
+    let admin = desk.admin.clone();
+    let hired = [
+        "operator",
+        "add",
+        "olga.c",
+        "--role",
+        "production:viewer,operator",
+        "--group",
+        "on-call",
+    ];
+    let olga = text(&desk.minting_change(&admin, &hired)["token"]);
+    equip(desk, "olga.c", &olga);
+    let asked = desk.change(
+        &olga,
+        &asking("reports/emergency", "reports", "production"),
+        4,
+    );
+    let id = text(&asked["subject"]);
+    let unreasoned = ["request", "break-glass", &id, "--yes"];
+    desk.run(&olga, &unreasoned).expect(2);
+    let breaks = [
+        "request",
+        "break-glass",
+        &id,
+        "--yes",
+        "--reason",
+        "INC-7: reports are down",
+    ];
+    desk.change(&olga, &breaks, 0);
+    let shown = desk.reaches(&id, "issued");
+    assert_eq!(shown["break_glass"]["by"], "olga.c");
+}
+
 /// An approved request whose issuer is away waits for it; when one who approved it may no longer decide, it waits for
 /// people again, and says whose approval is void and why.
 pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
@@ -337,8 +473,9 @@ pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
         "security",
     ];
     let tomo = text(&desk.minting_change(&admin, &hired)["token"]);
+    equip(desk, "tomo.s", &tomo);
     let asked = desk.change(
-        &admin,
+        &people.opal,
         &[
             "request",
             "new",
@@ -365,6 +502,7 @@ pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
         desk.change(person, &["request", "approve", &id, "--yes"], 0);
     }
     desk.reaches(&id, "approved");
+    what_was_signed(desk, &id);
     let taken = [
         "operator",
         "grant",
@@ -387,10 +525,57 @@ pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
         "{told}"
     );
     desk.change(
-        &admin,
+        &people.opal,
         &["request", "withdraw", &id, "--reason", "not needed"],
         0,
     );
+}
+
+/// The latest signature of a request, shown, and in files that OpenSSH checks.
+fn what_was_signed(desk: &mut Desk, id: &str) {
+    let folder = desk.home.path().join("approval");
+    let path = folder.to_str().unwrap().to_owned();
+    let signed = desk.json(&["audit", "approval", id, "--export", &path]);
+    assert_eq!(signed["by"], "tomo.s");
+    assert_eq!(signed["statement"]["request"]["id"], *id);
+    let verify = std::process::Command::new("sh")
+        .arg("verify.sh")
+        .current_dir(&folder)
+        .output();
+    let verify = verify.unwrap();
+    assert!(verify.status.success(), "{verify:?}");
+    let approval = text(&signed["approval"]);
+    let again = desk.json(&["audit", "approval", &approval]);
+    assert_eq!(again["statement"], signed["statement"]);
+    let admin = desk.admin.clone();
+    // What is there already is not written over.
+    desk.run(&admin, &["audit", "approval", id, "--export", &path])
+        .expect(1);
+    desk.run(
+        &admin,
+        &["audit", "approval", "apr_00000000000000000000000000"],
+    )
+    .expect(1);
+}
+
+/// With a second admin, a key of somebody in production takes both.
+pub fn a_second_admin(desk: &mut Desk, people: &People) {
+    let admin = desk.admin.clone();
+    let hired = ["operator", "add", "root2", "--role", "all:admin"];
+    let second = text(&desk.minting_change(&admin, &hired)["token"]);
+    let mut agent = Agent::start();
+    let key = agent.key(ED25519);
+    let file = key.public.to_str().unwrap();
+    desk.change(&admin, &["operator", "key", "add", "maya.k", file], 0);
+    let countersign = ["operator", "key", "countersign", "maya.k", &key.fingerprint];
+    desk.run(&admin, &countersign).expect(3);
+    desk.agents.insert(people.maya.clone(), agent);
+    let waits = desk.fed(Some(&people.maya), &["login", "maya.k", "--in-file"], "");
+    assert_eq!(waits.code, 3, "{waits:?}");
+    assert!(waits.err.contains("waits for another admin"), "{waits:?}");
+    desk.change(&second, &countersign, 0);
+    desk.fed(Some(&people.maya), &["login", "maya.k", "--in-file"], "")
+        .expect(0);
 }
 
 /// A request whose issuer is gone from the configuration fails, and is tried again when asked to.

@@ -1,10 +1,10 @@
 //! One high-risk credential from asking to revoked, with an auditor at the end: nothing in it is pretend.
 
-use crate::support::cli::{Ran, cli};
+use crate::scene::{CREDENTIAL, ENTER, Scene, commit, read_secret};
+use crate::support::cli::Ran;
 use crate::support::company::{PATIENCE, enforced, reaches};
-use crate::support::pty::Pty;
-use crate::support::{BrokerProcess, Servers, psql, vault_config, wait_until};
-use countersign::client::Client;
+use crate::support::openssh::ED25519;
+use crate::support::{Servers, psql, wait_until};
 use countersign::domain::Enforcement;
 use countersign::wire::{RequestId, RequestState};
 use sqlx::{ConnectOptions as _, Row as _};
@@ -12,86 +12,6 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-const CREDENTIAL: &str = "reports/payments-db";
-const ENTER: &str = "\r";
-const TAB: &str = "\t";
-const CTRL_Y: &str = "\x19";
-
-/// The broker, and everybody's tokens by handle.
-struct Scene {
-    servers: Servers,
-    broker: BrokerProcess,
-    tokens: BTreeMap<&'static str, String>,
-}
-
-impl Scene {
-    async fn set() -> Self {
-        let servers = Servers::start().await;
-        let broker = BrokerProcess::start(&vault_config(&servers, "").await);
-        let tokens = BTreeMap::from([("admin", broker.admin_token())]);
-        Self {
-            servers,
-            broker,
-            tokens,
-        }
-    }
-
-    /// Runs the command line as somebody.
-    fn by(&self, who: &str, args: &[&str]) -> Ran {
-        cli(self.broker.url(), &self.tokens[who], args)
-    }
-
-    /// The same as a typed client.
-    fn client(&self, who: &str) -> Client {
-        self.broker.client(&self.tokens[who])
-    }
-
-    /// The admin opens an account, and the token goes to a private file.
-    fn hire(&mut self, who: &'static str, more: &[&str]) {
-        let file = self.broker.path(who);
-        let path = file.to_str().unwrap();
-        let args = [&["operator", "add", who, "--out", path], more].concat();
-        self.by("admin", &args).expect(0);
-        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
-        self.tokens.insert(who, token);
-    }
-
-    /// An export of the log into a new folder.
-    fn export(&self, name: &str, more: &[&str]) -> (PathBuf, Ran) {
-        let folder = self.broker.path(name);
-        let key = &self.broker.started().verifier_key;
-        let args = [
-            &["audit", "export", folder.to_str().unwrap(), "--vkey", key],
-            more,
-        ]
-        .concat();
-        let ran = self.by("admin", &args);
-        (folder, ran)
-    }
-
-    /// An export checked by itself, with the key from the broker's start.
-    fn verify(&self, folder: &Path) -> Ran {
-        let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-        let (entries, checkpoint) = (file("entries.ndjson"), file("checkpoint.txt"));
-        let key = &self.broker.started().verifier_key;
-        let args = [
-            "--entries",
-            &entries,
-            "--checkpoint",
-            &checkpoint,
-            "--vkey",
-            key,
-        ];
-        cli(
-            "http://localhost:1",
-            "",
-            &[&["audit", "verify"], &args[..]].concat(),
-        )
-    }
-}
 
 /// The same by readers from PyPI, which share no code with us.
 fn verify_independently(folder: &Path, key: &str) -> Ran {
@@ -113,15 +33,6 @@ fn python() -> PathBuf {
     let found = std::env::var_os("COUNTERSIGN_TEST_PYTHON").map_or_else(made, PathBuf::from);
     assert!(found.is_file(), "no {}: run tests/run.sh", found.display());
     found
-}
-
-/// What `request claim` wrote: `name=value` lines.
-fn read_secret(file: &Path) -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(file).unwrap();
-    let parts = text.lines().map(|line| line.split_once('=').unwrap());
-    parts
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
 /// A session that would stay open for ten minutes, once PostgreSQL shows it.
@@ -170,11 +81,14 @@ async fn damage(store: &Path, index: i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_production_login_from_asking_to_revoked_and_audited() {
     let mut scene = Scene::set().await;
-    onboard(&mut scene);
+    scene.onboard();
+    for who in ["maya.k", "ben.r"] {
+        scene.equip(who, ED25519);
+    }
     let earlier = scene.broker.path("earlier.txt");
     std::fs::write(&earlier, scene.client("admin").checkpoint().await.unwrap()).unwrap();
 
-    let id = ask(&scene);
+    let id = scene.ask(CREDENTIAL);
     decide(&scene, id);
     reaches(&scene.client("reports-deploy"), id, RequestState::Issued).await;
     let login = claim(&scene, id);
@@ -203,81 +117,6 @@ async fn a_production_login_from_asking_to_revoked_and_audited() {
 
     audit(&scene, &earlier);
     tamper(&mut scene).await;
-}
-
-/// The admin brings everybody in.
-fn onboard(scene: &mut Scene) {
-    let args = [
-        "--owner",
-        "payments",
-        "--env",
-        "production",
-        "--tier",
-        "high",
-    ];
-    scene
-        .by(
-            "admin",
-            &[&["client", "add", "reports"], &args[..]].concat(),
-        )
-        .expect(0);
-    let robot = [
-        "--robot",
-        "--role",
-        "production:requester",
-        "--client",
-        "reports",
-    ];
-    scene.hire("reports-deploy", &robot);
-    let approver = [
-        "--role",
-        "production:viewer,approver",
-        "--group",
-        "security",
-    ];
-    scene.hire("maya.k", &approver);
-    scene.hire("ben.r", &approver);
-    scene.hire("omar.d", &["--role", "production:viewer,operator"]);
-}
-
-/// The service asks, and two of `security` have to agree.
-fn ask(scene: &Scene) -> RequestId {
-    let what = [
-        "--env",
-        "production",
-        "--kind",
-        "vault_lease",
-        "--client",
-        "reports",
-    ];
-    let how = [
-        "--audience",
-        "reports-db",
-        "--role",
-        "database/creds/app-ro",
-        "--ttl",
-        "1h",
-    ];
-    let why = ["--reason", "the nightly report", "-o", "json"];
-    let args = [
-        &["request", "new", CREDENTIAL],
-        &what[..],
-        &how[..],
-        &why[..],
-    ]
-    .concat();
-    let receipt = scene.by("reports-deploy", &args).expect(4).json();
-    assert_eq!(receipt["state"], "awaiting_approval");
-    let id = receipt["subject"].as_str().unwrap();
-    let shown = scene
-        .by("maya.k", &["request", "show", id, "-o", "json"])
-        .expect(0)
-        .json();
-    assert_eq!(
-        (&shown["quorum"]["count"], &shown["quorum"]["groups"][0]),
-        (&2.into(), &"security".into())
-    );
-    id.parse().unwrap()
 }
 
 /// The requester's own approval is refused; one person approves by the command line, another in the console.
@@ -311,7 +150,8 @@ fn decide(scene: &Scene, id: RequestId) {
     let twice = scene.by("maya.k", &approve).expect(3);
     assert!(twice.err.contains("another person is needed"), "{twice:?}");
 
-    approve_in_console(scene);
+    let pty = scene.console("ben.r");
+    Scene::approve_in_console(pty, CREDENTIAL, "approval 2 of 2: it is made at once");
 }
 
 /// The service collects its secret, and nobody does so again.
@@ -343,47 +183,9 @@ fn claim(scene: &Scene, id: RequestId) -> BTreeMap<String, String> {
     login
 }
 
-/// The keys of a person in the console, at 120×40.
-fn console(scene: &Scene, who: &str) -> Pty {
-    let pty = Pty::open(scene.broker.url(), &scene.tokens[who], &[], 120, 40);
-    pty.wait_for("Overview");
-    pty
-}
-
-/// Fills in a sheet, field by field, and sends it.
-fn commit(pty: &Pty, fields: &[&str]) {
-    for (number, text) in fields.iter().enumerate() {
-        if number > 0 {
-            pty.send(TAB);
-        }
-        pty.send(text);
-        pty.wait_for(text);
-    }
-    pty.send(CTRL_Y);
-}
-
-/// The second person looks at everything that the review says, and approves.
-fn approve_in_console(scene: &Scene) {
-    let pty = console(scene, "ben.r");
-    pty.send("2");
-    pty.wait_for("payments-db");
-    pty.send(ENTER);
-    pty.wait_for("You are the last of 2 from security");
-    pty.send(".");
-    pty.wait_for("approve");
-    pty.send("a");
-    pty.wait_for("approval 2 of 2: it is made at once");
-    commit(&pty, &["seen and needed", CREDENTIAL]);
-    pty.wait_until("the request left the queue", |screen| {
-        !screen.contains("it is made at once")
-    });
-    pty.send("q");
-    assert_eq!(pty.ended(), 0);
-}
-
 /// Whoever found it in a paste revokes it in the console.
 fn revoke_in_console(scene: &Scene) {
-    let pty = console(scene, "omar.d");
+    let pty = scene.console("omar.d");
     pty.send("3");
     pty.wait_for(CREDENTIAL);
     pty.send(ENTER);
@@ -393,7 +195,7 @@ fn revoke_in_console(scene: &Scene) {
     pty.send("x");
     pty.wait_for("REVOKE");
     commit(&pty, &["seen in a paste", CREDENTIAL]);
-    pty.wait_for("whole by omar.d: seen in a paste");
+    pty.wait_for("whole by omar.d: seen in");
     pty.send("q");
     assert_eq!(pty.ended(), 0);
 }

@@ -1,14 +1,14 @@
 //! `kill -9` at a random moment of a credential's life, many lives over: whatever was acknowledged is still there,
 //! nothing is made twice, the secret leaves once, and nothing is left behind at OpenBao or in PostgreSQL.
 
-use crate::support::company::{PATIENCE, enforced, reaches};
+use crate::support::company::{Approver, PATIENCE, enforced, reaches};
 use crate::support::{BrokerProcess, Company, Servers, cli, psql, vault_config, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use countersign::client::{Answer, Client, ClientError, LogEntry, Once, Outcome};
 use countersign::issuers::locator;
 use countersign::wire::revocation::Revoke;
-use countersign::wire::{Approve, CredentialDetail, RequestId, RequestState};
+use countersign::wire::{CredentialDetail, RequestDetail, RequestId, RequestState};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +93,30 @@ async fn insist<T>(
     answer.value
 }
 
+/// Signs and sends one approval until the broker has said what became of it. A kill voids the nonces that were given
+/// out: what was signed with one is refused then, unless it was carried out before, and signed anew.
+async fn decide(acknowledged: &mut Vec<(String, u64)>, person: &Approver, seen: &RequestDetail) {
+    let (once, id) = (Once::new(), seen.row.id);
+    let mut signed = None;
+    let answer = wait_until(PATIENCE, "the approval is acknowledged", async || {
+        let body = match signed.take() {
+            Some(body) => body,
+            None => person.try_approval(seen, "").await.ok()?,
+        };
+        match person.client.approve(id, &body, &once).await {
+            Outcome::Sent(answer) => return Some(answer),
+            Outcome::NotSent(_) | Outcome::Unknown(_) => signed = Some(body),
+            Outcome::Refused(ClientError::Problem(problem))
+                if problem.slug() == "signature-refused" => {}
+            Outcome::Refused(error) => panic!("{error}"),
+        }
+        None
+    })
+    .await;
+    let sequence = answer.sequence.expect("every answer carries it");
+    acknowledged.push((once.key.clone(), sequence));
+}
+
 /// One life, from asking to the enforced revocation, through whatever happens to the broker meanwhile.
 async fn live(
     company: &Company,
@@ -109,17 +133,9 @@ async fn live(
     .await;
     let request: RequestId = receipt.subject.parse().unwrap();
     let seen = reaches(&company.robot, request, RequestState::AwaitingApproval).await;
-    let approval = Approve {
-        digest: seen.digest,
-        reason: String::new(),
-        signed: None,
-    };
     for (number, person) in company.approvers[..2].iter().enumerate() {
         step.send_replace(number + 1);
-        insist(&mut told, &Once::new(), async |once| {
-            person.approve(request, &approval, once).await
-        })
-        .await;
+        decide(&mut told, person, &seen).await;
     }
     step.send_replace(3);
     let issued = reaches(&company.robot, request, RequestState::Issued).await;

@@ -2,9 +2,9 @@
 
 use crate::support::company::{approve, credential_of, reaches};
 use crate::support::{BrokerProcess, Company, Servers, vault_config};
-use countersign::client::{Client, ClientError, Once, Outcome};
+use countersign::client::{ClientError, Once, Outcome};
 use countersign::issuers::locator;
-use countersign::wire::{Approve, Claimed, Problem, RequestState};
+use countersign::wire::{Claimed, Problem, RequestState, StepUp};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -62,19 +62,16 @@ async fn one_of_sixty_four_final_approvals_and_one_of_sixty_four_claims() {
     let receipt = approve(&company.approvers[0], id).await;
     assert_eq!(receipt.state, "awaiting_approval");
 
-    let digest = company.admin.request(id).await.unwrap().value.digest;
-    let finals = company.approvers[1..]
-        .iter()
-        .cloned()
-        .map(|person: Client| async move {
-            let body = Approve {
-                digest,
-                reason: "at the same moment".into(),
-                signed: None,
-            };
-            person.approve(id, &body, &Once::new()).await
-        });
-    let (approved, refused) = sort_out(at_once(finals.collect()).await);
+    // Everybody has looked and signed before anybody sends.
+    let mut finals = Vec::new();
+    for person in &company.approvers[1..] {
+        let seen = person.client.request(id).await.unwrap().value;
+        assert_eq!(seen.step_up, StepUp::SshSignature);
+        let body = person.approval(&seen, "at the same moment").await;
+        let client = person.client.clone();
+        finals.push(async move { client.approve(id, &body, &Once::new()).await });
+    }
+    let (approved, refused) = sort_out(at_once(finals).await);
     assert_eq!((approved.len(), refused.len()), (1, AT_ONCE - 1));
     for problem in &refused {
         assert_eq!(

@@ -1,13 +1,21 @@
-//! Who takes part in a journey: a client, a robot that asks for it, people of `security` who decide, one who revokes.
+//! Who takes part in a journey: a client, a robot that asks for it, people of `security` who decide and carry a key for
+//! it, one who revokes.
 
 use super::broker::BrokerProcess;
 use super::wait_until;
+use countersign::client::chain::Keep;
+use countersign::client::sign::{Decided, SigningError, sign_decision, verified_head};
 use countersign::client::{Client, ClientError, ListQuery, Once};
+use countersign::clock;
+use countersign::ssh::{OwnKey, Signer};
+use countersign::wire::signing::Decision;
 use countersign::wire::{
-    Approve, ClientId, CredentialDetail, Environment, Kind, NewClient, NewOperator, NewRequest,
-    Receipt, RequestDetail, RequestId, RequestState, RevocationRow, Role, Tier,
+    Approve, ClientId, CredentialDetail, Environment, Kind, MintedToken, NewClient, NewKey,
+    NewOperator, NewRequest, Receipt, RequestDetail, RequestId, RequestState, RevocationRow, Role,
+    StepUp, Tier,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest that a state may be waited for; reached only when something is wrong.
@@ -21,9 +29,52 @@ pub struct Company {
     /// A robot that asks for it.
     pub robot: Client,
     /// People of `security` who may approve.
-    pub approvers: Vec<Client>,
+    pub approvers: Vec<Approver>,
     /// One who may revoke.
     pub operator: Client,
+}
+
+/// Somebody who decides, and the key that they do it with.
+#[derive(Clone)]
+pub struct Approver {
+    pub name: String,
+    pub client: Client,
+    pub signer: Signer,
+}
+
+impl Approver {
+    /// What is sent to approve a request that was looked at: signed, where it asks for that.
+    pub async fn approval(&self, seen: &RequestDetail, reason: &str) -> Approve {
+        let approval = self.try_approval(seen, reason).await;
+        approval.expect("a broker that answers, and a key that counts")
+    }
+
+    /// The same, for a broker that may be away or a key that may not count.
+    pub async fn try_approval(
+        &self,
+        seen: &RequestDetail,
+        reason: &str,
+    ) -> Result<Approve, SigningError> {
+        let signed = if seen.step_up == StepUp::None {
+            None
+        } else {
+            let decided = Decided {
+                operator: &self.name,
+                detail: seen,
+                decision: Decision::Approve,
+                reason,
+                view: seen.digest,
+                head: verified_head(&self.client, &Keep::nowhere(), None).await?,
+                now: clock::now(),
+            };
+            Some(sign_decision(&self.client, &self.signer, &decided).await?)
+        };
+        Ok(Approve {
+            digest: seen.digest,
+            reason: reason.into(),
+            signed,
+        })
+    }
 }
 
 impl Company {
@@ -57,15 +108,36 @@ impl Company {
             .await;
         for number in 0..approvers {
             let name = format!("approver-{number:02}");
-            let person = company
-                .hire(broker, &name, &[Role::Viewer, Role::Approver])
-                .await;
+            let person = company.approver(broker, &name).await;
             company.approvers.push(person);
         }
         company
     }
 
+    /// Somebody of `security`, with a key that was enrolled before anything was asked.
+    async fn approver(&self, broker: &BrokerProcess, name: &str) -> Approver {
+        let minted = self.account(name, &[Role::Viewer, Role::Approver]).await;
+        let key = OwnKey::generate();
+        let body = NewKey {
+            public_key: key.public().line(),
+        };
+        done(
+            self.admin
+                .add_key(minted.operator, &body, &Once::new())
+                .await,
+        );
+        Approver {
+            name: name.into(),
+            client: broker.client(&minted.token),
+            signer: Signer::Own(Arc::new(key)),
+        }
+    }
+
     async fn hire(&self, broker: &BrokerProcess, name: &str, roles: &[Role]) -> Client {
+        broker.client(&self.account(name, roles).await.token)
+    }
+
+    async fn account(&self, name: &str, roles: &[Role]) -> MintedToken {
         let robot = roles.contains(&Role::Requester);
         let new = NewOperator {
             name: name.into(),
@@ -83,7 +155,7 @@ impl Company {
             client: robot.then_some(self.client),
             token_ttl_s: 86_400,
         };
-        broker.client(&done(self.admin.add_operator(&new, &Once::new()).await).token)
+        done(self.admin.add_operator(&new, &Once::new()).await)
     }
 
     /// What the robot asks for: a login at the production database.
@@ -123,18 +195,11 @@ impl Company {
 }
 
 /// Approves what is there now.
-pub async fn approve(person: &Client, id: RequestId) -> Receipt {
-    let seen = person
-        .request(id)
-        .await
-        .expect("an approver sees requests")
-        .value;
-    let body = Approve {
-        digest: seen.digest,
-        reason: String::new(),
-        signed: None,
-    };
-    done(person.approve(id, &body, &Once::new()).await)
+pub async fn approve(person: &Approver, id: RequestId) -> Receipt {
+    let seen = person.client.request(id).await;
+    let seen = seen.expect("an approver sees requests").value;
+    let body = person.approval(&seen, "").await;
+    done(person.client.approve(id, &body, &Once::new()).await)
 }
 
 /// The value of a command that has to work.

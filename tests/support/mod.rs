@@ -1,4 +1,4 @@
-//! Real servers for the tests: PostgreSQL and OpenBao, started privately on loopback, gone when dropped.
+//! Real servers for the tests: PostgreSQL, OpenBao and OpenSSH, started privately on loopback, gone when dropped.
 //!
 //! A server that cannot be started fails the test with its log; nothing is skipped. Use it with
 //! `mod support;` in an integration test. Most tests share one pair of servers: [`Servers::shared`].
@@ -13,6 +13,7 @@ pub mod broker;
 pub mod cli;
 pub mod company;
 pub mod openbao;
+pub mod openssh;
 pub mod postgres;
 pub mod process;
 pub mod pty;

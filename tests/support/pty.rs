@@ -5,6 +5,7 @@ use super::cli::command;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,11 @@ pub struct Pty {
 impl Pty {
     /// `countersign ARGS` on a terminal of this size, told by the environment alone where and as whom.
     pub fn open(url: &str, token: &str, args: &[&str], columns: u16, rows: u16) -> Self {
+        Self::run(command(url, token).args(args), columns, rows)
+    }
+
+    /// This command, with nothing but its own environment.
+    pub fn run(command: &Command, columns: u16, rows: u16) -> Self {
         let size = PtySize {
             rows,
             cols: columns,
@@ -32,10 +38,10 @@ impl Pty {
         let pair = native_pty_system()
             .openpty(size)
             .expect("a pseudo-terminal");
-        let mut builder = CommandBuilder::new(super::broker::program());
-        builder.args(args);
+        let mut builder = CommandBuilder::new(command.get_program());
+        builder.args(command.get_args());
         builder.env_clear();
-        for (name, value) in command(url, token).get_envs() {
+        for (name, value) in command.get_envs() {
             builder.env(name, value.expect("nothing is taken out"));
         }
         let child = pair

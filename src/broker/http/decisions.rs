@@ -103,9 +103,11 @@ async fn checked<T>(
 pub async fn approve(
     Shared(app): Shared<App>,
     Id(id): Id<RequestId>,
-    call: Call<Approve>,
+    mut call: Call<Approve>,
 ) -> Result<Response, ApiError> {
     let request = the_request(&call, id)?;
+    let intention = (id, call.body.digest, call.body.reason.clone());
+    call.means("approve", &intention);
     let command = Command::Approve {
         request: id,
         approval: ApprovalId::from_bits(fresh_bits(call.now)),
@@ -257,9 +259,11 @@ pub async fn add_note(
 pub async fn break_glass(
     Shared(app): Shared<App>,
     Id(id): Id<RequestId>,
-    call: Call<BreakGlass>,
+    mut call: Call<BreakGlass>,
 ) -> Result<Response, ApiError> {
     let request = the_request(&call, id)?;
+    let intention = (id, call.body.reason.clone());
+    call.means("break-glass", &intention);
     let mut evaluation = evaluate(&app, &call, &request, &request.plan, true);
     // An emergency is granted for minutes, whatever was asked for before it was one.
     if evaluation.max_ttl_s < request.plan.ttl_s {

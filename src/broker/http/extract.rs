@@ -317,6 +317,13 @@ impl<T> Call<T> {
         }
     }
 
+    /// Binds the idempotency key to what is meant instead of to the bytes that were sent: who repeats a decision signs
+    /// it anew, and means the same.
+    pub fn means(&mut self, verb: &str, intention: &impl serde::Serialize) {
+        let bytes = crate::wire::signing::signed_bytes(intention);
+        self.digest = call_digest("", verb, &bytes);
+    }
+
     /// Whether the same caller has sent this idempotency key before: the answer is then the first one's.
     pub fn is_repetition(&self) -> bool {
         self.key

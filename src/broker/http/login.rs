@@ -18,7 +18,7 @@ use crate::{
 use axum::{extract::State as Shared, http::StatusCode, response::Response};
 
 /// Asks for a nonce to sign in with. The answer is the same whether or not there is such an account.
-#[utoipa::path(post, path = "/v1/login/challenge", tag = "session", request_body = NewChallenge,
+#[utoipa::path(post, path = "/v1/login/challenge", tag = "session", security(()), request_body = NewChallenge,
     responses((status = 200, body = Challenge)))]
 pub async fn login_challenge(
     Shared(app): Shared<App>,
@@ -41,7 +41,7 @@ pub async fn login_challenge(
 }
 
 /// Signs in by the signature over a challenge. The session's token is in this answer and nowhere else.
-#[utoipa::path(post, path = "/v1/login/ssh", tag = "session", request_body = SshSignIn,
+#[utoipa::path(post, path = "/v1/login/ssh", tag = "session", security(()), request_body = SshSignIn,
     responses((status = 201, body = MintedToken)))]
 pub async fn sign_in(
     Shared(app): Shared<App>,

@@ -101,6 +101,16 @@ fn name_operations(document: &mut openapi::OpenApi) {
     }
 }
 
+/// POSTs that ask something, or whose repetition is another call: no idempotency key.
+const ASKS: [&str; 6] = [
+    "/lookup",
+    "/introspect",
+    "/simulate",
+    "/signing",
+    "/login/challenge",
+    "/login/ssh",
+];
+
 fn complete(path: &str, item: &mut PathItem) {
     let reads = [item.get.as_mut()].into_iter().flatten();
     for operation in reads {
@@ -110,7 +120,7 @@ fn complete(path: &str, item: &mut PathItem) {
         finish_operation(path, operation, Sort::Repeatable);
     }
     if let Some(operation) = item.post.as_mut() {
-        let asks = path.ends_with("/lookup") || path.ends_with("/introspect");
+        let asks = ASKS.iter().any(|end| path.ends_with(end));
         let sort = if asks { Sort::Ask } else { Sort::Command };
         finish_operation(path, operation, sort);
     }
@@ -148,7 +158,11 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
         statuses.extend([413, 415]);
     }
     if sort == Sort::Ask {
-        statuses.extend([404, 422]);
+        statuses.extend([400, 404, 409, 422]);
+    }
+    if path.ends_with("/login/ssh") {
+        // Open to everybody, and not to every signature.
+        statuses.extend([401, 403]);
     }
     if matches!(sort, Sort::Command | Sort::Repeatable) {
         statuses.extend([404, 409, 412, 422]);
@@ -179,7 +193,9 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
         }
     }
     // A body that may be left out must not be demanded.
-    let empty = ["/retry", "/claim"].iter().any(|end| path.ends_with(end));
+    let empty = ["/retry", "/claim", "/signing"]
+        .iter()
+        .any(|end| path.ends_with(end));
     if let Some(RefOr::T(body)) = operation.request_body.as_mut()
         && empty
     {

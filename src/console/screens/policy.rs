@@ -379,8 +379,27 @@ impl Screen for PolicyScreen {
             {
                 Ok(())
             }
+            Command::Open | Command::Raw => Err("its text is not here yet"),
             Command::NextObject | Command::PreviousObject => Ok(()),
-            _ => Err("not on this screen"),
+            Command::Explain | Command::Diff => {
+                Err("what is proposed is explained, compared and simulated below the list")
+            }
+            Command::Related => {
+                Err("what a version decided is in the log: `/` on the audit screen")
+            }
+            Command::Sort | Command::SortReverse => {
+                Err("what waits comes first, then the versions, newest first")
+            }
+            Command::Mark | Command::MarkRange | Command::MarkClear => {
+                Err("texts are decided one by one: nothing is marked")
+            }
+            Command::FindNext | Command::FindPrevious => {
+                Err("nothing is filtered here: j and k go through the list")
+            }
+            Command::ZoomIn | Command::ZoomOut | Command::ZoomNow => {
+                Err("there is no timeline here; versions are listed, newest first")
+            }
+            _ => Err("the text stands below its list: ctrl-d and ctrl-u turn its pages"),
         }
     }
 

@@ -349,11 +349,12 @@ impl World {
     /// A policy is proposed, or what waits is decided.
     fn policy(&mut self, which: u8, how: u8, key: Option<u8>) {
         let waiting = self.state.proposals.values().find(|held| {
-            held.state == countersign::domain::ProposalState::AwaitingApproval && how % 2 == 0
+            held.state == countersign::domain::ProposalState::AwaitingApproval
+                && how.is_multiple_of(2)
         });
         let reason = String::from("because");
         let (who, command) = match waiting.map(|held| (held.id, held.digest)) {
-            Some((proposal, digest)) if how % 8 == 0 => {
+            Some((proposal, digest)) if how.is_multiple_of(8) => {
                 let command = Command::DenyPolicy {
                     proposal,
                     digest,

@@ -2,16 +2,17 @@
 
 use super::people;
 use crate::domain::{
-    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
-    State, Version, VersionState, state::Due,
+    Command, Credential, CredentialId, Event, ProposalState, Request, RequestState, Revocation,
+    RevocationId, State, Version, VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The events for what is due at `now`, soonest first, at most [`Command::SWEEP_LIMIT`] things at once.
 pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId]) -> Vec<Event> {
     let mut fresh = revocations.iter().copied();
     let mut events = Vec::new();
+    let mut expired = BTreeSet::new();
     for (_, due) in state
         .due
         .iter()
@@ -25,7 +26,7 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
         match due {
             Due::Request(id) => {
                 if let Some(request) = state.requests.get(id) {
-                    request_due(state, request, revocation, now, &mut events);
+                    request_due(state, request, revocation, now, &mut expired, &mut events);
                 }
             }
             Due::Proposal(id) => {
@@ -39,7 +40,14 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                 if let Some(credential) = state.credentials.get(id)
                     && let Some(version) = credential.version(*number)
                 {
-                    version_due(credential, version, revocation, now, &mut events);
+                    version_due(
+                        credential,
+                        version,
+                        revocation,
+                        now,
+                        &mut expired,
+                        &mut events,
+                    );
                 }
             }
         }
@@ -52,6 +60,7 @@ fn request_due(
     request: &Arc<Request>,
     revocation: RevocationId,
     now: DateTime<Utc>,
+    expired: &mut Expired,
     events: &mut Vec<Event>,
 ) {
     match request.state {
@@ -67,12 +76,17 @@ fn request_due(
             let made = request
                 .issued
                 .and_then(|(id, number)| Some((state.credentials.get(&id)?, number)));
-            // One that ends by now is due itself: it expires, and is not withdrawn as well.
-            if let Some((credential, number)) = made
-                && credential
-                    .version(number)
-                    .is_some_and(|version| version.accepted(now))
-            {
+            let Some((credential, number)) = made else {
+                return;
+            };
+            let Some(version) = credential.version(number) else {
+                return;
+            };
+            // One that ends by now expires, and is not withdrawn as well. It does so here and not in its own turn, which
+            // may only come with the next sweep: by then another could have been made under its name.
+            if version.expires_at.is_some_and(|end| end <= now) {
+                expire(credential, version, expired, events);
+            } else if version.accepted(now) {
                 events.push(withdrawal(
                     credential,
                     number,
@@ -86,11 +100,29 @@ fn request_due(
     }
 }
 
+/// The versions that this sweep has let expire.
+type Expired = BTreeSet<(CredentialId, u32)>;
+
+fn expire(
+    credential: &Credential,
+    version: &Version,
+    expired: &mut Expired,
+    events: &mut Vec<Event>,
+) {
+    if version.state.accepted() && expired.insert((credential.id, version.number)) {
+        events.push(Event::VersionExpired {
+            credential: credential.id,
+            version: version.number,
+        });
+    }
+}
+
 fn version_due(
     credential: &Arc<Credential>,
     version: &Version,
     revocation: RevocationId,
     now: DateTime<Utc>,
+    expired: &mut Expired,
     events: &mut Vec<Event>,
 ) {
     if !version.state.accepted() {
@@ -98,10 +130,7 @@ fn version_due(
     }
     if version.expires_at.is_some_and(|end| end <= now) {
         // The issuer ends what it made by itself; there is nothing to withdraw.
-        events.push(Event::VersionExpired {
-            credential: credential.id,
-            version: version.number,
-        });
+        expire(credential, version, expired, events);
     } else if version.state == VersionState::Retiring {
         events.push(Event::VersionRetired {
             credential: credential.id,

@@ -27,14 +27,7 @@ use support::openssh::Agent;
 use support::{BrokerProcess, block_until};
 
 /// Nouns that are walked through where their subject is tested.
-const ELSEWHERE: &[&str] = &[
-    "policy",
-    // Below, on a broker of their own.
-    "template",
-    "review",
-    "client onboard",
-    "operator onboard",
-];
+const ELSEWHERE: &[&str] = &["policy"];
 
 /// A person at a shell, before a broker.
 struct Desk {

@@ -97,7 +97,9 @@ impl Desk {
     fn type_keys(&mut self, keys: &str) -> usize {
         let keys = script(keys);
         let many = keys.len();
-        keys.into_iter().for_each(|key| self.press(key));
+        for key in keys {
+            self.press(key);
+        }
         many
     }
 
@@ -168,7 +170,7 @@ fn a_hundred_thousand_random_keys_sign_nothing() {
         let after = matches!(desk.model.overlay, Some(Overlay::Sheet(_)));
         sheets += u32::from(after && !before);
         // Whoever wandered off comes back: it is the queue that is tried.
-        if desk.model.current != ScreenId::Approvals && pick % 8 == 0 {
+        if desk.model.current != ScreenId::Approvals && pick.is_multiple_of(8) {
             desk.type_keys("<esc><esc>2");
         }
     }

@@ -220,7 +220,7 @@ impl World {
                             request,
                             attempt,
                             reason,
-                            last: how % 8 == 0,
+                            last: how.is_multiple_of(8),
                         }
                     } else {
                         Command::RecordMinted {
@@ -242,7 +242,7 @@ impl World {
             11 => {
                 if let Some(credential) = credential {
                     let id = RevocationId::from_bits(self.fresh());
-                    let version = (how % 2 == 0).then_some(1);
+                    let version = (how.is_multiple_of(2)).then_some(1);
                     self.ask(
                         by(ADMIN),
                         Command::Revoke {
@@ -257,7 +257,7 @@ impl World {
             }
             12 => {
                 if let Some(credential) = credential {
-                    let command = if how % 2 == 0 {
+                    let command = if how.is_multiple_of(2) {
                         Command::Quarantine { credential, reason }
                     } else {
                         Command::Release { credential, reason }
@@ -270,7 +270,7 @@ impl World {
                 if let Some(&revocation) =
                     revocations.get(usize::from(which) % revocations.len().max(1))
                 {
-                    let command = if how % 2 == 0 {
+                    let command = if how.is_multiple_of(2) {
                         Command::RecordEnforced {
                             revocation,
                             proven: how % 4 == 0,
@@ -283,7 +283,7 @@ impl World {
             }
             14 => {
                 if let Some(credential) = credential {
-                    let last_used_at = (how % 2 == 0).then_some(self.now);
+                    let last_used_at = (how.is_multiple_of(2)).then_some(self.now);
                     let entries = vec![UsageEntry {
                         credential,
                         accepted: how.into(),

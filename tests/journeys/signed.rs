@@ -88,7 +88,7 @@ fn standing(scene: &Scene, id: RequestId) -> RequestDetail {
 }
 
 /// Everybody, each with an agent and a key that another admin has countersigned. Maya's key.
-async fn people(scene: &mut Scene) -> BTreeMap<&'static str, Held> {
+fn people(scene: &mut Scene) -> BTreeMap<&'static str, Held> {
     scene.onboard();
     scene.hire("root2", &["--role", "all:admin"]);
     let mut keys = BTreeMap::new();
@@ -107,7 +107,7 @@ async fn people(scene: &mut Scene) -> BTreeMap<&'static str, Held> {
 #[tokio::test(flavor = "multi_thread")]
 async fn signed_in_over_ssh_reviewed_signed_issued_and_checked_by_openssh() {
     let mut scene = Scene::set().await;
-    let mut keys = people(&mut scene).await;
+    let mut keys = people(&mut scene);
     let elsewhere = Elsewhere::new(&scene, keys.remove("maya.k").unwrap());
 
     let mut login = elsewhere.command(&scene, false, &["login", "maya.k", "--in-file"]);
@@ -271,7 +271,7 @@ async fn send(client: &Client, detail: &RequestDetail, signed: SignedStatement) 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_removed_in_between_takes_its_signature_with_it() {
     let mut scene = Scene::set().await;
-    let keys = people(&mut scene).await;
+    let keys = people(&mut scene);
     let id = scene.ask(CREDENTIAL);
     approve(&scene, "maya.k", id).expect(0);
     let key = &keys["maya.k"].fingerprint;
@@ -318,7 +318,7 @@ async fn a_key_that_was_removed_in_between_takes_its_signature_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_younger_than_the_request_does_not_count_for_it() {
     let mut scene = Scene::set().await;
-    people(&mut scene).await;
+    people(&mut scene);
     let id = scene.ask(CREDENTIAL);
     let young = scene.equip("maya.k", ED25519);
     let countersign = [
@@ -355,7 +355,7 @@ async fn a_key_that_is_younger_than_the_request_does_not_count_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_is_good_for_one_request_at_one_broker() {
     let mut scene = Scene::set().await;
-    let keys = people(&mut scene).await;
+    let keys = people(&mut scene);
     let (one, other) = (scene.ask(CREDENTIAL), scene.ask("reports/other-db"));
     let client = scene.client("ben.r");
     let forger = Forger {
@@ -441,7 +441,7 @@ async fn ben_there(broker: &BrokerProcess, admin: &Client, key: &Held) -> Client
 #[tokio::test(flavor = "multi_thread")]
 async fn narrowing_voids_what_was_signed_about_more() {
     let mut scene = Scene::set().await;
-    people(&mut scene).await;
+    people(&mut scene);
     let id = scene.ask(CREDENTIAL);
     approve(&scene, "maya.k", id).expect(0);
     let text = id.to_string();

@@ -2,11 +2,11 @@
 
 use super::{decisions::fail_review, people};
 use crate::domain::{
-    Command, Credential, CredentialId, Event, ProposalState, Request, RequestState, Revocation,
-    RevocationId, State, Version, VersionState, state::Due,
+    Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
+    State, Version, VersionState, state::Due,
 };
 use chrono::{DateTime, Utc};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 /// Who acts, where nobody does.
 const BROKER: &str = "broker";
@@ -15,7 +15,6 @@ const BROKER: &str = "broker";
 pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId]) -> Vec<Event> {
     let mut fresh = revocations.iter().copied();
     let mut events = Vec::new();
-    let mut expired = BTreeSet::new();
     for (_, due) in state
         .due
         .iter()
@@ -29,7 +28,7 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
         match due {
             Due::Request(id) => {
                 if let Some(request) = state.requests.get(id) {
-                    request_due(state, request, revocation, now, &mut expired, &mut events);
+                    request_due(state, request, revocation, now, &mut events);
                 }
             }
             Due::Review(id) => {
@@ -56,14 +55,7 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                 if let Some(credential) = state.credentials.get(id)
                     && let Some(version) = credential.version(*number)
                 {
-                    version_due(
-                        credential,
-                        version,
-                        revocation,
-                        now,
-                        &mut expired,
-                        &mut events,
-                    );
+                    version_due(credential, version, revocation, now, &mut events);
                 }
             }
         }
@@ -76,7 +68,6 @@ fn request_due(
     request: &Arc<Request>,
     revocation: RevocationId,
     now: DateTime<Utc>,
-    expired: &mut Expired,
     events: &mut Vec<Event>,
 ) {
     match request.state {
@@ -98,15 +89,7 @@ fn request_due(
             let Some(version) = credential.version(number) else {
                 return;
             };
-<<<<<<< HEAD
             if version.accepted(now) {
-=======
-            // One that ends by now expires, and is not withdrawn as well. It does so here and not in its own turn, which
-            // may only come with the next sweep: by then another could have been made under its name.
-            if version.expires_at.is_some_and(|end| end <= now) {
-                expire(credential, version, expired, events);
-            } else if version.accepted(now) {
->>>>>>> policy
                 events.push(withdrawal(
                     credential,
                     number,
@@ -125,29 +108,11 @@ fn request_due(
     }
 }
 
-/// The versions that this sweep has let expire.
-type Expired = BTreeSet<(CredentialId, u32)>;
-
-fn expire(
-    credential: &Credential,
-    version: &Version,
-    expired: &mut Expired,
-    events: &mut Vec<Event>,
-) {
-    if version.state.accepted() && expired.insert((credential.id, version.number)) {
-        events.push(Event::VersionExpired {
-            credential: credential.id,
-            version: version.number,
-        });
-    }
-}
-
 fn version_due(
     credential: &Arc<Credential>,
     version: &Version,
     revocation: RevocationId,
     now: DateTime<Utc>,
-    expired: &mut Expired,
     events: &mut Vec<Event>,
 ) {
     if !version.state.accepted() {
@@ -155,7 +120,6 @@ fn version_due(
     }
     if version.expires_at.is_some_and(|end| end <= now) {
         // The issuer ends what it made by itself; there is nothing to withdraw.
-<<<<<<< HEAD
         let expired = Event::VersionExpired {
             credential: credential.id,
             version: version.number,
@@ -164,9 +128,6 @@ fn version_due(
         if !events.contains(&expired) {
             events.push(expired);
         }
-=======
-        expire(credential, version, expired, events);
->>>>>>> policy
     } else if version.state == VersionState::Retiring {
         events.push(Event::VersionRetired {
             credential: credential.id,

@@ -15,11 +15,9 @@ use chrono::{DateTime, Utc};
 /// The identifier of an event's message: the same for every delivery, and for no other event of any log.
 pub fn id(recorded: &Recorded) -> String {
     let digest = digest_of_bytes(format!("{}\n{}", recorded.origin, recorded.seq).as_bytes());
-    let hex: String = digest.0[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("evt_{hex}")
+    let (half, _) = digest.0.split_at(16);
+    let number = u128::from_be_bytes(half.try_into().expect("sixteen bytes"));
+    format!("evt_{number:032x}")
 }
 
 /// The body. Names and rows are as `state` has them: what was told late is told as it is by then.

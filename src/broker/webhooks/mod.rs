@@ -230,10 +230,8 @@ impl Webhook {
 
     /// It wants nothing any more.
     pub fn gone(&self) {
-        self.standing.lock().trouble =
-            "it answered 410 and is called no more; give it another url, or take it out of the \
-             configuration"
-                .to_owned();
+        "it answered 410 and is called no more; give it another url, or take it out of the configuration"
+            .clone_into(&mut self.standing.lock().trouble);
     }
 
     fn health(&self, sequence: u64) -> WebhookHealth {

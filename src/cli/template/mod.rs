@@ -171,8 +171,9 @@ fn find(name: &str) -> Result<Template, CliError> {
     if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
         return Template::parse(Path::new(name), (*text).to_owned());
     }
-    if name.contains('/') || name.ends_with(".toml") {
-        return Template::read(Path::new(name));
+    let path = Path::new(name);
+    if name.contains('/') || path.extension().is_some_and(|ending| ending == "toml") {
+        return Template::read(path);
     }
     let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
     Err(CliError::Usage(format!(

@@ -15,9 +15,8 @@ use chrono::{DateTime, Utc};
 /// The identifier of an event's message: the same for every delivery, and for no other event of any log.
 pub fn id(recorded: &Recorded) -> String {
     let digest = digest_of_bytes(format!("{}\n{}", recorded.origin, recorded.seq).as_bytes());
-    let number = digest.0[..16]
-        .iter()
-        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let (half, _) = digest.0.split_at(16);
+    let number = u128::from_be_bytes(half.try_into().expect("sixteen bytes"));
     format!("evt_{number:032x}")
 }
 

@@ -230,8 +230,7 @@ impl Webhook {
 
     /// It wants nothing any more.
     pub fn gone(&self) {
-        "it answered 410 and is called no more; give it another url, or take it out of the \
-         configuration"
+        "it answered 410 and is called no more; give it another url, or take it out of the configuration"
             .clone_into(&mut self.standing.lock().trouble);
     }
 

@@ -25,7 +25,7 @@ pub fn people(desk: &mut Desk) -> People {
     let admin = desk.admin.clone();
     for (name, environment, tier) in [
         ("orders-api", "development", "low"),
-        ("reports", "production", "high"),
+        ("reports", "production", "elevated"),
     ] {
         let added = desk.change(
             &admin,

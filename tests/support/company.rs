@@ -117,6 +117,16 @@ impl Company {
     /// Somebody of `security`, with a key that was enrolled before anything was asked.
     async fn approver(&self, broker: &BrokerProcess, name: &str) -> Approver {
         let minted = self.account(name, &[Role::Viewer, Role::Approver]).await;
+        self.keyed(broker, name, &minted).await
+    }
+
+    /// Gives somebody a key to decide with.
+    pub async fn keyed(
+        &self,
+        broker: &BrokerProcess,
+        name: &str,
+        minted: &MintedToken,
+    ) -> Approver {
         let key = OwnKey::generate();
         let body = NewKey {
             public_key: key.public().line(),

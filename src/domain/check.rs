@@ -139,7 +139,14 @@ impl Check {
         if let Proof::SshSignature(signed) = proof {
             let fingerprint = format!("{pointer}/fingerprint");
             self.line(&fingerprint, &signed.fingerprint, NAME_MAX);
-            self.lines(&format!("{pointer}/payload"), &signed.payload, PAYLOAD_MAX);
+            // Canonical JSON: C0 controls are escaped in it, anything else is as whoever signed wrote it.
+            let canonical = signed.payload.chars().all(|c| c >= ' ');
+            if signed.payload.len() > PAYLOAD_MAX || !canonical {
+                self.refuse(
+                    format!("{pointer}/payload"),
+                    format!("expected canonical JSON of at most {PAYLOAD_MAX} bytes; give a shorter reason"),
+                );
+            }
             let signature = format!("{pointer}/signature");
             self.lines(&signature, &signed.signature, SIGNATURE_MAX);
             let signer = format!("{pointer}/allowed_signer");

@@ -147,7 +147,7 @@ fn the_largest_request_and_its_approval_fit() {
             world.enrol_key(ANA);
             let reason = text();
             let mut checked = world.signed(ANA, request, Decision::Approve, &reason);
-            checked.signed.payload = "\n".repeat(PAYLOAD_MAX);
+            checked.signed.payload = "\\".repeat(PAYLOAD_MAX);
             checked.signed.signature = "\n".repeat(SIGNATURE_MAX);
             checked.signed.allowed_signer = line(2 * TEXT_MAX);
             let command = Command::Approve {

@@ -26,8 +26,8 @@ const ORPHAN_AGE_S: i64 = 2;
 /// The steps of a life, each with about as many milliseconds as it takes: within these it is killed.
 const STEPS: [(&str, u64); 7] = [
     ("ask", 12),
-    ("first approval", 12),
-    ("second approval", 12),
+    ("first approval", 20),
+    ("second approval", 20),
     ("issue", 220),
     ("claim", 12),
     ("revoke", 12),

@@ -2,7 +2,7 @@
 //!
 //! The text is in the log itself, in the leaf of its proposal. Whoever holds the log can then decide every recorded
 //! request again with nothing else to fetch, trust or lose; and the Merkle root covers the text, not only its digest.
-//! The price is that a policy with its cases has to fit one leaf: [`FILES_MAX`].
+//! The price is that a policy with its cases has to fit one leaf: `FILES_MAX`.
 
 use super::{
     Approval, Digest, OperatorId, ProposalId, Quorum, event::is_zero, request::Ending, words::words,

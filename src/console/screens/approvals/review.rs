@@ -608,6 +608,9 @@ fn consequence(
     };
     let text = format!("Digest {digest}, computed here from this plan: same as the broker's.");
     lines.extend(look.wrapped(Role::Muted, " ", &text, columns));
+    if *standing == Standing::Approved {
+        return lines;
+    }
     let sign = match detail.step_up {
         StepUp::None => return lines,
         StepUp::SshSignature => {

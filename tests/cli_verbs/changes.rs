@@ -27,7 +27,7 @@ pub fn people(desk: &mut Desk) -> People {
     let admin = desk.admin.clone();
     for (name, environment, tier) in [
         ("orders-api", "development", "low"),
-        ("reports", "production", "elevated"),
+        ("reports", "production", "high"),
     ] {
         let added = desk.change(
             &admin,

@@ -75,7 +75,7 @@ fi
 # --- the tests -------------------------------------------------------------------------------------------------------
 # The development profile throughout, so that dependencies are built once; programs under test are built with it.
 if [ $# -gt 0 ]; then
-  exec cargo test --locked "$@"
+  exec cargo test --locked --features servers "$@"
 fi
-cargo test --locked --doc
-exec cargo test --locked --no-fail-fast --lib --bins --tests
+cargo test --locked --features servers --doc
+exec cargo test --locked --features servers --no-fail-fast --lib --bins --tests

@@ -15,7 +15,7 @@ use countersign::wire::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::company::{approve, credential_of, done, reaches};
+use support::company::{credential_of, done, reaches};
 use support::{BrokerProcess, Company};
 
 /// Everything that a document can promise. Left out, each for its reason:
@@ -63,8 +63,7 @@ impl Scene {
             scopes: vec!["reports:read".into()],
             ..company.login("reports/key", "unused")
         };
-        let issued = company.asked(&key).await;
-        approve(&company.approvers[0], issued).await;
+        let issued = company.approved(&key).await;
         let detail = reaches(&company.admin, issued, RequestState::Issued).await;
         let credential = credential_of(&company.admin, &detail).await;
         let asked = NewRequest {

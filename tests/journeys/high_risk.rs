@@ -1,6 +1,6 @@
 //! One high-risk credential from asking to revoked, with an auditor at the end: nothing in it is pretend.
 
-use crate::scene::{CREDENTIAL, ENTER, Scene, commit, read_secret};
+use crate::scene::{CREDENTIAL, ENTER, Scene, act, commit, read_secret};
 use crate::support::cli::Ran;
 use crate::support::company::{PATIENCE, enforced, reaches};
 use crate::support::openssh::ED25519;
@@ -190,10 +190,7 @@ fn revoke_in_console(scene: &Scene) {
     pty.wait_for(CREDENTIAL);
     pty.send(ENTER);
     pty.wait_for("crd_");
-    pty.send(".");
-    pty.wait_for("revoke");
-    pty.send("x");
-    pty.wait_for("REVOKE");
+    act(&pty, "x revoke", "REVOKE");
     commit(&pty, &["seen in a paste", CREDENTIAL]);
     pty.wait_for("whole by omar.d: seen in");
     pty.send("q");

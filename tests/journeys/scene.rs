@@ -2,6 +2,7 @@
 //! and in the console.
 
 use crate::support::cli::{self, Ran};
+use crate::support::company::PATIENCE;
 use crate::support::openssh::{Agent, Held};
 use crate::support::pty::Pty;
 use crate::support::{BrokerProcess, Servers, vault_config};
@@ -11,9 +12,11 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 pub const CREDENTIAL: &str = "reports/payments-db";
 pub const ENTER: &str = "\r";
+const ESC: &str = "\x1b";
 const TAB: &str = "\t";
 const CTRL_Y: &str = "\x19";
 
@@ -186,7 +189,7 @@ impl Scene {
     /// Somebody's console, at 120×40.
     pub fn console(&self, who: &str) -> Pty {
         let pty = Pty::run(&self.command(who), 120, 40);
-        pty.wait_for("Overview");
+        pty.wait_for("● live");
         pty
     }
 
@@ -196,15 +199,36 @@ impl Scene {
         pty.wait_for(credential);
         pty.send(ENTER);
         pty.wait_for("from security");
-        pty.send(".");
-        pty.wait_for("approve");
-        pty.send("a");
-        pty.wait_for(effect);
+        act(&pty, "a approve", effect);
         commit(&pty, &["seen and needed", credential]);
         pty.wait_until("it was approved", |screen| !screen.contains(effect));
         pty.send("q");
         assert_eq!(pty.ended(), 0);
     }
+}
+
+/// Picks an act of the menu, `key name`, and waits for `sheet`. What the console has just begun (it follows the broker, it
+/// verifies the log) is a reason to say "not now", and the menu is opened anew until it is done.
+pub fn act(pty: &Pty, entry: &str, sheet: &str) {
+    let end = Instant::now() + PATIENCE;
+    let refused = |screen: &str| {
+        screen
+            .lines()
+            .any(|line| line.contains(entry) && line.contains("not now"))
+    };
+    loop {
+        pty.send(".");
+        pty.wait_for(entry);
+        let screen = pty.screen();
+        if !refused(&screen) {
+            break;
+        }
+        assert!(Instant::now() < end, "never now:\n{screen}");
+        pty.send(ESC);
+        pty.wait_until("the menu is closed", |screen| !refused(screen));
+    }
+    pty.send(&entry[..1]);
+    pty.wait_for(sheet);
 }
 
 /// Fills in a sheet, field by field, and sends it.

@@ -120,7 +120,7 @@ async fn signed_in_over_ssh_reviewed_signed_issued_and_checked_by_openssh() {
     let id = scene.ask(CREDENTIAL);
     let console = elsewhere.command(&scene, true, &[]);
     let pty = Pty::run(&console, 120, 40);
-    pty.wait_for("Overview");
+    pty.wait_for("● live");
     Scene::approve_in_console(pty, CREDENTIAL, FIRST);
     let detail = standing(&scene, id);
     assert_eq!(

@@ -222,6 +222,7 @@ impl Shared {
         }
         match &self.link {
             LinkState::Live { .. } => {}
+            LinkState::Starting | LinkState::Connecting => return Some("still connecting".into()),
             LinkState::CatchingUp => return Some("still catching up with what was missed".into()),
             LinkState::SignedOut(_) => return Some("signed out".into()),
             _ => {

@@ -210,7 +210,7 @@ async fn what_does_not_hold_is_refused_with_file_and_line_and_the_old_one_stays(
             "{pointer}: {fields}"
         );
     }
-    let body = json!({"files": {"a.rego": "#\n".repeat(100_000)}, "base": 1, "reason": "x"});
+    let body = json!({"files": {"a.rego": "#".repeat(70_000)}, "base": 1, "reason": "x"});
     api.post(&who.opal, "/v1/policies/proposals", body)
         .await
         .refused(413, "too-large");

@@ -225,7 +225,7 @@ impl Shared {
             LinkState::Starting | LinkState::Connecting => return Some("still connecting".into()),
             LinkState::CatchingUp => return Some("still catching up with what was missed".into()),
             LinkState::SignedOut(_) => return Some("signed out".into()),
-            _ => {
+            LinkState::Offline { .. } => {
                 let age = self.heard_at.map_or_else(String::new, |at| {
                     format!(
                         ": what you see is {} old",

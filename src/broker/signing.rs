@@ -3,7 +3,10 @@
 use super::{engine::Engine, nonces::Nonces};
 use crate::{
     domain::check::{PAYLOAD_MAX, SIGNATURE_MAX},
-    domain::{Approval, Checked, Operator, Plan, Proof, Request, Signed, State, Statement, StepUp},
+    domain::{
+        Approval, Checked, Decision, Operator, Plan, Proof, Request, Signed, State, Statement,
+        StepUp,
+    },
     ssh::{Certificate, CertificateError, KeyError, PublicKey, Signature, SignatureError},
     wire::{
         plan_digest,
@@ -15,6 +18,7 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Duration, Utc};
+use std::collections::BTreeSet;
 
 /// How long a sign-in nonce is good.
 pub const LOGIN_LIFE: Duration = Duration::minutes(2);
@@ -260,25 +264,25 @@ pub fn countersigned_plan(
             .operators
             .get(&glass.by)
             .ok_or("who broke the glass is not known")?;
-        return signed_plan(authorities, person, origin, request, &glass.proof, glass.at);
+        let broken = (Decision::BreakGlass, &glass.proof, glass.at);
+        return signed_plan(authorities, person, origin, request, broken);
     }
-    if request.quorum().is_none() || request.step_up() == StepUp::None {
+    let Some(quorum) = request
+        .quorum()
+        .filter(|_| request.step_up() != StepUp::None)
+    else {
         return Ok(request.plan.clone());
+    };
+    let (mut people, mut keys, mut plan) = (BTreeSet::new(), BTreeSet::new(), None);
+    for approval in request.standing() {
+        let signed = approved_plan(authorities, state, origin, request, approval)?;
+        people.insert(approval.by);
+        keys.extend(approval.key());
+        plan = Some(signed);
     }
-    let mut plan = None;
-    for approval in &request.approvals {
-        if approval.digest != request.digest {
-            continue;
-        }
-        plan = Some(approved_plan(
-            authorities,
-            state,
-            origin,
-            request,
-            approval,
-        )?);
-    }
-    plan.ok_or_else(|| "no approval of what is asked now is recorded".to_owned())
+    let (good, needed) = (people.len().min(keys.len()), usize::from(quorum.count));
+    plan.filter(|_| good >= needed)
+        .ok_or_else(|| format!("{good} of {needed} signatures hold for what is asked now"))
 }
 
 fn approved_plan(
@@ -292,14 +296,8 @@ fn approved_plan(
         .operators
         .get(&approval.by)
         .ok_or_else(|| format!("{} is not known", approval.by_name))?;
-    signed_plan(
-        authorities,
-        person,
-        origin,
-        request,
-        &approval.proof,
-        approval.at,
-    )
+    let given = (Decision::Approve, &approval.proof, approval.at);
+    signed_plan(authorities, person, origin, request, given)
 }
 
 fn signed_plan(
@@ -307,8 +305,7 @@ fn signed_plan(
     person: &Operator,
     origin: &str,
     request: &Request,
-    proof: &Proof,
-    at: DateTime<Utc>,
+    (decision, proof, at): (Decision, &Proof, DateTime<Utc>),
 ) -> Result<Plan, String> {
     let Proof::SshSignature(signed) = proof else {
         return Err(format!("{} has not signed", person.name));
@@ -328,7 +325,10 @@ fn signed_plan(
     if said.request.id != request.id || said.aud != origin || digest != said.request.digest {
         return Err(refused(&"it is about something else"));
     }
-    if digest != request.digest || said.approver.principal != person.name {
+    let decided = said.decision == decision && said.request.rev == request.revision;
+    let theirs =
+        said.approver.principal == person.name && said.approver.key == by.key.fingerprint();
+    if digest != request.digest || !decided || !theirs {
         return Err(refused(&"what was signed is not what is to be done"));
     }
     Ok(said.plan)

@@ -112,6 +112,29 @@ async fn two_signatures_of_two_people_are_a_quorum() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_that_fell_does_not_hold_up_those_that_stand() {
+    let scene = Scene::set().await;
+    let api = &scene.api;
+    let security = json!({"groups": ["security"]});
+    let olga = api.person("olga", &["approver"], security).await;
+    let request = ask(api, &scene.service, &scene.client, "orders/reader").await;
+    let approve = async |person: &Person| {
+        let said = api.said(person, &request, "fine").await;
+        let body = api.approval(person, &said);
+        scene.send_to(&request, person, &body).await.is(200);
+    };
+    approve(&scene.maya).await;
+    let path = format!("/v1/operators/{}/keys/remove", scene.maya.id);
+    let fingerprint = scene.maya.identity().key.fingerprint();
+    let remove = json!({"fingerprint": fingerprint, "reason": "lost"});
+    api.post(&api.admin, &path, remove).await.is(200);
+    approve(&scene.noor).await;
+    approve(&olga).await;
+    api.until(&request, RequestState::Issued).await;
+    scene.api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_parse_of_one_form() {
     let scene = Scene::set().await;
     let namespace = approval_namespace(ORIGIN);

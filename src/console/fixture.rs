@@ -4,7 +4,7 @@ use super::effect::{Call, Effect};
 use super::event::{Event, LinkState, Reply};
 use super::fleet::Fleet;
 use super::keys::{Keys, script};
-use super::model::{Context, Model, Shared};
+use super::model::{Context, Model, Overlay, Shared};
 use super::screens::ScreenId;
 use super::update::update;
 use crate::wire::columns::Block;
@@ -262,4 +262,21 @@ pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
         effects.extend(update(model, &Event::Rested));
     }
     effects
+}
+
+/// The page or menu that lies over the screen, as text.
+///
+/// # Panics
+/// If neither does.
+pub fn over(model: &Model) -> String {
+    match &model.overlay {
+        Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
+        Some(Overlay::Menu(menu)) => {
+            let entries = menu.entries.iter();
+            let lines =
+                entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
+            format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
+        }
+        other => panic!("nothing to read: {other:?}"),
+    }
 }

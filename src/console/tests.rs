@@ -3,7 +3,7 @@
 use super::backend::{Options, Pace, Screen};
 use super::effect::{Action, Call, Effect};
 use super::event::{CallError, Delivery, Event, LinkState, Reply};
-use super::fixture::{answer, credential, credentials, model, now, press};
+use super::fixture::{answer, credential, credentials, model, now, over, press};
 use super::input::{Input, Key, Mods, Paste};
 use super::keys::script;
 use super::model::{Model, Outcome, Overlay};
@@ -498,20 +498,6 @@ fn an_idle_console_sleeps_until_the_minute() {
     assert!(next_tick(&model) - now() >= TimeDelta::seconds(4));
     model.shared.clock = true;
     assert!(next_tick(&model) - now() <= TimeDelta::seconds(1));
-}
-
-/// The page or menu that lies over the screen, as text.
-fn over(model: &Model) -> String {
-    match &model.overlay {
-        Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
-        Some(Overlay::Menu(menu)) => {
-            let entries = menu.entries.iter();
-            let lines =
-                entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
-            format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
-        }
-        other => panic!("nothing to read: {other:?}"),
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A request's way from asking to its decision: asked, narrowed, held, talked about, taken back.
 
-use super::{decisions::may_decide, fresh, holder, operator, people, system};
+use super::{
+    decisions::may_decide, fresh, holder, offboarding::can_be_withdrawn, operator, people, system,
+};
 use crate::domain::{
     Client, Command, Context, Credential, Digest, Event, Facts, Kind, Note, Plan, Refusal, Request,
     RequestId, RequestState, Role, State,
@@ -608,10 +610,7 @@ fn withdraw(
     check.text("/reason", reason, false);
     check.finish()?;
     match held.state {
-        RequestState::AwaitingApproval
-        | RequestState::Held
-        | RequestState::Approved
-        | RequestState::Failed => Ok(vec![Event::RequestWithdrawn {
+        open if can_be_withdrawn(open) => Ok(vec![Event::RequestWithdrawn {
             request: id,
             ending: Ending {
                 by: asker.name.clone(),

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::console::effect::{Call, Effect};
     use crate::console::event::{Event, Reply};
-    use crate::console::fixture::{answer, credential, credentials, model, now, press};
+    use crate::console::fixture::{answer, credential, credentials, model, now, over, press};
     use crate::console::model::Model;
     use crate::console::screens::ScreenId;
     use crate::console::update::update;
@@ -138,20 +138,6 @@ mod tests {
             update(&mut model, &Event::Tick(now()));
         }
         model
-    }
-
-    /// What lies over the screen, as text.
-    fn over(model: &Model) -> String {
-        match &model.overlay {
-            Some(Overlay::Page(title, lines, _)) => format!("{title}\n{}", lines.join("\n")),
-            Some(Overlay::Menu(menu)) => {
-                let entries = menu.entries.iter();
-                let lines =
-                    entries.map(|entry| format!("{} {}  {}", entry.key, entry.label, entry.note));
-                format!("{}\n{}", menu.title, lines.collect::<Vec<_>>().join("\n"))
-            }
-            other => panic!("nothing to read: {other:?}"),
-        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ mod people;
 #[path = "rules/reviews.rs"]
 mod reviews;
 
+#[path = "rules/gateways.rs"]
+mod gateways;
+
 #[path = "rules/offboarding.rs"]
 mod offboarding;
 

@@ -17,9 +17,10 @@ use countersign::{
     config::BrokerConfig,
     domain::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
-        Environment, Evaluation, Facts, Kind, MintedVersion, Operator, OperatorId, Plan, Proof,
-        ProposalId, Quorum, Recorded, RequestId, RequestState, RevocationId, Risk, Role, SshKey,
-        State, StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
+        Environment, Evaluation, Facts, Gateway, GatewayId, Kind, MintedVersion, Operator,
+        OperatorId, Plan, Profile, Proof, ProposalId, Quorum, Recorded, RequestId, RequestState,
+        RevocationId, Risk, Role, SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId,
+        Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
@@ -165,7 +166,7 @@ impl World {
         let credential = credentials
             .get(usize::from(which) % credentials.len().max(1))
             .copied();
-        match what % 19 {
+        match what % 21 {
             0..3 => self.submit(which, how, key),
             3 | 4 => {
                 if let Some(id) = requests(&self.state, RequestState::AwaitingApproval) {
@@ -335,6 +336,7 @@ impl World {
                 }
             }
             17 => self.policy(which, how, key),
+            18 | 19 => self.gateway(which, how, key),
             16 => {
                 self.now += Duration::seconds(1 << (u32::from(which) % 18));
                 let revocations = (0..Command::SWEEP_LIMIT)
@@ -343,6 +345,62 @@ impl World {
                 self.ask(system, Command::Sweep { revocations }, None);
             }
             _ => self.now += Duration::milliseconds(1 << (u32::from(which) % 28)),
+        }
+    }
+
+    /// A gateway comes or goes, or has applied or refused something.
+    fn gateway(&mut self, which: u8, how: u8, key: Option<u8>) {
+        let reason = String::from("because");
+        let gateways: Vec<_> = self.state.gateways.keys().copied().collect();
+        let Some(&gateway) = gateways.get(usize::from(which) % (gateways.len() + 1)) else {
+            let fresh = self.fresh();
+            let profile = Profile::ALL[usize::from(how) % Profile::ALL.len()];
+            let new = Gateway {
+                id: GatewayId::from_bits(fresh),
+                name: format!("edge-{fresh}"),
+                profile,
+                environment: PROD,
+                audiences: vec!["https://orders.example".into()],
+                routes: Vec::new(),
+                objective_s: 60,
+                cache_s: if profile.asks() {
+                    u64::from(how % 3)
+                } else {
+                    0
+                },
+                by: String::new(),
+                registered_at: self.now,
+                tokens: vec![token(fresh)],
+                removed_at: None,
+                sequence: 0,
+            };
+            return self.ask(by(ADMIN), Command::RegisterGateway(Box::new(new)), key);
+        };
+        match how % 5 {
+            0 => self.ask(by(ADMIN), Command::RemoveGateway { gateway, reason }, key),
+            1 => {
+                let token = token(self.fresh());
+                let command = Command::IssueGatewayToken { gateway, token };
+                self.ask(by(ADMIN), command, key);
+            }
+            2 => {
+                let revocation = self.state.revocations.keys().next().copied();
+                if let Some(revocation) = revocation {
+                    let command = Command::RecordProven {
+                        gateway,
+                        revocation,
+                    };
+                    self.ask(Actor::System("test"), command, None);
+                }
+            }
+            _ => {
+                let command = Command::RecordCursor {
+                    gateway,
+                    cursor: self.state.sequence,
+                    sent: BTreeMap::from([(self.state.sequence, self.now)]),
+                };
+                self.ask(Actor::System("test"), command, None);
+            }
         }
     }
 
@@ -613,6 +671,7 @@ fn the_histories_reach_every_index() {
             "ClientName",
             "Credential",
             "Due",
+            "Gateway",
             "Head",
             "OpenName",
             "Operator",

@@ -3,8 +3,8 @@
 
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Facts, Operator, OperatorId, Plan, Proof, ProposalId, Quorum, RequestId,
-    RevocationId, Role, SshKey, Token, TokenId,
+    Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan, Proof, ProposalId, Quorum,
+    RequestId, RevocationId, Role, SshKey, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -21,6 +21,13 @@ pub enum Actor {
         /// By what.
         proof: Proof,
     },
+    /// A gateway, by its own token.
+    Gateway {
+        /// Which.
+        id: GatewayId,
+        /// By which of its tokens.
+        token: TokenId,
+    },
     /// A part of the broker that follows from events.
     System(&'static str),
 }
@@ -32,7 +39,7 @@ pub struct ActorStamp {
     /// The operator, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<OperatorId>,
-    /// Their handle, or the part of the broker.
+    /// Their handle, `gateway:` and its name, or the part of the broker.
     pub name: String,
     /// The token that they were signed in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,6 +311,27 @@ pub enum Command {
         reason: String,
     },
 
+    /// Bring a gateway into service, with a first token if one was minted.
+    RegisterGateway(Box<Gateway>),
+    /// Give a gateway another token.
+    IssueGatewayToken { gateway: GatewayId, token: Token },
+    /// Withdraw a gateway's token.
+    RevokeGatewayToken { gateway: GatewayId, token: TokenId },
+    /// Take a gateway out of service.
+    RemoveGateway { gateway: GatewayId, reason: String },
+    /// A gateway has applied everything up to a sequence. At most [`Command::SETTLE_LIMIT`] revocations at once.
+    RecordCursor {
+        gateway: GatewayId,
+        cursor: u64,
+        /// When it had been told everything up to a sequence.
+        sent: BTreeMap<u64, DateTime<Utc>>,
+    },
+    /// A gateway was seen to refuse what was revoked.
+    RecordProven {
+        gateway: GatewayId,
+        revocation: RevocationId,
+    },
+
     /// Whatever is due by now: expiries, lapses, ends of overlaps. At most [`Command::SWEEP_LIMIT`] at once.
     Sweep { revocations: Vec<RevocationId> },
     /// An hour's use.
@@ -318,6 +346,8 @@ pub enum Command {
 impl Command {
     /// How many due things one sweep settles, and so how many revocation identifiers it must bring.
     pub const SWEEP_LIMIT: usize = 128;
+    /// How many revocations one message of a gateway settles.
+    pub const SETTLE_LIMIT: usize = 256;
     /// How many credentials one hour's use may name in one event, so that it fits a leaf of the log.
     pub const USAGE_LIMIT: usize = 300;
 
@@ -362,6 +392,12 @@ impl Command {
             | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
             Self::RecordEnforced { revocation, .. }
             | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
+            Self::RegisterGateway(gateway) => Subject::Gateway(gateway.id),
+            Self::IssueGatewayToken { gateway, .. }
+            | Self::RevokeGatewayToken { gateway, .. }
+            | Self::RemoveGateway { gateway, .. }
+            | Self::RecordCursor { gateway, .. } => Subject::Gateway(*gateway),
+            Self::RecordProven { revocation, .. } => Subject::Revocation(*revocation),
             Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => {
                 Subject::Broker
             }
@@ -409,6 +445,12 @@ impl Command {
             Self::Confirm { .. } => "confirm",
             Self::RecordEnforced { .. } => "record_enforced",
             Self::RecordEnforcementFailed { .. } => "record_enforcement_failed",
+            Self::RegisterGateway(_) => "register_gateway",
+            Self::IssueGatewayToken { .. } => "issue_gateway_token",
+            Self::RevokeGatewayToken { .. } => "revoke_gateway_token",
+            Self::RemoveGateway { .. } => "remove_gateway",
+            Self::RecordCursor { .. } => "record_cursor",
+            Self::RecordProven { .. } => "record_proven",
             Self::Sweep { .. } => "sweep",
             Self::RollUpUsage { .. } => "roll_up_usage",
             Self::RecordLeftover { .. } => "record_leftover",

@@ -2,9 +2,9 @@
 
 use super::{
     Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
-    Environment, Evaluation, Facts, Note, Operator, OperatorId, Plan, Proposal, ProposalId,
-    Request, RequestId, Revocation, RevocationId, Role, SshKey, Token, TokenId, Version,
-    command::ActorStamp, request::Ending,
+    Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note, Operator, OperatorId, Plan,
+    Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, SshKey, Token,
+    TokenId, Version, command::ActorStamp, request::Ending, revocation::Reached,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -354,6 +354,32 @@ pub enum Event {
         attempt: u32,
         reason: String,
     },
+    /// Gateways refuse it from here on.
+    #[serde(rename = "revocation.applied")]
+    RevocationApplied {
+        revocation: RevocationId,
+        gateways: Vec<Reached>,
+        by: Evidence,
+    },
+    /// A gateway was seen to refuse it.
+    #[serde(rename = "revocation.proven")]
+    RevocationProven {
+        revocation: RevocationId,
+        gateway: GatewayId,
+    },
+
+    /// A gateway came into service.
+    #[serde(rename = "gateway.registered")]
+    GatewayRegistered { gateway: Box<Gateway> },
+    /// A gateway got another token.
+    #[serde(rename = "gateway.token_issued")]
+    GatewayTokenIssued { gateway: GatewayId, token: Token },
+    /// A gateway's token was withdrawn.
+    #[serde(rename = "gateway.token_revoked")]
+    GatewayTokenRevoked { gateway: GatewayId, token: TokenId },
+    /// A gateway was taken out of service: nothing waits for it any more.
+    #[serde(rename = "gateway.removed")]
+    GatewayRemoved { gateway: GatewayId, reason: String },
 
     /// An hour's use, rolled up.
     #[serde(rename = "usage.rolled_up")]
@@ -420,6 +446,12 @@ impl Event {
         "revocation.effective",
         "revocation.enforced",
         "revocation.failed",
+        "revocation.applied",
+        "revocation.proven",
+        "gateway.registered",
+        "gateway.token_issued",
+        "gateway.token_revoked",
+        "gateway.removed",
         "usage.rolled_up",
         "reconciliation.removed",
     ];
@@ -478,6 +510,12 @@ impl Event {
             Self::RevocationEffective { .. } => "revocation.effective",
             Self::RevocationEnforced { .. } => "revocation.enforced",
             Self::RevocationFailed { .. } => "revocation.failed",
+            Self::RevocationApplied { .. } => "revocation.applied",
+            Self::RevocationProven { .. } => "revocation.proven",
+            Self::GatewayRegistered { .. } => "gateway.registered",
+            Self::GatewayTokenIssued { .. } => "gateway.token_issued",
+            Self::GatewayTokenRevoked { .. } => "gateway.token_revoked",
+            Self::GatewayRemoved { .. } => "gateway.removed",
             Self::UsageRolledUp { .. } => "usage.rolled_up",
             Self::LeftoverRemoved { .. } => "reconciliation.removed",
         }
@@ -536,7 +574,13 @@ impl Event {
             Self::CredentialAdopted { credential } => Subject::Credential(credential.id),
             Self::RevocationEffective { revocation } => Subject::Revocation(revocation.id),
             Self::RevocationEnforced { revocation, .. }
-            | Self::RevocationFailed { revocation, .. } => Subject::Revocation(*revocation),
+            | Self::RevocationFailed { revocation, .. }
+            | Self::RevocationApplied { revocation, .. }
+            | Self::RevocationProven { revocation, .. } => Subject::Revocation(*revocation),
+            Self::GatewayRegistered { gateway } => Subject::Gateway(gateway.id),
+            Self::GatewayTokenIssued { gateway, .. }
+            | Self::GatewayTokenRevoked { gateway, .. }
+            | Self::GatewayRemoved { gateway, .. } => Subject::Gateway(*gateway),
             Self::UsageRolledUp { .. } | Self::LeftoverRemoved { .. } => Subject::Broker,
         }
     }
@@ -557,6 +601,8 @@ pub enum Subject {
     Revocation(RevocationId),
     /// A proposed change of policy, or the policy that it became.
     Proposal(ProposalId),
+    /// A gateway.
+    Gateway(GatewayId),
     /// The broker itself.
     Broker,
 }
@@ -570,6 +616,7 @@ impl std::fmt::Display for Subject {
             Self::Credential(id) => id.fmt(f),
             Self::Revocation(id) => id.fmt(f),
             Self::Proposal(id) => id.fmt(f),
+            Self::Gateway(id) => id.fmt(f),
             Self::Broker => f.write_str("broker"),
         }
     }

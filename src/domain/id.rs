@@ -155,6 +155,8 @@ ids! {
     OperatorId => "opr";
     /// A proposed change of policy.
     ProposalId => "prp";
+    /// A gateway.
+    GatewayId => "gwy";
     /// A minted sign-in token (never the token itself).
     TokenId => "tok";
 }

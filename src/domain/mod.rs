@@ -24,6 +24,8 @@ pub mod digest;
 pub mod event;
 /// What policy is asked about.
 pub mod facts;
+/// Gateways.
+pub mod gateway;
 /// Typed identifiers.
 pub mod id;
 /// People and robots, their roles and how they prove who they are.
@@ -55,8 +57,10 @@ pub use decide::decide;
 pub use digest::Digest;
 pub use event::{Event, Recorded};
 pub use facts::Facts;
+pub use gateway::{Gateway, Profile, Route};
 pub use id::{
-    ApprovalId, ClientId, CredentialId, OperatorId, ProposalId, RequestId, RevocationId, TokenId,
+    ApprovalId, ClientId, CredentialId, GatewayId, OperatorId, ProposalId, RequestId, RevocationId,
+    TokenId,
 };
 pub use operator::{Operator, Role, SshKey, Token};
 pub use policy::{Proposal, ProposalState};
@@ -66,7 +70,7 @@ pub use request::{
     RuleResult, StepUp,
 };
 pub use review::{Confirmation, ReviewState};
-pub use revocation::{Enforcement, Revocation};
+pub use revocation::{Enforcement, Evidence, Reach, Revocation, RevocationState};
 pub use state::State;
 pub use statement::{Checked, Statement};
 pub use text::{Text, Texts};

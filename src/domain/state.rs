@@ -4,15 +4,15 @@
 //! publishes it once the events are durable, and readers keep a consistent snapshot for as long as they like.
 
 mod fold;
+mod gateways;
 /// What is held and was granted, counted.
 pub mod granted;
 mod policies;
 
 use super::{
-    Client, ClientId, Credential, CredentialId, Digest, Operator, OperatorId, Proposal, ProposalId,
-    Request, RequestId, Revocation, RevocationId,
+    Client, ClientId, Credential, CredentialId, Digest, Gateway, GatewayId, Operator, OperatorId,
+    Proposal, ProposalId, Request, RequestId, Revocation, RevocationId,
     event::Subject,
-    revocation::Enforcement,
     text::{Pool, Text},
     words::Environment,
 };
@@ -68,6 +68,8 @@ pub enum Due {
     Version(CredentialId, u32),
     /// The end of the time to decide a proposed policy.
     Proposal(ProposalId),
+    /// The end of what gateways may still believe of something that was revoked.
+    Reach(RevocationId),
 }
 
 /// Everything that is so after the events so far.
@@ -87,6 +89,8 @@ pub struct State {
     pub credentials: OrdMap<CredentialId, Arc<Credential>>,
     /// Revocations.
     pub revocations: OrdMap<RevocationId, Arc<Revocation>>,
+    /// Gateways, those out of service included.
+    pub gateways: OrdMap<GatewayId, Arc<Gateway>>,
     /// Proposed policies, those that came in force included.
     pub proposals: OrdMap<ProposalId, Arc<Proposal>>,
     in_force: Option<ProposalId>,
@@ -110,6 +114,11 @@ pub struct State {
     client_names: HashMap<String, ClientId>,
     operator_names: HashMap<String, OperatorId>,
     token_digests: HashMap<Digest, OperatorId>,
+    /// Of those in service.
+    gateway_names: HashMap<String, GatewayId>,
+    gateway_tokens: HashMap<Digest, GatewayId>,
+    /// What gateways have yet to apply, in the order in which it took effect.
+    unapplied: OrdSet<(GatewayId, u64, RevocationId)>,
     /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
     refused: OrdMap<Digest, DateTime<Utc>>,
     /// When each operator asked for something, in the window before they last did; oldest first.
@@ -135,6 +144,8 @@ pub enum Object<'a> {
     Revocation(&'a Revocation),
     /// A proposed policy.
     Proposal(&'a Proposal),
+    /// A gateway.
+    Gateway(&'a Gateway),
 }
 
 impl State {
@@ -235,6 +246,10 @@ impl State {
                 .proposals
                 .get(&id)
                 .map(|proposal| Object::Proposal(proposal)),
+            Subject::Gateway(id) => self
+                .gateways
+                .get(&id)
+                .map(|gateway| Object::Gateway(gateway)),
             Subject::Broker => None,
         }
     }
@@ -245,15 +260,13 @@ impl State {
             Some(Object::Request(request)) => request.state.to_string(),
             Some(Object::Proposal(proposal)) => proposal.state.to_string(),
             Some(Object::Credential(credential)) => credential.state(self.time).to_string(),
-            Some(Object::Revocation(revocation)) => match revocation.enforcement {
-                Enforcement::Pending { .. } => "effective".into(),
-                Enforcement::NotNeeded | Enforcement::Enforced { .. } => "enforced".into(),
-            },
+            Some(Object::Revocation(revocation)) => revocation.state().to_string(),
+            Some(Object::Gateway(gateway)) if gateway.removed_at.is_some() => "removed".into(),
             Some(Object::Client(client)) if client.offboarded_at.is_some() => "offboarded".into(),
             Some(Object::Operator(operator)) if operator.offboarded_at.is_some() => {
                 "offboarded".into()
             }
-            Some(Object::Client(_) | Object::Operator(_)) => "active".into(),
+            Some(Object::Client(_) | Object::Operator(_) | Object::Gateway(_)) => "active".into(),
             None => String::new(),
         }
     }

@@ -7,8 +7,8 @@ use crate::{
 };
 use chrono::{DateTime, Duration, Utc};
 use countersign::domain::{
-    Actor, Command, Context, Digest, Environment, OperatorId, Role, event::Subject,
-    request::Outcome, state::IDEMPOTENCY_WINDOW,
+    Actor, Command, Context, Digest, Environment, GatewayId, OperatorId, Profile, Role,
+    event::Subject, request::Outcome, state::IDEMPOTENCY_WINDOW,
 };
 use countersign::secret::digest_of_bytes;
 use proptest::prelude::*;
@@ -42,6 +42,15 @@ impl History {
         // A second admin, so that the last one is not the only one for long.
         let second = operator(person(20), "second", Environment::ALL, &[Role::Admin], &[]);
         world.given(by(ROOT), Command::EnrolOperator(Box::new(second)));
+        for (number, profile, cache_s) in [
+            (1, Profile::Nginx, 0),
+            (2, Profile::Envoy, 5),
+            (3, Profile::Receiver, 0),
+        ] {
+            let id = GatewayId::from_bits(number);
+            let new = gateway(id, &format!("gateway-{number}"), profile, cache_s);
+            world.given(by(ROOT), Command::RegisterGateway(Box::new(new)));
+        }
         Self {
             world,
             remembered: HashMap::new(),
@@ -223,7 +232,7 @@ fn what_refers_to_nothing_changes_nothing() {
         let mut recorded: countersign::domain::Recorded = serde_json::from_slice(leaf).unwrap();
         if matches!(
             recorded.event.kind(),
-            "client.onboarded" | "operator.enrolled" | "request.submitted"
+            "client.onboarded" | "operator.enrolled" | "request.submitted" | "gateway.registered"
         ) {
             continue;
         }
@@ -248,7 +257,7 @@ fn histories_reach_every_event() {
     let strategy = prop::collection::vec(step(), 150);
     let (mut asked, mut done) = (0, 0);
     let mut kinds = BTreeMap::<String, usize>::new();
-    for _ in 0..60 {
+    for _ in 0..120 {
         let mut history = History::new();
         for step in &strategy.new_tree(&mut runner).unwrap().current() {
             history.take(step);
@@ -274,7 +283,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 47] = [
+const EVERY_KIND: [&str; 53] = [
     "client.onboarded",
     "client.offboarded",
     "operator.enrolled",
@@ -320,6 +329,12 @@ const EVERY_KIND: [&str; 47] = [
     "revocation.effective",
     "revocation.enforced",
     "revocation.failed",
+    "revocation.applied",
+    "revocation.proven",
+    "gateway.registered",
+    "gateway.token_issued",
+    "gateway.token_revoked",
+    "gateway.removed",
     "usage.rolled_up",
     "reconciliation.removed",
 ];

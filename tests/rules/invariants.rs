@@ -2,8 +2,11 @@
 //! alone, and without the rules' own helpers.
 
 use countersign::domain::{
-    CredentialId, Enforcement, Event, Proof, Proposal, ProposalState, Recorded, Request, RequestId,
-    RequestState, Role, State, StepUp, VersionState, request::Outcome, state::Due,
+    CredentialId, Enforcement, Event, GatewayId, Profile, Proof, Proposal, ProposalState, Recorded,
+    Request, RequestId, RequestState, RevocationId, Role, State, StepUp, VersionState,
+    request::Outcome,
+    revocation::{Applied, Evidence},
+    state::Due,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +17,7 @@ pub struct Watch {
     ended: BTreeMap<RequestId, RequestState>,
     claims: BTreeSet<RequestId>,
     mints: BTreeSet<RequestId>,
+    applied: BTreeMap<(RevocationId, GatewayId), Applied>,
 }
 
 impl Watch {
@@ -116,6 +120,41 @@ impl Watch {
             // Or it would be tried, and refused, for ever.
             if request.state == RequestState::Approved {
                 people_stand_behind(state, request);
+            }
+        }
+        for revocation in state.revocations.values() {
+            let credential = &state.credentials[&revocation.credential];
+            for reach in &revocation.reach {
+                let gateway = &state.gateways[&reach.gateway];
+                assert_eq!(gateway.environment, credential.environment);
+                let Some(applied) = reach.applied else {
+                    assert!(
+                        gateway.removed_at.is_none(),
+                        "nothing waits for what is gone"
+                    );
+                    assert_eq!(reach.proven_at, None, "proven before it was applied");
+                    continue;
+                };
+                let earliest = match (gateway.profile, applied.by) {
+                    (_, Evidence::Removed) => revocation.effective_at,
+                    (Profile::Receiver, by) => {
+                        assert_eq!(by, Evidence::Acknowledged, "a receiver says so itself");
+                        revocation.effective_at
+                    }
+                    (_, Evidence::Asks) => {
+                        assert_eq!(gateway.cache_s, 0, "it may believe an older answer");
+                        revocation.effective_at
+                    }
+                    (_, Evidence::CacheEnded) => {
+                        let cache = chrono::Duration::seconds(gateway.cache_s as i64);
+                        revocation.effective_at + cache
+                    }
+                    (_, Evidence::Acknowledged) => revocation.effective_at,
+                };
+                assert!(applied.at >= earliest, "applied before it could be");
+                let place = (revocation.id, reach.gateway);
+                let was = *self.applied.entry(place).or_insert(applied);
+                assert_eq!(was, applied, "what was applied stays so");
             }
         }
         let deciding: Vec<_> = state
@@ -279,7 +318,34 @@ pub fn indices(state: &State) {
             }
         }
     }
+    let mut unapplied = BTreeSet::new();
+    for revocation in state.revocations.values() {
+        for reach in &revocation.reach {
+            let gateway = &state.gateways[&reach.gateway];
+            if reach.applied.is_some() {
+                continue;
+            }
+            unapplied.insert((gateway.id, revocation.since, revocation.id));
+            if gateway.profile != Profile::Receiver {
+                let cache = chrono::Duration::seconds(gateway.cache_s as i64 + 1);
+                due.insert((revocation.effective_at + cache, Due::Reach(revocation.id)));
+            }
+        }
+    }
     assert_eq!(state.due.iter().copied().collect::<BTreeSet<_>>(), due);
+    assert_eq!(state.unapplied().collect::<BTreeSet<_>>(), unapplied);
+    for gateway in state.gateways.values() {
+        if gateway.removed_at.is_none() {
+            let named = state.gateway_named(&gateway.name);
+            assert_eq!(named.map(|found| found.id), Some(gateway.id));
+        } else {
+            assert!(gateway.tokens.is_empty(), "it could still prove who it is");
+        }
+        for token in &gateway.tokens {
+            let found = state.gateway_of_token(&token.digest);
+            assert_eq!(found.map(|found| found.id), Some(gateway.id));
+        }
+    }
     for revocation in state.revocations.values() {
         let pending = matches!(revocation.enforcement, Enforcement::Pending { .. });
         assert_eq!(state.to_enforce.contains(&revocation.id), pending);
@@ -364,6 +430,8 @@ pub fn dump(state: &State) -> serde_json::Value {
         "credentials": list(state.credentials.values()),
         "revocations": list(state.revocations.values()),
         "proposals": list(state.proposals.values()),
+        "gateways": list(state.gateways.values()),
+        "unapplied": format!("{:?}", state.unapplied().collect::<Vec<_>>()),
         "granted": format!("{:?}", state.granted),
         "usage": usage,
         "awaiting": format!("{:?}", state.awaiting),

@@ -2,14 +2,16 @@
 
 use crate::world::*;
 use countersign::domain::{
-    Actor, Command, Context, Decision, Digest, Evaluation, Facts, OperatorId, ProposalId, Quorum,
-    RiskFactor, Role, RuleResult,
+    Actor, Command, Context, Decision, Digest, Evaluation, Facts, GatewayId, OperatorId, Profile,
+    ProposalId, Quorum, RiskFactor, Role, Route, RuleResult,
     check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
-    event::UsageEntry,
+    event::{Event, UsageEntry},
     facts::{AnomalyFacts, ApprovalFacts},
+    gateway::{GATEWAYS_MAX, PREFIX_MAX, ROUTES_MAX},
     operator::Authenticator,
     policy::{FILES_MAX, REASON_MAX, encoded_size},
     request::Outcome,
+    revocation::{Evidence, Reached},
 };
 use std::collections::BTreeMap;
 
@@ -204,6 +206,24 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         by(ROOT),
         &Command::OnboardClient(Box::new(largest)),
     );
+    let mut widest = gateway(GatewayId::from_bits(9), &name(9), Profile::Envoy, 59);
+    widest.audiences = list()
+        .into_iter()
+        .map(|text| text.as_str().into())
+        .collect();
+    widest.routes = vec![
+        Route {
+            prefix: format!("/{}", "x".repeat(PREFIX_MAX - 1)),
+            methods: vec!["ABCDEFGHIJKLMNOP".into(); 16],
+            scope: list().remove(0),
+        };
+        ROUTES_MAX
+    ];
+    runs(
+        &mut world,
+        by(ROOT),
+        &Command::RegisterGateway(Box::new(widest)),
+    );
     let mut held = adopted(&mut world, &name(9));
     held.issuer = name(1).into();
     held.role = name(1).into();
@@ -222,6 +242,20 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         unreachable!()
     };
     runs(&mut world, by(ROOT), &revoke);
+    let everybody = (0..GATEWAYS_MAX as u128).map(|number| Reached {
+        gateway: GatewayId::from_bits(u128::MAX - number),
+        sent_at: None,
+    });
+    let hurried = world.context(BROKER);
+    world.record(
+        &hurried,
+        "sweep",
+        Event::RevocationApplied {
+            revocation,
+            gateways: everybody.collect(),
+            by: Evidence::CacheEnded,
+        },
+    );
     let reason = "\"".repeat(1_000_000);
     runs(
         &mut world,

@@ -2,13 +2,16 @@
 //! from what there is at that moment, so that most commands meet something, names collide, and a failing history
 //! shrinks to a short one.
 
-use crate::{histories::History, world::*};
+use crate::{
+    histories::History,
+    world::{gateway as gateway_of, *},
+};
 use chrono::Duration;
 use countersign::{
     domain::{
         Actor, ApprovalId, Checked, Client, ClientId, Command, CredentialId, Decision, Environment,
-        Evaluation, Facts, MintedVersion, Operator, Quorum, RequestId, RequestState, Review,
-        RevocationId, Role, SshKey, StepUp, TokenId,
+        Evaluation, Facts, GatewayId, MintedVersion, Operator, Profile, Quorum, RequestId,
+        RequestState, Review, RevocationId, Role, SshKey, StepUp, TokenId,
         decide::{may_decide, may_decide_policy},
         event::UsageEntry,
         request::Outcome,
@@ -78,6 +81,11 @@ pub enum What {
     Note,
     BreakGlass,
     Reevaluate,
+    RegisterGateway,
+    GatewayToken,
+    RemoveGateway,
+    Cursor,
+    Proven,
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -122,8 +130,13 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(Hold),
         3 => Just(Resume),
         1 => Just(Note),
-        4 => Just(BreakGlass),
+        5 => Just(BreakGlass),
         4 => Just(Reevaluate),
+        1 => Just(RegisterGateway),
+        1 => Just(GatewayToken),
+        1 => Just(RemoveGateway),
+        3 => Just(Cursor),
+        1 => Just(Proven),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
     (
@@ -208,6 +221,11 @@ impl History {
                 self.policy(step)
             }
             What::EnrolKey | What::CountersignKey | What::RemoveKey => self.key(step),
+            What::RegisterGateway
+            | What::GatewayToken
+            | What::RemoveGateway
+            | What::Cursor
+            | What::Proven => self.gateway(step),
             What::Narrow
             | What::Hold
             | What::Resume
@@ -697,6 +715,92 @@ impl History {
                     .map(|_| RevocationId::from_bits(self.world.fresh()))
                     .collect();
                 (self.broker(step)?, Command::Sweep { revocations })
+            }
+        })
+    }
+
+    fn gateway(&mut self, step: &Step) -> Option<(Actor, Command)> {
+        let fresh = self.world.fresh();
+        let admin = self.holder(step, &[Role::Admin]);
+        let state = &self.world.state;
+        let gateway = pick(state.gateways.values().cloned(), step.which);
+        Some(match step.what {
+            What::RegisterGateway => {
+                let profile = Profile::ALL[usize::from(step.how) % Profile::ALL.len()];
+                let cache_s = if profile.asks() {
+                    u64::from(step.how % 3) * 20
+                } else {
+                    0
+                };
+                let name = format!("gateway-{}", step.which % 5);
+                let mut new = gateway_of(GatewayId::from_bits(fresh), &name, profile, cache_s);
+                match step.how % 7 {
+                    0 => new.environment = Environment::Development,
+                    1 => new.audiences = vec!["billing".into()],
+                    2 => new.tokens.clear(),
+                    _ => {}
+                }
+                (admin?, Command::RegisterGateway(Box::new(new)))
+            }
+            What::GatewayToken => {
+                let held = gateway?;
+                let command = match (step.how % 2, held.tokens.first()) {
+                    (0, Some(token)) => Command::RevokeGatewayToken {
+                        gateway: held.id,
+                        token: token.id,
+                    },
+                    _ => Command::IssueGatewayToken {
+                        gateway: held.id,
+                        token: token(fresh << 64),
+                    },
+                };
+                (admin?, command)
+            }
+            What::RemoveGateway => (
+                admin?,
+                Command::RemoveGateway {
+                    gateway: gateway?.id,
+                    reason: "because".into(),
+                },
+            ),
+            What::Cursor => {
+                // Most often one who has something to apply, and now and then what nobody can have applied yet.
+                let waiting = pick(state.unapplied(), step.which);
+                let id = waiting.map_or(gateway?.id, |(gateway, ..)| gateway);
+                let cursor = match step.how % 8 {
+                    0 => state.sequence + 1,
+                    1 => state.sequence / 2,
+                    _ => state.sequence,
+                };
+                let itself = Actor::Gateway {
+                    id: if step.anyone {
+                        GatewayId::from_bits(1)
+                    } else {
+                        id
+                    },
+                    token: TokenId::from_bits(1),
+                };
+                let sent = BTreeMap::from([(state.sequence, self.world.now)]);
+                let command = Command::RecordCursor {
+                    gateway: id,
+                    cursor,
+                    sent,
+                };
+                (itself, command)
+            }
+            _ => {
+                let reached = state.revocations.values().flat_map(|held| {
+                    let reach = held.reach.iter();
+                    let open = reach.filter(|reach| step.anyone || reach.proven_at.is_none());
+                    open.map(|reach| (held.id, reach.gateway))
+                        .collect::<Vec<_>>()
+                });
+                let (revocation, gateway) = pick(reached, step.which)?;
+                let command = Command::RecordProven {
+                    gateway,
+                    revocation,
+                };
+                (self.broker(step)?, command)
             }
         })
     }

@@ -6,10 +6,10 @@ use chrono::{DateTime, Duration, Utc};
 use countersign::{
     domain::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
-        Decision, Digest, Environment, Evaluation, Event, Facts, Kind, MintedVersion, Operator,
-        OperatorId, Plan, Proof, ProposalId, Quorum, Recorded, Refusal, RequestId, RequestState,
-        Risk, Role, Signed, SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId, Version,
-        VersionState,
+        Decision, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId, Kind,
+        MintedVersion, Operator, OperatorId, Plan, Profile, Proof, ProposalId, Quorum, Recorded,
+        Refusal, RequestId, RequestState, Risk, Role, Signed, SshKey, State, StepUp, Text, Texts,
+        Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
@@ -176,7 +176,7 @@ impl World {
         Ok(kinds)
     }
 
-    fn record(&mut self, context: &Context, command: &str, event: Event) {
+    pub fn record(&mut self, context: &Context, command: &str, event: Event) {
         self.watch.before(&self.state, &event);
         let (key, body) = context.idempotency.clone().unzip();
         let recorded = Recorded {
@@ -566,6 +566,25 @@ pub fn client(id: ClientId, name: &str, environment: Environment) -> Client {
         tier: Tier::High,
         dependents: vec!["cart".into()],
         offboarded_at: None,
+        sequence: 0,
+    }
+}
+
+/// A gateway of production that guards everything, with one token.
+pub fn gateway(id: GatewayId, name: &str, profile: Profile, cache_s: u64) -> Gateway {
+    Gateway {
+        id,
+        name: name.into(),
+        profile,
+        environment: PROD,
+        audiences: Vec::new(),
+        routes: Vec::new(),
+        objective_s: 60,
+        cache_s,
+        by: String::new(),
+        registered_at: DateTime::UNIX_EPOCH,
+        tokens: vec![token(id.bits() << 64)],
+        removed_at: None,
         sequence: 0,
     }
 }

@@ -56,6 +56,7 @@ fn subject_name(state: &State, subject: Subject) -> String {
             Some((version, _)) => format!("policy version {version}"),
             None => "proposed policy".to_owned(),
         }),
+        Subject::Gateway(id) => state.gateways.get(&id).map(|gateway| gateway.name.clone()),
         Subject::Broker => None,
     }
     .unwrap_or_default()
@@ -80,9 +81,11 @@ fn touched(state: &State, event: &Event) -> (Option<CredentialId>, Option<Reques
                     .map(|revocation| revocation.credential),
                 None,
             ),
-            Subject::Client(_) | Subject::Operator(_) | Subject::Proposal(_) | Subject::Broker => {
-                (None, None)
-            }
+            Subject::Client(_)
+            | Subject::Operator(_)
+            | Subject::Proposal(_)
+            | Subject::Gateway(_)
+            | Subject::Broker => (None, None),
         },
     }
 }

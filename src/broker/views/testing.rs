@@ -100,6 +100,8 @@ pub fn revocation(bits: u128, credential: CredentialId, effective: i64) -> Revoc
         by: "maya.k".into(),
         effective_at: at(effective),
         enforcement: Enforcement::NotNeeded,
+        reach: Vec::new(),
+        since: 0,
         sequence: 0,
     }
 }

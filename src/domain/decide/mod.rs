@@ -2,6 +2,7 @@
 
 mod credentials;
 mod decisions;
+mod gateways;
 mod issuance;
 mod keys;
 mod offboarding;
@@ -72,6 +73,12 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::ChangeOwner { .. }
         | Command::RecordEnforced { .. }
         | Command::RecordEnforcementFailed { .. } => credentials::decide(state, command, context),
+        Command::RegisterGateway(_)
+        | Command::IssueGatewayToken { .. }
+        | Command::RevokeGatewayToken { .. }
+        | Command::RemoveGateway { .. }
+        | Command::RecordCursor { .. }
+        | Command::RecordProven { .. } => gateways::decide(state, command, context),
         Command::Sweep { revocations } => {
             system(context)?;
             Ok(sweep::due(state, context.now, revocations))
@@ -115,6 +122,16 @@ pub fn stamp(state: &State, context: &Context) -> ActorStamp {
                 super::Proof::Token { token } => Some(*token),
                 super::Proof::SshSignature(_) => None,
             },
+            from: context.from.clone(),
+        },
+        Actor::Gateway { id, token } => ActorStamp {
+            id: None,
+            // No operator's handle has a colon in it.
+            name: state.gateways.get(id).map_or_else(
+                || format!("gateway:{id}"),
+                |gateway| format!("gateway:{}", gateway.name),
+            ),
+            token: Some(*token),
             from: context.from.clone(),
         },
         Actor::System(part) => ActorStamp {
@@ -166,7 +183,7 @@ fn holder<'a>(
 fn system(context: &Context) -> Result<(), Refusal> {
     match context.actor {
         Actor::System(_) => Ok(()),
-        Actor::Operator { .. } => Err(Refusal::Separation {
+        Actor::Operator { .. } | Actor::Gateway { .. } => Err(Refusal::Separation {
             rule: "broker-only",
             detail: "only the broker itself records this".into(),
         }),

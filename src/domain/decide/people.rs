@@ -337,6 +337,8 @@ pub(super) fn revocation(
         by,
         effective_at: context.now,
         enforcement: enforcement(at_issuer),
+        reach: Vec::new(),
+        since: 0,
         sequence: 0,
     }
 }

@@ -1,6 +1,6 @@
 //! What is due by now. Pure: the clock comes in, and so do the identifiers for the revocations that follow.
 
-use super::{decisions::fail_review, people};
+use super::{decisions::fail_review, gateways, people};
 use crate::domain::{
     Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
     State, Version, VersionState, state::Due,
@@ -49,6 +49,14 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                     && proposal.state == ProposalState::AwaitingApproval
                 {
                     events.push(Event::PolicyExpired { proposal: *id });
+                }
+            }
+            Due::Reach(id) => {
+                if let Some(revocation) = state.revocations.get(id)
+                    && let Some(applied) = gateways::caches_ended(state, revocation, now)
+                    && !events.contains(&applied)
+                {
+                    events.push(applied);
                 }
             }
             Due::Version(id, number) => {
@@ -167,6 +175,8 @@ pub(super) fn withdrawal(
             by: by.to_owned(),
             effective_at: now,
             enforcement: people::enforcement(at_issuer),
+            reach: Vec::new(),
+            since: 0,
             sequence: 0,
         }),
     }

@@ -93,6 +93,13 @@ impl State {
             | Event::RevocationFailed { .. } => {
                 self.apply_revocation(&recorded.event, at);
             }
+            Event::RevocationApplied { .. } | Event::RevocationProven { .. } => {
+                self.apply_reach(&recorded.event, at);
+            }
+            Event::GatewayRegistered { .. }
+            | Event::GatewayTokenIssued { .. }
+            | Event::GatewayTokenRevoked { .. }
+            | Event::GatewayRemoved { .. } => self.apply_gateway(&recorded.event, at),
             Event::PolicyProposed { .. }
             | Event::PolicyApprovalGiven { .. }
             | Event::PolicyInForce { .. }
@@ -594,6 +601,8 @@ impl State {
         if let Event::RevocationEffective { revocation } = event {
             let mut revocation = revocation.as_ref().clone();
             revocation.sequence = self.sequence;
+            revocation.since = self.sequence;
+            revocation.reach = self.concerned(&revocation);
             self.change_credential(revocation.credential, |credential| {
                 for version in &mut credential.versions {
                     // A version that was retired or expired stays what it is: only the issuer is told.
@@ -608,7 +617,7 @@ impl State {
             if matches!(revocation.enforcement, Enforcement::Pending { .. }) {
                 self.to_enforce.insert(revocation.id);
             }
-            self.revocations.insert(revocation.id, Arc::new(revocation));
+            self.insert_revocation(revocation);
             return;
         }
         let Subject::Revocation(id) = event.subject() else {

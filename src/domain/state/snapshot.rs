@@ -7,10 +7,15 @@
 use super::{Answered, Due, State, Usage, granted::wanted};
 use crate::domain::{
     Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
-    Environment, Evaluation, Kind, Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId,
-    ProposalState, Quorum, Request, RequestId, RequestState, Revocation, RevocationId, Role,
-    Signed, SshKey, Text, Texts, Tier, Token, TokenId, Version, VersionState, event::Subject,
-    operator::Authenticator, request::Ending, review::Confirmation, revocation::Enforcement,
+    Environment, Evaluation, Evidence, Gateway, GatewayId, Kind, Note, Operator, OperatorId, Plan,
+    Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach, Request, RequestId,
+    RequestState, Revocation, RevocationId, Role, Route, Signed, SshKey, Text, Texts, Tier, Token,
+    TokenId, Version, VersionState,
+    event::Subject,
+    operator::Authenticator,
+    request::Ending,
+    review::Confirmation,
+    revocation::{Applied, Enforcement},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,6 +45,8 @@ pub enum Part {
     OpenName(Environment, String, RequestId),
     /// A credential.
     Credential(#[serde(with = "credential")] Arc<Credential>),
+    /// A gateway.
+    Gateway(#[serde(with = "gateway")] Arc<Gateway>),
     /// A revocation.
     Revocation(#[serde(with = "revocation")] Arc<Revocation>),
     /// A proposed policy.
@@ -113,6 +120,7 @@ impl State {
                 .map(|((environment, name), id)| Part::OpenName(*environment, name.clone(), *id)),
         );
         let credentials = (self.credentials.values().cloned().map(Part::Credential))
+            .chain(self.gateways.values().cloned().map(Part::Gateway))
             .chain(self.revocations.values().cloned().map(Part::Revocation))
             .chain(self.proposals.values().cloned().map(Part::Proposal))
             .chain(self.usage.iter().map(|(credential, usage)| Part::Usage {
@@ -207,7 +215,12 @@ impl Restoring {
                 state.granted.held(None, Some(&credential));
                 state.credentials.insert(id, credential);
             }
+            Part::Gateway(gateway) => {
+                state.index_gateway(&gateway);
+                state.gateways.insert(gateway.id, gateway);
+            }
             Part::Revocation(revocation) => {
+                state.index_reach(&revocation);
                 drop(state.revocations.insert(revocation.id, revocation));
             }
             Part::Usage {
@@ -361,6 +374,7 @@ by_mirror! {
     shared operator: Operator as PlainOperator;
     shared request: Request as PlainRequest;
     shared credential: Credential as PlainCredential;
+    shared gateway: Gateway as PlainGateway;
     shared revocation: Revocation as PlainRevocation;
     shared proposal: Proposal as PlainProposal;
 }
@@ -612,7 +626,77 @@ struct PlainRevocation {
     effective_at: DateTime<Utc>,
     #[serde(with = "PlainEnforcement")]
     enforcement: Enforcement,
+    #[serde(with = "reach")]
+    reach: Vec<Reach>,
+    since: u64,
     sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Reach")]
+struct PlainReach {
+    gateway: GatewayId,
+    #[serde(with = "time_or_none")]
+    sent_at: Option<DateTime<Utc>>,
+    #[serde(with = "applied_or_none")]
+    applied: Option<Applied>,
+    #[serde(with = "time_or_none")]
+    proven_at: Option<DateTime<Utc>>,
+}
+
+mod applied_or_none {
+    use super::{Applied, DateTime, Deserialize, Evidence, Serialize, Utc};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Held(#[serde(with = "super::time")] DateTime<Utc>, Evidence);
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        applied: &Option<Applied>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        applied
+            .map(|applied| Held(applied.at, applied.by))
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Applied>, D::Error> {
+        let held = Option::<Held>::deserialize(deserializer)?;
+        Ok(held.map(|Held(at, by)| Applied { at, by }))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Gateway")]
+struct PlainGateway {
+    id: GatewayId,
+    name: String,
+    profile: Profile,
+    environment: Environment,
+    audiences: Vec<Text>,
+    #[serde(with = "routes")]
+    routes: Vec<Route>,
+    objective_s: u64,
+    cache_s: u64,
+    by: String,
+    #[serde(with = "time")]
+    registered_at: DateTime<Utc>,
+    #[serde(with = "tokens")]
+    tokens: Vec<Token>,
+    #[serde(with = "time_or_none")]
+    removed_at: Option<DateTime<Utc>>,
+    sequence: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Route")]
+struct PlainRoute {
+    prefix: String,
+    methods: Vec<String>,
+    scope: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -633,5 +717,8 @@ enum PlainEnforcement {
 by_mirror! {
     list authenticators: Authenticator as PlainAuthenticator as "PlainAuthenticator";
     list approvals: Approval as PlainApproval as "PlainApproval";
+    list reach: Reach as PlainReach as "PlainReach";
+    list routes: Route as PlainRoute as "PlainRoute";
+    list tokens: Token as PlainToken as "PlainToken";
     list versions: Version as PlainVersion as "PlainVersion";
 }

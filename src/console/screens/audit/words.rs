@@ -127,6 +127,27 @@ const MEANING: &[(&str, &str)] = &[
     ),
     ("revocation.enforced", "The issuer has withdrawn it too."),
     (
+        "revocation.applied",
+        "These gateways refuse it too: each said so, or can have no older answer any more.",
+    ),
+    ("revocation.proven", "This gateway was seen to refuse it."),
+    (
+        "gateway.registered",
+        "A gateway accepts and refuses credentials from now on, and revocations wait for it.",
+    ),
+    (
+        "gateway.token_issued",
+        "A token was made by which the gateway proves who it is. The log holds its digest only.",
+    ),
+    (
+        "gateway.token_revoked",
+        "The gateway's token proves nothing any more.",
+    ),
+    (
+        "gateway.removed",
+        "The gateway is out of service: its tokens are void, and no revocation waits for it.",
+    ),
+    (
         "revocation.failed",
         "The issuer could not withdraw it yet; it is asked again until it has.",
     ),
@@ -164,6 +185,10 @@ pub fn explain(record: &EventRecord, checked: &str) -> Vec<String> {
                 .as_ref()
                 .map_or_else(String::new, |from| format!(" from {from}")),
             record.request_id
+        ),
+        None if record.actor.name.starts_with("gateway:") => format!(
+            "The gateway {} said so, by its own token.",
+            record.actor.name.trim_start_matches("gateway:")
         ),
         None => format!(
             "The broker did it by itself ({}): it follows from earlier records.",

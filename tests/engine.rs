@@ -85,7 +85,7 @@ impl Pens {
         let signer = &self.0[&by];
         let identity = signer.identities().unwrap().remove(0);
         let (now, head) = (clock::now(), engine.log().head());
-        let purpose = decision_purpose(operator, request);
+        let purpose = decision_purpose(operator, id, request.revision);
         let statement = Statement {
             form: STATEMENT.into(),
             aud: engine.origin().into(),
@@ -125,7 +125,7 @@ impl Pens {
             payload,
             signature: signature.unwrap(),
         };
-        check_decision(engine, operator, request, &sent, now)
+        check_decision(engine, operator, request, &sent, request.digest, now)
             .await
             .unwrap()
     }

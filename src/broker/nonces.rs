@@ -1,5 +1,6 @@
 //! Nonces that wait for their one use. In memory: a restart voids them, and whoever holds one asks for another.
 
+use crate::domain::Digest;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
@@ -15,8 +16,8 @@ pub struct Nonces(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
-    /// What each is good for, and until when.
-    good_for: HashMap<String, (String, DateTime<Utc>)>,
+    /// What each is good for, until when, and what it was spent on.
+    good_for: HashMap<String, (String, DateTime<Utc>, Option<Digest>)>,
     /// Oldest first.
     order: VecDeque<String>,
 }
@@ -36,8 +37,20 @@ impl Nonces {
             }
         }
         held.order.push_back(nonce.clone());
-        held.good_for.insert(nonce.clone(), (purpose, now + life));
+        held.good_for
+            .insert(nonce.clone(), (purpose, now + life, None));
         nonce
+    }
+
+    /// Whether `nonce` is good for `purpose` at `now`, and for `use_of` alone from here on: a call that is repeated
+    /// before the first has its answer is the same use, and is told apart by whoever remembers answers.
+    pub fn spend_on(&self, nonce: &str, purpose: &str, use_of: Digest, now: DateTime<Utc>) -> bool {
+        let mut held = self.0.lock();
+        let Some((good_for, until, spent_on)) = held.good_for.get_mut(nonce) else {
+            return false;
+        };
+        let good = good_for == purpose && now < *until;
+        good && *spent_on.get_or_insert(use_of) == use_of
     }
 
     /// Whether `nonce` is good for `purpose` at `now`. It is spent by asking, whatever the answer.
@@ -47,13 +60,16 @@ impl Nonces {
         if found.is_some() {
             held.order.retain(|other| other != nonce);
         }
-        found.is_some_and(|(good_for, until)| good_for == purpose && now < until)
+        found.is_some_and(|(good_for, until, spent_on)| {
+            good_for == purpose && now < until && spent_on.is_none()
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::digest_of_bytes;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).expect("a time")
@@ -70,6 +86,20 @@ mod tests {
         assert!(!nonces.spend(&two, "a", at(1)), "spent by the attempt");
         assert!(!nonces.spend(&three, "a", at(60)), "too late");
         assert!(!nonces.spend("never issued", "a", at(1)));
+    }
+
+    #[test]
+    fn a_repetition_is_the_same_use() {
+        let nonces = Nonces::default();
+        let nonce = nonces.issue("a".into(), at(0), Duration::seconds(60));
+        let (one, other) = (digest_of_bytes(b"one"), digest_of_bytes(b"other"));
+        assert!(!nonces.spend_on(&nonce, "b", one, at(1)), "another purpose");
+        assert!(nonces.spend_on(&nonce, "a", one, at(1)));
+        assert!(nonces.spend_on(&nonce, "a", one, at(2)), "sent twice");
+        assert!(!nonces.spend_on(&nonce, "a", other, at(3)), "used");
+        assert!(!nonces.spend(&nonce, "a", at(3)), "used");
+        let late = nonces.issue("a".into(), at(0), Duration::seconds(60));
+        assert!(!nonces.spend_on(&late, "a", one, at(60)), "too late");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ClientId, Credential, Enforcement, Kind, Request, RequestState, ReviewState, State,
-        request::Outcome,
+        Cadence, ClientId, Credential, Enforcement, Kind, Request, RequestState, ReviewState,
+        State, request::Outcome,
     },
     wire::overview::{
         ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
@@ -49,12 +49,18 @@ const AGES: [i64; 3] = [300, 900, 3_600];
 pub fn overview(
     state: &State,
     usage: &Usage,
+    reviews: Cadence,
     now: DateTime<Utc>,
     degraded: Vec<IssuerHealth>,
     recent: Vec<EventRecord>,
 ) -> Overview {
-    let views = Views { state, usage, now };
-    let mut counts = Fleet::new(state, now);
+    let views = Views {
+        state,
+        usage,
+        reviews,
+        now,
+    };
+    let mut counts = Fleet::new(state, reviews, now);
     // In the order of the credentials, as these are: two walks side by side cost a tenth of as many look-ups.
     let mut used = state.usage.iter().peekable();
     let mut credentials = state.credentials.values();
@@ -111,6 +117,7 @@ fn fetch(credentials: &[&Credential]) {
 /// What one pass over the credentials counts.
 struct Fleet {
     now: DateTime<Utc>,
+    reviews: Cadence,
     midnight: DateTime<Utc>,
     in_service: HashSet<ClientId>,
     spans: [u64; SPANS.len()],
@@ -121,10 +128,11 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new(state: &State, now: DateTime<Utc>) -> Self {
+    fn new(state: &State, reviews: Cadence, now: DateTime<Utc>) -> Self {
         let clients = state.clients.values();
         Self {
             now,
+            reviews,
             in_service: clients
                 .filter(|client| client.offboarded_at.is_none())
                 .map(|client| client.id)
@@ -168,7 +176,7 @@ impl Fleet {
         }
         let orphan = credential.owner == NOBODY || !self.in_service.contains(&credential.client);
         self.hygiene.orphaned += u64::from(orphan);
-        let overdue = credential.review(now) == Some(ReviewState::Overdue);
+        let overdue = credential.review(&self.reviews, now) == Some(ReviewState::Overdue);
         self.hygiene.review_overdue += u64::from(overdue);
         let long_ago = |at: DateTime<Utc>| now - at > UNUSED;
         // What was used since is only asked where it decides.

@@ -3,7 +3,7 @@
 use super::evaluate::{self, Asked};
 use crate::{
     domain::{
-        Evaluation, Facts, State,
+        Cadence, Evaluation, Facts, State,
         policy::{Proposal, SHIPPED},
     },
     policy::{Bundle, Decision, Policy, PolicyError, PolicyId, PolicyStore},
@@ -100,6 +100,14 @@ impl Policies {
             Some(proposal) => Bundle::new(proposal.files.clone())
                 .map(|bundle| bundle.change().clone())
                 .unwrap_or_default(),
+        }
+    }
+
+    /// How often access is reviewed under the policy in force. One that cannot be read any more says nothing.
+    pub fn reviews(&self, state: &State) -> Cadence {
+        match self.in_force(state) {
+            InForce::Sound(policy) => policy.bundle().reviews(),
+            InForce::Broken { .. } => Cadence::default(),
         }
     }
 

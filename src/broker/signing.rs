@@ -4,8 +4,8 @@ use super::{engine::Engine, nonces::Nonces};
 use crate::{
     domain::check::{PAYLOAD_MAX, SIGNATURE_MAX},
     domain::{
-        Approval, Checked, Decision, Operator, Plan, Proof, Request, Signed, State, Statement,
-        StepUp,
+        Approval, Checked, Decision, Digest, Operator, Plan, Proof, Request, RequestId, Signed,
+        State, Statement, StepUp,
     },
     ssh::{Certificate, CertificateError, KeyError, PublicKey, Signature, SignatureError},
     wire::{
@@ -90,8 +90,8 @@ pub fn login_purpose(operator: &str) -> String {
 }
 
 /// The purpose of a decision's nonce: one person, one request, one revision of it.
-pub fn decision_purpose(operator: &Operator, request: &Request) -> String {
-    format!("decide {} {} {}", operator.id, request.id, request.revision)
+pub fn decision_purpose(operator: &Operator, request: RequestId, revision: u32) -> String {
+    format!("decide {} {request} {revision}", operator.id)
 }
 
 /// Whose key it is, if it is one of `operator`'s.
@@ -182,7 +182,8 @@ pub fn check_login(
 }
 
 /// Checks a decision as it comes: the signature, that it is for this broker and this history of its log, and that its
-/// nonce was given for it. What it says about the request is for the rules to judge.
+/// nonce was given for it. What it says about the request is for the rules to judge. `call` tells one call from
+/// another: the nonce is good for one of them.
 ///
 /// # Errors
 /// [`SigningError`].
@@ -191,6 +192,7 @@ pub async fn check_decision(
     operator: &Operator,
     request: &Request,
     sent: &SignedStatement,
+    call: Digest,
     now: DateTime<Utc>,
 ) -> Result<Checked, SigningError> {
     if sent.payload.len() > PAYLOAD_MAX || sent.signature.len() > SIGNATURE_MAX {
@@ -214,9 +216,11 @@ pub async fn check_decision(
     let touch = signature.verify(&by.key, &namespace, sent.payload.as_bytes())?;
     same_history(engine, &statement).await?;
     // Last, so that a signature that was no good does not cost its nonce.
+    // For the revision that was signed: that it is another one by now is for the rules to say.
+    let purpose = decision_purpose(operator, request.id, statement.request.rev);
     if !signing
         .nonces
-        .spend(&statement.nonce, &decision_purpose(operator, request), now)
+        .spend_on(&statement.nonce, &purpose, call, now)
     {
         return Err(SigningError::Nonce);
     }

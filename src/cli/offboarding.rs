@@ -125,6 +125,9 @@ fn client_sheet(holdings: &ClientHoldings, hand_over_to: Option<&str>, style: &S
     let client = &holdings.client;
     sheet.section(&format!("{} in {}", client.name, client.environment));
     sheet.fact("owner", &client.owner);
+    if let Some(team) = hand_over_to.filter(|team| *team != client.owner) {
+        sheet.fact("handed over to", team);
+    }
     if let Some(at) = client.offboarded_at {
         sheet.fact("out of service", style.full(at));
     }

@@ -326,14 +326,9 @@ async fn narrow(app: &mut App<'_>, args: &Narrowing) -> Result<(), CliError> {
     };
     let once = bound(&args.change, &detail);
     let doing = format!("narrow {id}");
-    let tried = settled(
-        client
-            .would_narrow(id, &body, &Once::seen(detail.row.sequence))
-            .await,
-        doing.as_str(),
-        &once,
-    )?
-    .value;
+    // Under the same key, so that who repeats it is told what it came to.
+    let tried = client.would_narrow(id, &body, &once).await;
+    let tried = settled(tried, doing.as_str(), &once)?.value;
     if args.change.dry_run {
         let style = app.style();
         output::one(&mut *app.io.out, style, &tried, &detail.row, |_| {

@@ -132,6 +132,8 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
     }
     sheet.fact("why", detail.end_reason.as_deref().unwrap_or_default());
     sheet.fact("failure", detail.failure.as_deref().unwrap_or_default());
+    let retry = detail.may_retry.as_ref().filter(|retry| !retry.allowed);
+    sheet.fact("no retry", retry.map_or("", |retry| retry.detail.as_str()));
     if let Some(id) = detail.credential_id {
         sheet.fact("credential", id.to_string());
     }

@@ -74,6 +74,13 @@ pub enum Event {
     /// A client was taken out of service.
     #[serde(rename = "client.offboarded")]
     ClientOffboarded { client: ClientId, reason: String },
+    /// Another team answers for a client.
+    #[serde(rename = "client.owner_changed")]
+    ClientOwnerChanged {
+        client: ClientId,
+        owner: String,
+        reason: String,
+    },
 
     /// An operator got an account.
     #[serde(rename = "operator.enrolled")]
@@ -397,6 +404,7 @@ impl Event {
     pub const KINDS: &'static [&'static str] = &[
         "client.onboarded",
         "client.offboarded",
+        "client.owner_changed",
         "operator.enrolled",
         "operator.token_issued",
         "operator.token_revoked",
@@ -461,6 +469,7 @@ impl Event {
         match self {
             Self::ClientOnboarded { .. } => "client.onboarded",
             Self::ClientOffboarded { .. } => "client.offboarded",
+            Self::ClientOwnerChanged { .. } => "client.owner_changed",
             Self::OperatorEnrolled { .. } => "operator.enrolled",
             Self::TokenIssued { .. } => "operator.token_issued",
             Self::TokenRevoked { .. } => "operator.token_revoked",
@@ -525,7 +534,9 @@ impl Event {
     pub fn subject(&self) -> Subject {
         match self {
             Self::ClientOnboarded { client } => Subject::Client(client.id),
-            Self::ClientOffboarded { client, .. } => Subject::Client(*client),
+            Self::ClientOffboarded { client, .. } | Self::ClientOwnerChanged { client, .. } => {
+                Subject::Client(*client)
+            }
             Self::OperatorEnrolled { operator } => Subject::Operator(operator.id),
             Self::TokenIssued { operator, .. }
             | Self::TokenRevoked { operator, .. }

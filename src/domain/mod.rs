@@ -69,7 +69,7 @@ pub use request::{
     BreakGlass, Evaluation, Note, Plan, Request, RequestState, Review, Risk, RiskFactor,
     RuleResult, StepUp,
 };
-pub use review::{Confirmation, ReviewState};
+pub use review::{Cadence, Confirmation, ReviewState};
 pub use revocation::{Enforcement, Evidence, Reach, Revocation, RevocationState};
 pub use state::State;
 pub use statement::{Checked, Statement};

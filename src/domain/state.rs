@@ -11,7 +11,7 @@ mod policies;
 
 use super::{
     Client, ClientId, Credential, CredentialId, Digest, Gateway, GatewayId, Operator, OperatorId,
-    Proposal, ProposalId, Request, RequestId, Revocation, RevocationId,
+    Proposal, ProposalId, Request, RequestId, RequestState, Revocation, RevocationId,
     event::Subject,
     text::{Pool, Text},
     words::Environment,
@@ -165,6 +165,17 @@ impl State {
         self.open_by_name
             .get(&(environment, name.to_owned()))
             .copied()
+    }
+
+    /// Requests that could not be made and that a person can have tried again.
+    pub fn failed_requests(&self) -> Vec<&Arc<Request>> {
+        let open = self.open_by_name.values();
+        let open = open.filter_map(|id| self.requests.get(id));
+        let mut failed: Vec<_> = open
+            .filter(|request| request.state == RequestState::Failed)
+            .collect();
+        failed.sort_unstable_by_key(|request| request.id);
+        failed
     }
 
     /// How often `operator` asked for something in the [`ASKING_WINDOW`] before `now`.

@@ -3,6 +3,7 @@
 //! - `NAME.rego` at the top: rules.
 //! - `NAME.json` at the top: data, which the rules see as `data.NAME`.
 //! - `change.json`: data too, and who may change the policy.
+//! - `reviews.json`: data too, and how often access is reviewed.
 //! - `cases/NAME.json`: what the policy must decide.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -10,6 +11,8 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::domain::Cadence;
 
 use super::{cases::Suite, decision::Quorum, error::PolicyError};
 
@@ -19,6 +22,8 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub const MAX_FILES: usize = 64;
 /// The file that says who may change the policy.
 pub const CHANGE: &str = "change.json";
+/// The file that says how often access is reviewed.
+const REVIEWS: &str = "reviews.json";
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -47,6 +52,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "partners.json",
     "partners.rego",
     "request.rego",
+    "reviews.json",
     "risk.rego",
     "tiers.json",
     "tiers.rego",
@@ -60,6 +66,7 @@ pub struct Bundle {
     data: Value,
     suites: Vec<(String, Suite)>,
     change: Change,
+    reviews: Cadence,
 }
 
 /// Who may change a policy, and how long they may take.
@@ -129,6 +136,7 @@ impl Bundle {
         let mut data = Map::new();
         let mut suites = Vec::new();
         let mut change = Change::default();
+        let mut reviews = Cadence::default();
         for (name, text) in &files {
             match part(name) {
                 Some(Part::Rules) => {}
@@ -141,8 +149,10 @@ impl Bundle {
                             reason: "expected an object".to_owned(),
                         });
                     }
-                    if name == CHANGE {
-                        change = json(name, text)?;
+                    match name.as_str() {
+                        CHANGE => change = json(name, text)?,
+                        REVIEWS => reviews = json(name, text)?,
+                        _ => {}
                     }
                     data.insert(stem.to_owned(), value);
                 }
@@ -166,11 +176,19 @@ impl Bundle {
                     .to_owned(),
             });
         }
+        if let Some(reason) = reviews.fault() {
+            return Err(PolicyError::File {
+                name: REVIEWS.to_owned(),
+                line: 1,
+                reason,
+            });
+        }
         Ok(Self {
             files,
             data: Value::Object(data),
             suites,
             change,
+            reviews,
         })
     }
 
@@ -234,6 +252,11 @@ impl Bundle {
     /// Who may change this policy.
     pub fn change(&self) -> &Change {
         &self.change
+    }
+
+    /// How often access is reviewed under it.
+    pub fn reviews(&self) -> Cadence {
+        self.reviews
     }
 
     /// The rules, by file.

@@ -279,6 +279,12 @@ fn a_bad_policy_is_refused_with_file_and_line() {
         ("weights.json", "{\n  \"points\": {,\n", "weights.json:2: "),
         ("weights.json", "[]", "weights.json:1: expected an object"),
         (
+            "reviews.json",
+            r#"{"every_s": {"low": 1, "elevated": 2, "high": 2, "critical": 2}, "notice_s": 1}"#,
+            "reviews.json:1: a review of tier low every 1 s: expected more than the notice of 1 s",
+        ),
+        ("reviews.json", r#"{"every_s": {}}"#, "reviews.json:1: "),
+        (
             "cases/risk.json",
             "{\"cases\": [{\"nmae\": 1}]}",
             "cases/risk.json:1: ",

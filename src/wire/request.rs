@@ -251,6 +251,9 @@ pub struct RequestDetail {
     pub end_reason: Option<String>,
     /// Why issuing failed last, if it did.
     pub failure: Option<String>,
+    /// Whether it can be tried again, of a request that failed; if not, why, and the way forward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_retry: Option<Verdict>,
     /// How often issuing was begun.
     pub attempts: u32,
     /// The credential that was made.

@@ -328,7 +328,8 @@ async fn a_nonce_for_one_decision_of_one_person_about_one_request() {
     let state = scene.api.broker.engine.state();
     let id: RequestId = scene.request.parse().expect("an identifier");
     let maya: &Operator = state.operator_named("maya").expect("she is there");
-    let purpose = countersign::broker::signing::decision_purpose(maya, &state.requests[&id]);
+    let revision = state.requests[&id].revision;
+    let purpose = countersign::broker::signing::decision_purpose(maya, id, revision);
     let long_ago = clock::now() - STATEMENT_LIFE;
     let nonces = &scene.api.broker.engine.signing().nonces;
     let old = nonces.issue(purpose, long_ago, STATEMENT_LIFE);
@@ -378,6 +379,62 @@ async fn a_repetition_gets_the_first_ones_answer() {
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.json(), first.json());
     send("on second thoughts")
+        .await
+        .refused(422, "idempotency-key-reused");
+    scene.api.stop().await;
+}
+
+/// Sent twice because nobody answered yet: both are the same call, and get the same answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repetitions_in_flight_get_one_answer() {
+    let scene = Scene::set().await;
+    let path = format!("/v1/requests/{}/approvals", scene.request);
+    let said = scene.said().await;
+    let body = scene.api.approval(&scene.maya, &said);
+    let key = crate::harness::fresh_key();
+    let calls = (0..32).map(|_| {
+        let call = scene.api.request(Method::POST, &scene.maya.token, &path);
+        Answer::of(call.header("idempotency-key", &key).json(&body))
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.is(200)).collect();
+    let first = answers[0].json();
+    assert!(answers.iter().all(|answer| answer.json() == first));
+    let replayed = |answer: &&Answer| answer.header("idempotency-replayed") == "true";
+    assert_eq!(answers.iter().filter(replayed).count(), 31);
+    let path = format!("/v1/requests/{}", scene.request);
+    let detail = scene.api.get(&scene.maya.token, &path).await.is(200).json();
+    assert_eq!(detail["approvals"].as_array().map(Vec::len), Some(1));
+    // The same bytes under another key are another call, and the nonce is spent.
+    refused(scene.send(&body).await, "does not know this nonce");
+    scene.api.stop().await;
+}
+
+/// A narrower plan is another plan, and so has another digest: whoever repeats the narrowing has seen that by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn narrowing_again_under_one_key_answers_the_same() {
+    let scene = Scene::set().await;
+    let path = format!("/v1/requests/{}", scene.request);
+    let digest = async || {
+        let detail = scene.api.get(&scene.maya.token, &path).await.is(200).json();
+        detail["digest"].clone()
+    };
+    let key = crate::harness::fresh_key();
+    let narrow = async |ttl_s: u64, dry_run: bool| {
+        let body = json!({"digest": digest().await, "ttl_s": ttl_s, "reason": "enough", "dry_run": dry_run});
+        let narrow = format!("{path}/narrow");
+        let call = scene.api.request(Method::POST, &scene.maya.token, &narrow);
+        Answer::of(call.header("idempotency-key", &key).json(&body)).await
+    };
+    let wide = digest().await;
+    let first = narrow(600, false).await.is(200);
+    assert_ne!(digest().await, wide);
+    let told = narrow(600, true).await.is(200).json();
+    assert_eq!(told["plan"]["ttl_s"], 600, "what it came to");
+    let again = narrow(600, false).await.is(200);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.json(), first.json());
+    narrow(500, false)
         .await
         .refused(422, "idempotency-key-reused");
     scene.api.stop().await;

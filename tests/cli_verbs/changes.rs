@@ -423,7 +423,14 @@ pub fn shaped_by_people(desk: &mut Desk, people: &People) {
     let would = desk.run(&maya, &dry).expect(0).json();
     assert_eq!(would["plan"]["ttl_s"], 3_600, "{would}");
     assert_eq!(desk.head(), head, "a dry run changes nothing");
-    desk.run(&maya, &narrow).expect(0);
+    let (key, made) = desk.once(&maya, &narrow);
+    let made = made.expect(0);
+    let head = desk.settled();
+    // Who repeats it reads the narrower plan first, and is told what the first came to.
+    let again = [&narrow[..], &["--idempotency-key", &key]].concat();
+    let again = desk.run(&maya, &again).expect(0);
+    assert_eq!(again.out, made.out);
+    assert_eq!(desk.head(), head, "it is narrowed once");
     let shown = desk.json(&["request", "show", &id]);
     assert_eq!(
         (&shown["revision"], &shown["plan"]["ttl_s"]),

@@ -283,9 +283,10 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 53] = [
+const EVERY_KIND: [&str; 54] = [
     "client.onboarded",
     "client.offboarded",
+    "client.owner_changed",
     "operator.enrolled",
     "operator.token_issued",
     "operator.token_revoked",

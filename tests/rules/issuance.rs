@@ -3,7 +3,8 @@
 use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
-    Actor, Command, OperatorId, RequestId, RequestState, Role, VersionState, request::Outcome,
+    Actor, Command, OperatorId, RequestId, RequestState, Role, VersionState, decide::may_retry,
+    request::Outcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -291,6 +292,31 @@ fn making() {
             "request.withdrawn",
         ),
     ]);
+}
+
+#[test]
+fn what_failed_and_lost_its_people_says_so_with_the_way_forward() {
+    let mut world = World::new();
+    let request = failed(&mut world);
+    assert_eq!(
+        world.when(by(ROOT), roles(BEN, &[Role::Viewer])),
+        "operator.granted approval.voided"
+    );
+    let held = &world.state.requests[&request];
+    assert_eq!(held.standing().count(), 1);
+    let said = may_retry(&world.state, held, world.now).expect_err("nobody stands behind it");
+    assert_eq!(
+        said.to_string(),
+        "1 of 2 approvals still count (ben: no longer an approver in production); opal takes it back and asks again, and others decide anew"
+    );
+    let (reason, retry) = (String::new(), Command::Retry { request });
+    assert!(world.when(by(OPAL), retry).starts_with("refused"));
+    assert_eq!(
+        world.when(by(OPAL), Command::Withdraw { request, reason }),
+        "request.withdrawn"
+    );
+    let again = world.submit(OPAL, "payments/api", Outcome::Needs);
+    assert_eq!(world.request_state(again), RequestState::AwaitingApproval);
 }
 
 #[test]

@@ -131,8 +131,9 @@ fn a_client_leaves_and_its_credentials_stay_with_another_team() {
     let (actor, command) = gone(Some("treasury"));
     assert_eq!(
         world.when(actor.clone(), command.clone()),
-        "client.offboarded request.denied credential.owner_changed"
+        "client.offboarded request.denied client.owner_changed credential.owner_changed"
     );
+    assert_eq!(world.state.clients[&CHECKOUT].owner, "treasury");
     assert_eq!(owner(&world, kept), "treasury");
     assert_eq!(
         owner(&world, over),

@@ -4,8 +4,9 @@ use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
     Actor, Command, CredentialId, OperatorId, Refusal, ReviewState, Tier,
-    review::{CADENCE, CADENCE_HIGH, NOTICE},
+    review::{Cadence, EveryTier},
 };
+use countersign::policy::Bundle;
 
 fn confirm(who: Actor, credential: CredentialId) -> (Actor, Command) {
     let reason = "the nightly report reads it".into();
@@ -116,28 +117,46 @@ fn a_member_of_the_team_who_holds_no_role_there_confirms_nothing() {
 
 #[test]
 fn a_review_is_due_by_tier_and_starts_again_when_it_is_confirmed() {
-    for (tier, cadence) in [
-        (Tier::Low, CADENCE),
-        (Tier::Elevated, CADENCE),
-        (Tier::High, CADENCE_HIGH),
-        (Tier::Critical, CADENCE_HIGH),
+    // What the shipped policy says is what holds where a policy says nothing.
+    let shipped = Bundle::shipped().reviews();
+    assert_eq!(shipped, Cadence::default());
+    let monthly = Cadence {
+        every_s: EveryTier {
+            low: 30 * 86_400,
+            ..shipped.every_s
+        },
+        notice_s: 0,
+    };
+    for (tier, days, rules) in [
+        (Tier::Low, 180, shipped),
+        (Tier::Elevated, 180, shipped),
+        (Tier::High, 90, shipped),
+        (Tier::Critical, 90, shipped),
+        (Tier::Low, 30, monthly),
+        (Tier::Elevated, 180, monthly),
     ] {
+        let (cadence, notice) = (
+            Duration::days(days),
+            Duration::seconds(rules.notice_s.cast_signed()),
+        );
         let mut world = World::new();
         let id = endless(&mut world, tier);
         let begun = world.now;
-        let state = |world: &World| world.state.credentials[&id].review(world.now);
+        let state = |world: &World| world.state.credentials[&id].review(&rules, world.now);
         let moment = Duration::milliseconds(1);
-        world.now = begun + cadence - NOTICE - moment;
+        world.now = begun + cadence - notice - moment;
         assert_eq!(state(&world), Some(ReviewState::Confirmed), "{tier}");
         world.pass(moment);
-        assert_eq!(state(&world), Some(ReviewState::Due), "{tier}");
+        if !notice.is_zero() {
+            assert_eq!(state(&world), Some(ReviewState::Due), "{tier}");
+        }
         world.now = begun + cadence;
         assert_eq!(state(&world), Some(ReviewState::Overdue), "{tier}");
         let (actor, command) = confirm(by(CY), id);
         world.given(actor, command);
         assert_eq!(state(&world), Some(ReviewState::Confirmed), "{tier}");
         let held = &world.state.credentials[&id];
-        assert_eq!(held.review_due_at(), world.now + cadence);
+        assert_eq!(held.review_due_at(&rules), world.now + cadence);
         let confirmed = held.confirmed.as_deref().expect("it was");
         assert_eq!(confirmed.by, "cy");
         assert_eq!(confirmed.at, world.now);

@@ -47,7 +47,7 @@ pub async fn signing_order(
             "policy has not spoken about this request yet",
         )
     })?;
-    let purpose = signing::decision_purpose(operator, &request);
+    let purpose = signing::decision_purpose(operator, id, request.revision);
     let nonces = &app.engine().signing().nonces;
     let counts_since = request.submitted_at;
     let body = SigningOrder {
@@ -90,6 +90,7 @@ async fn checked<T>(
         &call.caller.operator,
         request,
         signed,
+        call.identity(&signed.payload),
         call.now,
     )
     .await
@@ -143,11 +144,14 @@ pub async fn deny(
 pub async fn narrow(
     Shared(app): Shared<App>,
     Id(id): Id<RequestId>,
-    call: Call<Narrow>,
+    mut call: Call<Narrow>,
 ) -> Result<Response, ApiError> {
     let request = the_request(&call, id)?;
-    let body = &call.body;
-    if body.digest != request.digest {
+    // Who repeats it has seen the narrower plan by then, and means the same.
+    let intention = (id, call.body.scopes.clone(), call.body.ttl_s);
+    call.means("narrow", &(intention, call.body.reason.clone()));
+    let (body, repeats) = (&call.body, call.is_repetition());
+    if body.digest != request.digest && !repeats {
         let detail = format!(
             "what you saw ({}) is not what is asked ({})",
             body.digest.short(),
@@ -173,7 +177,9 @@ pub async fn narrow(
         evaluation: Box::new(evaluation.clone()),
     };
     if body.dry_run {
-        decide(&call.state, &command, &call.context())?;
+        if !repeats {
+            decide(&call.state, &command, &call.context())?;
+        }
         let told = Narrowed {
             plan,
             digest,

@@ -324,6 +324,13 @@ impl<T> Call<T> {
         self.digest = call_digest("", verb, &bytes);
     }
 
+    /// What tells this call from every other, its repetitions excepted: its idempotency key, what it means, and
+    /// `signed`, which it brings along.
+    pub fn identity(&self, signed: &str) -> Digest {
+        let key = self.key.as_deref().unwrap_or_default();
+        call_digest(key, &self.digest.to_string(), signed.as_bytes())
+    }
+
     /// Whether the same caller has sent this idempotency key before: the answer is then the first one's.
     pub fn is_repetition(&self) -> bool {
         self.key

@@ -144,6 +144,7 @@ impl App {
         Views {
             state,
             usage: self.engine().usage(),
+            reviews: self.engine().policies().reviews(state),
             now,
         }
     }

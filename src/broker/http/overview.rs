@@ -75,7 +75,15 @@ async fn count(app: &App, reader: &Reader) -> Result<Counted, ApiError> {
         .into_iter()
         .filter(|issuer| !issuer.ready)
         .collect();
-    let figures = overview(&state, engine.usage(), reader.now, degraded, recent);
+    let reviews = engine.policies().reviews(&state);
+    let figures = overview(
+        &state,
+        engine.usage(),
+        reviews,
+        reader.now,
+        degraded,
+        recent,
+    );
     Ok(Counted {
         at: Instant::now(),
         sequence: state.sequence,

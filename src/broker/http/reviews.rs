@@ -9,7 +9,7 @@ use super::{
     requests::receipt,
 };
 use crate::{
-    domain::{Command, Credential, CredentialId},
+    domain::{Cadence, Command, Credential, CredentialId},
     wire::{Page, Reason, Receipt, ReviewRow},
 };
 use axum::{extract::State as Shared, response::Response};
@@ -36,7 +36,7 @@ pub struct ReviewParams {
 }
 
 /// A credential as the review sorts it.
-struct Reviewed<'a>(&'a Credential);
+struct Reviewed<'a>(&'a Credential, &'a Cadence);
 
 impl Sorted for Reviewed<'_> {
     const SORTS: &'static [&'static str] =
@@ -44,7 +44,7 @@ impl Sorted for Reviewed<'_> {
 
     fn key(&self, sort: &str) -> Key<'_> {
         match sort {
-            "due" => Key::time(Some(self.0.review_due_at())),
+            "due" => Key::time(Some(self.0.review_due_at(self.1))),
             sort => self.0.key(sort),
         }
     }
@@ -72,8 +72,8 @@ pub async fn list(
             let owner = params.owner.as_ref();
             owner.is_none_or(|owner| credential.owner == *owner)
         })
-        .filter(|credential| credential.review(reader.now).is_some())
-        .map(|credential| Reviewed(credential))
+        .filter(|credential| !credential.has_ended(reader.now))
+        .map(|credential| Reviewed(credential, &views.reviews))
         .collect();
     let sequence = reader.state.sequence;
     let params = ListParams {

@@ -13,7 +13,14 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
 fn count(world: &World, usage: &Usage, seconds: i64) -> Overview {
-    overview(&world.state, usage, at(seconds), Vec::new(), Vec::new())
+    overview(
+        &world.state,
+        usage,
+        Cadence::default(),
+        at(seconds),
+        Vec::new(),
+        Vec::new(),
+    )
 }
 
 #[test]
@@ -110,6 +117,7 @@ fn the_fleet_is_counted_by_hand() {
         let views = Views {
             state: &world.state,
             usage: &usage,
+            reviews: Cadence::default(),
             now: at(now),
         };
         let listed = world

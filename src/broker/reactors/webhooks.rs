@@ -6,6 +6,7 @@ use crate::{
     broker::{
         cursors::Cursor,
         engine::Engine,
+        views::Views,
         webhooks::{Delivery, Webhook, body},
     },
     clock,
@@ -123,7 +124,14 @@ async fn follow(engine: &Engine, hook: &Webhook, cursor: &mut Cursor) -> End {
 /// Calls until the receiver has it. `None`: it has.
 async fn carry(engine: &Engine, hook: &Webhook, recorded: &Recorded) -> Option<End> {
     let id = body::id(recorded);
-    let body = body::body(&engine.state(), engine.usage(), recorded, clock::now());
+    let state = engine.state();
+    let views = Views {
+        state: &state,
+        usage: engine.usage(),
+        reviews: engine.policies().reviews(&state),
+        now: clock::now(),
+    };
+    let body = body::body(&views, recorded);
     loop {
         let now = clock::now();
         if !hook.admit(now) {

@@ -18,8 +18,8 @@ pub mod testing;
 use super::usage::Usage;
 use crate::{
     domain::{
-        Approval, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request, ReviewState,
-        Revocation, State, Tier, credential::CredentialState,
+        Approval, Cadence, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request,
+        ReviewState, Revocation, State, Tier, credential::CredentialState,
     },
     wire::{
         ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, RevocationRow,
@@ -54,6 +54,8 @@ pub struct Views<'a> {
     pub state: &'a State,
     /// Use since the last roll-up.
     pub usage: &'a Usage,
+    /// How often access is reviewed under the policy in force.
+    pub reviews: Cadence,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -113,9 +115,9 @@ impl Views<'_> {
             client: self.client_name(credential.client),
             scopes: credential.scopes.to_strings(),
             state: credential
-                .review(self.now)
+                .review(&self.reviews, self.now)
                 .unwrap_or(ReviewState::Confirmed),
-            due_at: credential.review_due_at(),
+            due_at: credential.review_due_at(&self.reviews),
             confirmed_at: confirmed.map(|confirmation| confirmation.at),
             confirmed_by: confirmed.map(|confirmation| confirmation.by.clone()),
             last_used_at: self.usage.of(self.state, credential.id).last_used_at,

@@ -4,8 +4,9 @@
 use super::{Views, living};
 use crate::{
     domain::{
-        Credential, Kind, Operator, Refusal, Request, RequestState, check::covers,
-        decide::may_decide,
+        Credential, Kind, Operator, Refusal, Request, RequestState,
+        check::covers,
+        decide::{may_decide, may_retry},
     },
     wire::{
         EventRecord, RequestDetail, ScopeHolder, Verdict,
@@ -32,6 +33,32 @@ fn allowed<'a, T: Deref<Target = str>>(kind: Kind, role: &'a str, scopes: &'a [T
 
 fn allowed_by(credential: &Credential) -> Vec<&str> {
     allowed(credential.kind, &credential.role, &credential.scopes)
+}
+
+fn refused(rule: &str, detail: String) -> Verdict {
+    Verdict {
+        allowed: false,
+        rule: rule.to_owned(),
+        detail,
+    }
+}
+
+/// What the rules say, for whoever looks.
+fn judged(said: Result<(), Refusal>) -> Verdict {
+    match said {
+        Ok(()) => Verdict {
+            allowed: true,
+            rule: String::new(),
+            detail: String::new(),
+        },
+        Err(refusal) => {
+            let rule = match &refusal {
+                Refusal::Separation { rule, .. } => rule,
+                other => other.slug(),
+            };
+            refused(rule, refusal.to_string())
+        }
+    }
 }
 
 impl Views<'_> {
@@ -88,6 +115,8 @@ impl Views<'_> {
                 .as_ref()
                 .map(|ending| ending.reason.clone()),
             failure: request.failure.clone(),
+            may_retry: (request.state == RequestState::Failed)
+                .then(|| judged(may_retry(self.state, request, self.now))),
             attempts: request.attempts,
             credential_id: request.issued.map(|(credential, _)| credential),
             may_decide: self.verdict(request, viewer),
@@ -102,11 +131,6 @@ impl Views<'_> {
 
     /// Whether `viewer` may decide `request`, and the rule that says so.
     fn verdict(&self, request: &Request, viewer: &Arc<Operator>) -> Verdict {
-        let refused = |rule: &str, detail: String| Verdict {
-            allowed: false,
-            rule: rule.to_owned(),
-            detail,
-        };
         let reviewed = request.review_owed().is_some();
         if request.state != RequestState::AwaitingApproval && !reviewed {
             let detail = format!(
@@ -128,20 +152,7 @@ impl Views<'_> {
                 "you have approved this already; another person is needed".to_owned(),
             );
         }
-        match may_decide(self.state, request, viewer) {
-            Ok(_) => Verdict {
-                allowed: true,
-                rule: String::new(),
-                detail: String::new(),
-            },
-            Err(refusal) => {
-                let rule = match &refusal {
-                    Refusal::Separation { rule, .. } => rule,
-                    other => other.slug(),
-                };
-                refused(rule, refusal.to_string())
-            }
-        }
+        judged(may_decide(self.state, request, viewer).map(drop))
     }
 
     fn deciders(&self, request: &Request) -> Vec<String> {

@@ -4,11 +4,11 @@ use super::Views;
 use crate::{
     broker::usage::Usage,
     domain::{
-        Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement, Environment,
-        Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded, Request, RequestId,
-        RequestState, Revocation, RevocationId, Risk, Role, State, StepUp, Text, Texts, Tier,
-        Token, TokenId, Version, VersionState, command::ActorStamp, operator::Authenticator,
-        request::Outcome,
+        Cadence, Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement,
+        Environment, Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded,
+        Request, RequestId, RequestState, Revocation, RevocationId, Risk, Role, State, StepUp,
+        Text, Texts, Tier, Token, TokenId, Version, VersionState, command::ActorStamp,
+        operator::Authenticator, request::Outcome,
     },
     secret::digest_of_bytes,
 };
@@ -306,6 +306,7 @@ impl World {
         Views {
             state: &self.state,
             usage,
+            reviews: Cadence::default(),
             now: at(0) + TimeDelta::seconds(seconds),
         }
     }

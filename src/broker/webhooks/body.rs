@@ -2,15 +2,11 @@
 //! the event's own fields, which can be long, are read from the broker by whoever may.
 
 use crate::{
-    broker::{
-        usage::Usage,
-        views::{Views, event::feed_item},
-    },
-    domain::{Recorded, State},
+    broker::views::{Views, event::feed_item},
+    domain::Recorded,
     secret::digest_of_bytes,
     wire::webhook::{CloudEvent, Happened},
 };
-use chrono::{DateTime, Utc};
 
 /// The identifier of an event's message: the same for every delivery, and for no other event of any log.
 pub fn id(recorded: &Recorded) -> String {
@@ -20,9 +16,9 @@ pub fn id(recorded: &Recorded) -> String {
     format!("evt_{number:032x}")
 }
 
-/// The body. Names and rows are as `state` has them: what was told late is told as it is by then.
-pub fn body(state: &State, usage: &Usage, recorded: &Recorded, now: DateTime<Utc>) -> Vec<u8> {
-    let item = feed_item(&Views { state, usage, now }, recorded);
+/// The body. Names and rows are as the snapshot has them: what was told late is told as it is by then.
+pub fn body(views: &Views<'_>, recorded: &Recorded) -> Vec<u8> {
+    let item = feed_item(views, recorded);
     let event = CloudEvent {
         specversion: "1.0".to_owned(),
         id: id(recorded),

@@ -534,7 +534,9 @@ impl Screen for Approvals {
             acts.push(Act {
                 kind: ActKind::Retry,
                 effect: format!("{} tries once more to make it", detail.plan.issuer),
-                refused: None,
+                refused: (detail.may_retry.as_ref())
+                    .filter(|retry| !retry.allowed)
+                    .map(|retry| retry.detail.clone()),
             });
         }
         acts

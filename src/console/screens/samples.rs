@@ -203,6 +203,7 @@ pub fn detail() -> RequestDetail {
         ended_by: None,
         end_reason: None,
         failure: None,
+        may_retry: None,
         attempts: 0,
         credential_id: None,
         may_decide: Verdict {

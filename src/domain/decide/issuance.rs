@@ -11,7 +11,7 @@ use crate::domain::{
     Command, Context, Credential, CredentialId, Event, MintedVersion, Refusal, Request, RequestId,
     RequestState, Role, State, Tier, Version, VersionState, check, request::Outcome,
 };
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use std::sync::Arc;
 
 /// How long an issued secret waits for its claim.
@@ -37,15 +37,11 @@ pub(super) fn decide(
                 &[Role::Operator, Role::Admin],
             )?;
             match held.state {
-                RequestState::Failed => {
-                    may_issue(state, held)?;
-                    approvals_last(held, context)?;
+                RequestState::Approved | RequestState::Issuing => Ok(Vec::new()),
+                _ => {
+                    may_retry(state, held, context.now)?;
                     Ok(vec![Event::RequestRetried { request: *request }])
                 }
-                RequestState::Approved | RequestState::Issuing => Ok(Vec::new()),
-                other => Err(Refusal::Conflict {
-                    detail: format!("the request is {other}: only a failed one is tried again"),
-                }),
             }
         }
         Command::Claim { request } => claim(state, context, *request),
@@ -142,11 +138,15 @@ fn quorum_stands(state: &State, request: &Request) -> Result<(), Refusal> {
             if have >= usize::from(need) {
                 Ok(())
             } else {
+                let lost: Vec<String> = (request.approvals.iter())
+                    .filter_map(|given| {
+                        let why = given.void.as_deref()?;
+                        Some(format!(" ({}: {why})", given.by_name))
+                    })
+                    .collect();
                 Err(Refusal::Separation {
                     rule: "quorum",
-                    detail: format!(
-                        "{have} of {need} approvals still count: somebody's role or group has changed"
-                    ),
+                    detail: format!("{have} of {need} approvals still count{}", lost.concat()),
                 })
             }
         }
@@ -162,8 +162,39 @@ fn may_issue(state: &State, request: &Request) -> Result<(), Refusal> {
         .map_or(Ok(()), |held| same_purpose(held, &request.plan))
 }
 
+/// Whether a request that could not be made can be tried again.
+///
+/// # Errors
+/// Why not, and the way forward.
+pub fn may_retry(state: &State, request: &Request, now: DateTime<Utc>) -> Result<(), Refusal> {
+    if request.state != RequestState::Failed {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "the request is {}: only a failed one is tried again",
+                request.state
+            ),
+        });
+    }
+    may_issue(state, request).map_err(|refusal| match refusal {
+        Refusal::Separation { rule, detail } => Refusal::Separation {
+            rule,
+            detail: format!("{detail}; {}", ask_again(request)),
+        },
+        other => other,
+    })?;
+    approvals_last(request, now)
+}
+
+/// The way forward for a request that failed and that nobody stands behind any more.
+fn ask_again(request: &Request) -> String {
+    format!(
+        "{} takes it back and asks again, and others decide anew",
+        request.requester_name
+    )
+}
+
 /// Refuses to try again on approvals that were given longer ago than policy lets a decision take.
-fn approvals_last(request: &Request, context: &Context) -> Result<(), Refusal> {
+fn approvals_last(request: &Request, now: DateTime<Utc>) -> Result<(), Refusal> {
     let life = request
         .evaluation
         .as_ref()
@@ -171,9 +202,9 @@ fn approvals_last(request: &Request, context: &Context) -> Result<(), Refusal> {
             seconds(evaluation.approval_ttl_s)
         });
     let oldest = request.standing().map(|approval| approval.at).min();
-    if oldest.is_some_and(|at| at + life <= context.now) {
+    if oldest.is_some_and(|at| at + life <= now) {
         return Err(Refusal::Conflict {
-            detail: "its approvals are too old to count; take it back and ask again".into(),
+            detail: format!("its approvals are too old to count; {}", ask_again(request)),
         });
     }
     Ok(())

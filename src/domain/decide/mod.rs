@@ -14,7 +14,7 @@ mod reviews;
 mod sweep;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
-pub use issuance::{CLAIM_WINDOW, OVERLAP};
+pub use issuance::{CLAIM_WINDOW, OVERLAP, may_retry};
 pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
 pub use policy::may_decide_policy;

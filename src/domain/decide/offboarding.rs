@@ -3,7 +3,7 @@
 use super::{credentials, fresh, people, quorum, stamp};
 use crate::domain::{
     Client, Command, Context, Credential, Event, Operator, Refusal, RequestState, Role, State,
-    check::Check, credential::CredentialState, request::Ending,
+    check::Check, request::Ending,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -44,7 +44,15 @@ pub(super) fn decide(
                 .filter(|credential| credential.client == *client && credential.revoked.is_none());
             match hand_over_to {
                 Some(team) => {
-                    let living = credentials.filter(|credential| living(credential, context));
+                    if held.owner != *team {
+                        events.push(Event::ClientOwnerChanged {
+                            client: *client,
+                            owner: team.clone(),
+                            reason: reason.clone(),
+                        });
+                    }
+                    let living =
+                        credentials.filter(|credential| !credential.has_ended(context.now));
                     events.extend(handed_over(&held.name, living, team, reason)?);
                 }
                 None if held.offboarded_at.is_none() => {
@@ -87,7 +95,7 @@ pub(super) fn decide(
             if let Some(team) = hand_over_to {
                 let left = left_alone(state, held);
                 let living = state.credentials.values().filter(|credential| {
-                    left.contains(credential.owner.as_str()) && living(credential, context)
+                    left.contains(credential.owner.as_str()) && !credential.has_ended(context.now)
                 });
                 events.extend(handed_over(&held.name, living, team, reason)?);
             }
@@ -170,13 +178,6 @@ fn ending(state: &State, context: &Context, reason: &str) -> Ending {
         reason: reason.to_owned(),
         at: context.now,
     }
-}
-
-fn living(credential: &Credential, context: &Context) -> bool {
-    !matches!(
-        credential.state(context.now),
-        CredentialState::Revoked | CredentialState::Expired
-    )
 }
 
 /// Another owner for those that do not have it already.

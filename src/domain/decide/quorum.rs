@@ -15,6 +15,7 @@ pub(super) fn fallen(state: &State, changed: Operator, now: DateTime<Utc>) -> Ve
     let person = Arc::new(changed);
     let open = state.awaiting.iter().chain(&state.to_issue);
     let open = open.filter_map(|id| state.requests.get(id));
+    let open = open.chain(state.failed_requests());
     let mut events = Vec::new();
     for request in open {
         let Some(approval) = request.standing().find(|given| given.by == person.id) else {

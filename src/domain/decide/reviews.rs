@@ -16,7 +16,7 @@ pub(super) fn decide(
     // Who confirms has looked at what it may do: if that changed meanwhile, they have not.
     fresh(context, credential, held.sequence, &held.trail)?;
     people::require_reason(reason)?;
-    if held.review(context.now).is_none() {
+    if held.has_ended(context.now) {
         return Err(Refusal::Conflict {
             detail: format!("{} has ended; there is nothing to confirm", held.name),
         });

@@ -65,7 +65,9 @@ impl State {
         self.time = recorded.ts;
         let at = recorded.ts;
         match &recorded.event {
-            Event::ClientOnboarded { .. } | Event::ClientOffboarded { .. } => {
+            Event::ClientOnboarded { .. }
+            | Event::ClientOffboarded { .. }
+            | Event::ClientOwnerChanged { .. } => {
                 self.apply_client(&recorded.event, at);
             }
             Event::OperatorEnrolled { .. }
@@ -160,6 +162,13 @@ impl State {
                 if let Some(client) = self.clients.get_mut(client) {
                     let client = Arc::make_mut(client);
                     client.offboarded_at = Some(at);
+                    client.sequence = self.sequence;
+                }
+            }
+            Event::ClientOwnerChanged { client, owner, .. } => {
+                if let Some(client) = self.clients.get_mut(client) {
+                    let client = Arc::make_mut(client);
+                    client.owner.clone_from(owner);
                     client.sequence = self.sequence;
                 }
             }

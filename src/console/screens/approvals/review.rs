@@ -550,6 +550,9 @@ fn outcome(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<
         );
         lines.extend(look.wrapped(Role::Bad, " ", &text, columns));
     }
+    if let Some(retry) = detail.may_retry.as_ref().filter(|retry| !retry.allowed) {
+        lines.extend(look.wrapped(Role::Warn, " ", &retry.detail, columns));
+    }
     if let Some(by) = &detail.ended_by {
         let reason = detail.end_reason.as_deref().unwrap_or("");
         let text = format!("{state} by {by}: {reason}");

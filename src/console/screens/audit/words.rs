@@ -17,6 +17,10 @@ const MEANING: &[(&str, &str)] = &[
         "The service is out of service: what it held is revoked, what waited for it is denied.",
     ),
     (
+        "client.owner_changed",
+        "Another team answers for the service, and for what it still holds.",
+    ),
+    (
         "operator.enrolled",
         "Somebody may sign in, with these roles and groups.",
     ),

@@ -8,5 +8,6 @@ mod lists;
 mod log;
 mod policies;
 mod problems;
+mod races;
 mod signing;
 mod stream;

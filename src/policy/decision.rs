@@ -1,6 +1,9 @@
 //! What a policy answers, checked before anybody relies on it.
 
+use regorus::Value;
 use serde::{Deserialize, Serialize};
+
+use super::answer;
 
 /// The rule id of every denial that the policy itself did not give: it failed, ran away, contradicted
 /// itself or answered something else than was asked.
@@ -163,8 +166,8 @@ struct Verdict {
 
 impl Decision {
     /// Reads a policy's answer and checks that it holds together; the error is for people.
-    pub(super) fn parse(json: &str, policy: PolicyId) -> Result<Self, String> {
-        let verdict: Verdict = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    pub(super) fn parse(answer: &Value, policy: PolicyId) -> Result<Self, String> {
+        let verdict: Verdict = answer::read(answer).map_err(|error| error.to_string())?;
         let denies = verdict.rules.iter().any(|rule| rule.effect == Effect::Deny);
         match (verdict.outcome, &verdict.quorum) {
             (Outcome::Needs, None) => return Err("outcome needs without a quorum".to_owned()),

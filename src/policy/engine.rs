@@ -16,6 +16,7 @@ use super::bundle::Bundle;
 use super::cases::Coverage;
 use super::decision::{Decision, PolicyId};
 use super::error::PolicyError;
+use super::input::input;
 use super::lint;
 use crate::domain::Facts;
 
@@ -105,9 +106,9 @@ impl Policy {
     }
 
     fn try_decide(&self, facts: &Facts) -> Result<Decision, String> {
-        let input = serde_json::to_value(facts).map_err(|error| error.to_string())?;
+        let input = input(facts);
         let mut machine = self.machine.lock();
-        machine.set_input(Value::from(input));
+        machine.set_input(input);
         let answer = match machine.execute_entry_point_by_name(ENTRY_POINT) {
             Ok(answer) => answer,
             Err(error) => {
@@ -121,8 +122,7 @@ impl Policy {
         if answer == Value::Undefined {
             return Err(format!("{ENTRY_POINT} is undefined"));
         }
-        let json = serde_json::to_string(&answer).map_err(|error| error.to_string())?;
-        Decision::parse(&json, self.id.clone())
+        Decision::parse(&answer, self.id.clone())
     }
 }
 
@@ -156,8 +156,7 @@ pub(super) fn coverage<'a>(
     let mut engine = interpreter(bundle)?;
     engine.set_enable_coverage(true);
     for facts in all {
-        let input = serde_json::to_value(facts).expect("facts are plain data");
-        engine.set_input(Value::from(input));
+        engine.set_input(input(facts));
         // A decision that fails was reported as such; how far it came still counts.
         let _failed = engine.eval_rule(ENTRY_POINT.to_owned());
     }

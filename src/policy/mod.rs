@@ -3,12 +3,14 @@
 //! A policy is a few files: rules in Rego, data in JSON, and cases that it must decide. It is compiled once. Whatever
 //! goes wrong while deciding is a denial by `policy.undefined`; one that does not load is never asked.
 
+mod answer;
 mod bundle;
 /// What a policy must decide.
 pub mod cases;
 mod decision;
 mod engine;
 mod error;
+mod input;
 mod lint;
 mod store;
 

@@ -76,7 +76,7 @@ fn the_register_machine_and_the_interpreter_agree() {
         let answer = engine
             .eval_rule("data.countersign.issue.result".into())
             .unwrap();
-        let other = Decision::parse(&answer.to_json_str().unwrap(), policy.id().clone()).unwrap();
+        let other = Decision::parse(&answer, policy.id().clone()).unwrap();
         assert_eq!(policy.decide(&facts), other, "{name}");
     }
 }

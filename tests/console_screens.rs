@@ -270,6 +270,9 @@ fn snap(name: &str, bench: impl Fn(u16, u16) -> Bench) {
 #[test]
 fn screens_look_as_they_did() {
     snap("overview", Bench::overview);
+    snap("approvals-burst", |columns, rows| {
+        on_the_burst(with_a_burst(24, "export-svc", columns, rows))
+    });
     snap("approvals", Bench::approvals);
     snap("review", |columns, rows| {
         Bench::review(samples::detail(), columns, rows)
@@ -443,7 +446,7 @@ fn approving_stays_locked_until_everything_was_on_the_screen() {
         bench.act(ActKind::Approve).is_none(),
         "no sheet while locked"
     );
-    bench.press("G");
+    bench.press("end");
     let why = bench
         .refused(ActKind::Approve)
         .expect("jumping to the end shows only the end");
@@ -541,7 +544,7 @@ fn what_was_made_in_an_emergency_waits_first_in_the_queue() {
     let text = bench.text();
     let first = text
         .lines()
-        .find(|line| line.contains('▌') || line.contains('▸'));
+        .find(|line| line.contains('▸') || line.contains('▸'));
     let glass = text.lines().position(|line| line.contains("GLASS BROKEN"));
     let other = text
         .lines()
@@ -560,7 +563,7 @@ fn ten_thousand_scopes_are_read_to_the_end_or_not_signed() {
     assert_eq!(text.lines().count(), 24, "{text}");
     let why = bench.refused(ActKind::Approve).expect("locked");
     assert!(why.contains("of 10001 scopes"), "{why}");
-    bench.press("G");
+    bench.press("end");
     let why = bench.refused(ActKind::Approve).expect("locked still");
     assert!(why.contains("scopes were not on the screen"), "{why}");
     assert_eq!(bench.refused(ActKind::Deny), None);
@@ -675,6 +678,124 @@ fn the_queue_is_by_risk_and_the_cursor_stays_with_its_request() {
     assert_eq!(bench.opened().id, ledger);
     bench.press("esc");
     assert!(bench.model.screens.approvals.open.is_none());
+}
+
+/// The queue with a burst of so many in it.
+fn with_a_burst(many: u128, requester: &str, columns: u16, rows: u16) -> Bench {
+    let mut bench = Bench::approvals(columns, rows);
+    bench.press("r");
+    let id = bench.asked(|call| matches!(call, Call::Requests { .. }));
+    let items = samples::burst(many, requester);
+    let (total, sequence) = (items.len() as u64, 918_204);
+    let next = None;
+    bench.answer(
+        id,
+        Reply::Requests(Page {
+            items,
+            next,
+            total,
+            sequence,
+        }),
+    );
+    bench
+}
+
+/// The screen, with the cursor on the burst.
+fn on_the_burst(mut bench: Bench) -> Bench {
+    for _ in 0..12 {
+        let here = |line: &str| line.contains("BURST of") && line.starts_with('▸');
+        if bench.text().lines().any(here) {
+            return bench;
+        }
+        bench.press("j");
+    }
+    panic!("no burst:\n{}", bench.text());
+}
+
+#[test]
+fn a_burst_is_one_item_and_opens() {
+    for (columns, rows) in SIZES {
+        let mut bench = on_the_burst(with_a_burst(24, "export-svc", columns, rows));
+        let text = bench.text();
+        assert!(text.contains("BURST of 24, first 20m ago"), "{text}");
+        assert!(!text.contains("exports/job-3 "), "{text}");
+        bench.press("enter");
+        let text = bench.text();
+        assert!(text.contains("BURST of export-svc"), "{text}");
+        assert!(text.contains("24 requests, each by itself"), "{text}");
+        // Each is reviewed and decided on its own.
+        bench.press("enter");
+        bench.asked(|call| matches!(call, Call::Request(_)));
+        bench.press("esc esc");
+        assert!(bench.text().contains("BURST of 24"), "{}", bench.text());
+        on_the_burst(bench);
+    }
+}
+
+#[test]
+fn a_burst_is_denied_together_as_a_plan_that_is_shown() {
+    let mut bench = on_the_burst(with_a_burst(24, "export-svc", 120, 40));
+    assert_eq!(bench.refused(ActKind::Deny), None);
+    let sheet = bench.act(ActKind::Deny).expect("a sheet opens").clone();
+    assert_eq!(sheet.targets.len(), 24);
+    for (target, row) in sheet.targets.iter().zip(samples::burst(24, "export-svc")) {
+        assert_eq!(target.sequence, row.sequence);
+        assert!(
+            sheet
+                .facts
+                .iter()
+                .any(|fact| fact.text.contains(&format!("{}   ", row.credential)))
+        );
+    }
+    let denied =
+        |target: &countersign::console::sheet::Target| matches!(target.action, Action::Deny(..));
+    assert!(sheet.targets.iter().all(denied));
+    assert!(sheet.missing().is_some(), "a reason is wanted");
+}
+
+#[test]
+fn the_cursor_stays_with_its_request_when_a_burst_begins() {
+    let mut bench = with_a_burst(20, "export-svc", 120, 40);
+    assert!(!bench.text().contains("BURST"), "twenty are none yet");
+    let last = samples::burst(21, "export-svc").pop().unwrap();
+    let item = FeedItem {
+        event: samples::event(
+            918_205,
+            0,
+            "request.submitted",
+            "exports/job-20",
+            "export-svc",
+        ),
+        credential: None,
+        request: Some(last),
+    };
+    bench.press("j j j j j j");
+    bench.event(&Event::Feed(Box::new(item)));
+    let text = bench.text();
+    let here = |line: &str| line.contains("BURST of 21") && line.starts_with('▸');
+    assert!(text.lines().any(here), "{text}");
+}
+
+#[test]
+fn ten_thousand_in_one_burst_stay_quick_and_hostile_names_are_shown() {
+    let begun = Instant::now();
+    let mut bench = on_the_burst(with_a_burst(10_000, "ex\u{202e}port\u{1b}[2J", 80, 24));
+    let text = bench.text();
+    assert!(text.contains("BURST of 10000"), "{text}");
+    assert!(
+        !text.contains('\u{202e}') && !text.contains('\u{1b}'),
+        "{text}"
+    );
+    for keys in ["enter", "end", "home", "j", "esc"] {
+        let pressed = Instant::now();
+        bench.press(keys);
+        assert!(
+            pressed.elapsed().as_millis() < 500,
+            "{keys}: {:?}",
+            pressed.elapsed()
+        );
+    }
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
 #[test]

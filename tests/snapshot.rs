@@ -19,13 +19,14 @@ use countersign::{
         Actor, ApprovalId, Client, ClientId, Command, Context, Credential, CredentialId, Digest,
         Environment, Evaluation, Facts, Gateway, GatewayId, Kind, MintedVersion, Operator,
         OperatorId, Plan, Profile, Proof, ProposalId, Quorum, Recorded, RequestId, RequestState,
-        RevocationId, Risk, Role, SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId,
-        Version, VersionState,
+        RevocationId, Risk, RiskFactor, Role, SshKey, State, StepUp, Text, Texts, Tier, Token,
+        TokenId, Version, VersionState,
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
         operator::Authenticator,
         request::Outcome,
+        state::asking::BURST,
     },
     event_log::store::Head,
     secret::{SealKey, digest_of_bytes},
@@ -481,7 +482,14 @@ impl World {
             risk: Risk {
                 score: 70,
                 tier: Tier::High,
-                factors: vec![],
+                factors: (how % 5 == 0)
+                    .then(|| RiskFactor {
+                        id: BURST.into(),
+                        points: 15,
+                        reason: "many".into(),
+                    })
+                    .into_iter()
+                    .collect(),
             },
             rules: vec![],
             policy_version: self.state.policy_version().to_string(),
@@ -667,6 +675,7 @@ fn the_histories_reach_every_index() {
         [
             "Answered",
             "Awaiting",
+            "Burst",
             "Client",
             "ClientName",
             "Credential",

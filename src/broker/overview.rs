@@ -315,12 +315,16 @@ fn approvals(views: &Views<'_>) -> ApprovalFigures {
         ..ApprovalFigures::default()
     };
     let mut soonest: Option<&Request> = None;
+    let mut bursts = HashSet::new();
     for request in state
         .awaiting
         .iter()
         .filter_map(|id| state.requests.get(id))
     {
         figures.open += 1;
+        let run = request.run();
+        let another = !state.asking.is_burst(run) || bursts.insert(run);
+        figures.items += u64::from(another);
         let soon = request
             .deadline
             .is_some_and(|deadline| deadline <= now + TimeDelta::minutes(20));

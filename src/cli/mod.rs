@@ -7,6 +7,7 @@ mod app;
 mod approval;
 pub mod args;
 mod audit;
+mod burst;
 mod certificate;
 mod client;
 mod context;

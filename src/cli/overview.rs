@@ -118,8 +118,14 @@ fn needs_a_person(sheet: &mut Sheet, overview: &Overview) {
     if approvals.open > 0 {
         quiet = false;
         sheet.line(&format!(
-            "  {} requests wait for a decision, {} of them end within 20 minutes",
-            approvals.open, approvals.ending_soon
+            "  {} requests wait for a decision{}, {} of them end within 20 minutes",
+            approvals.open,
+            if approvals.items < approvals.open {
+                format!(" in {} items, bursts counted once", approvals.items)
+            } else {
+                String::new()
+            },
+            approvals.ending_soon
         ));
         if let Some(row) = &approvals.soonest {
             let ends = row.deadline.map(|deadline| ago(deadline, overview.now));

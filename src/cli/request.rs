@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::app::{App, settled};
-use super::args::{ChangeArgs, ListArgs, span};
+use super::args::{ChangeArgs, Format, ListArgs, span};
+use super::burst::{self, Queued};
 use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
 use super::output;
@@ -12,11 +13,12 @@ use super::wait::{self, End};
 use crate::client::sign::{self, Decided};
 use crate::client::{Client, ListQuery, Once};
 use crate::secret::digest_of;
+use crate::wire::burst::together;
 use crate::wire::request::Narrowed;
 use crate::wire::signing::Decision;
 use crate::wire::{
-    Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Reason,
-    Receipt, RequestDetail, RequestId, RequestState, SignedStatement, StepUp,
+    Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Page,
+    Reason, Receipt, RequestDetail, RequestId, RequestRow, RequestState, SignedStatement, StepUp,
 };
 
 /// Verbs of `request`.
@@ -24,8 +26,9 @@ use crate::wire::{
 pub enum Verb {
     /// The queue, newest first unless sorted
     ///
+    /// In a table, the requests of one person that are a burst are one row, as in the console.
     /// For example: countersign request list --filter state:awaiting --sort=-risk
-    List(ListArgs),
+    List(Listing),
     /// Everything about one request: who gets what, the risk, the rules, who may decide
     Show(Which),
     /// Ask for a credential
@@ -41,6 +44,10 @@ pub enum Verb {
     Approve(Decide),
     /// Deny a request; one denial ends it
     Deny(Decide),
+    /// Deny what waits of a burst, all of it, each with a record of its own
+    ///
+    /// What would be denied is shown first. REQUEST is the burst as `request list` shows it, or one of its requests.
+    DenyBurst(Change),
     /// Offer less than was asked for: fewer scopes, a shorter life
     ///
     /// Without --yes it first tells the risk and the quorum that would have. What was approved of the wider plan no
@@ -66,6 +73,16 @@ pub enum Verb {
     /// It goes to the file of --out (mode 0600), or to standard output where that is not a terminal,
     /// or with --show. The place is checked before the secret is asked for.
     Claim(Claim),
+}
+
+/// Arguments of `request list`.
+#[derive(Debug, Args)]
+pub struct Listing {
+    #[command(flatten)]
+    list: ListArgs,
+    /// Every request by itself, those of a burst too
+    #[arg(long)]
+    each: bool,
 }
 
 /// A request.
@@ -170,14 +187,7 @@ pub struct Claim {
 /// Why it was not done.
 pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
     match verb {
-        Verb::List(args) => {
-            let client = app.connect().await?;
-            app.list(args, async |query| {
-                let page = client.requests(&query).await;
-                page.map_err(CliError::call("list requests"))
-            })
-            .await
-        }
+        Verb::List(args) => list(app, args).await,
         Verb::Show(which) => {
             let client = app.connect().await?;
             let detail = find(&client, &which.request).await?;
@@ -190,6 +200,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         Verb::New(new) => ask(app, new).await,
         Verb::Approve(decide) => approve(app, decide).await,
         Verb::Deny(decide) => deny(app, decide).await,
+        Verb::DenyBurst(args) => burst::deny(app, &args.which.request, &args.change).await,
         Verb::Narrow(narrowing) => narrow(app, narrowing).await,
         Verb::Ask(change) => add_note(app, change).await,
         Verb::Hold(change) => hold(app, change, true).await,
@@ -199,6 +210,31 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         Verb::Retry(change) => retry(app, change).await,
         Verb::Claim(claim) => collect(app, claim).await,
     }
+}
+
+async fn list(app: &mut App<'_>, args: &Listing) -> Result<(), CliError> {
+    let client = app.connect().await?;
+    let fetch = async |query| {
+        let page = client.requests(&query).await;
+        page.map_err(CliError::call("list requests"))
+    };
+    if args.each || app.global.output != Format::Table {
+        return app.list(&args.list, fetch).await;
+    }
+    app.list(&args.list, async |query| {
+        let answer = fetch(query).await?;
+        Ok(answer.map(|page| {
+            let rows: Vec<&RequestRow> = page.items.iter().collect();
+            let items = together(&rows, |_| false);
+            Page {
+                items: items.iter().map(Queued::from).collect(),
+                total: page.total,
+                sequence: page.sequence,
+                next: page.next.clone(),
+            }
+        }))
+    })
+    .await
 }
 
 async fn ask(app: &mut App<'_>, new: &New) -> Result<(), CliError> {

@@ -148,7 +148,7 @@ pub struct Shared {
 }
 
 /// Settled changes that are remembered.
-pub const OUTBOX_MAX: usize = 32;
+pub const OUTBOX_MAX: usize = 128;
 
 impl Shared {
     /// Nothing known yet, at `now`.

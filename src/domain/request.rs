@@ -320,6 +320,9 @@ pub struct Request {
     pub state: RequestState,
     /// When it was received.
     pub submitted_at: DateTime<Utc>,
+    /// The first of the requests that the same operator asked for in one run with it; none where it is that itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RequestId>,
     /// What policy said.
     pub evaluation: Option<Arc<Evaluation>>,
     /// Until when people can decide, or, once issued, until when the secret can be claimed.
@@ -374,6 +377,11 @@ pub struct Ending {
 }
 
 impl Request {
+    /// The run that it belongs to, by its first request: each came within an hour of the one before.
+    pub fn run(&self) -> RequestId {
+        self.run.unwrap_or(self.id)
+    }
+
     /// The approvals that count. Whether those who gave them may still decide is the state's to say.
     pub fn standing(&self) -> impl Iterator<Item = &Approval> {
         self.approvals

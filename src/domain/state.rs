@@ -3,6 +3,8 @@
 //! Its maps share structure, so a clone costs nothing to speak of: the writer folds into its own copy and
 //! publishes it once the events are durable, and readers keep a consistent snapshot for as long as they like.
 
+/// How often people ask, and what belongs together.
+pub mod asking;
 mod fold;
 mod gateways;
 /// What is held and was granted, counted.
@@ -16,10 +18,11 @@ use super::{
     text::{Pool, Text},
     words::Environment,
 };
+use asking::Asking;
 use chrono::{DateTime, Duration, Utc};
 use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 /// A state at rest.
 pub mod snapshot;
@@ -121,8 +124,8 @@ pub struct State {
     unapplied: OrdSet<(GatewayId, u64, RevocationId)>,
     /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
     refused: OrdMap<Digest, DateTime<Utc>>,
-    /// When each operator asked for something, in the window before they last did; oldest first.
-    asked: HashMap<OperatorId, Vector<DateTime<Utc>>>,
+    /// How often each operator asks, and which of their requests belong together.
+    pub asking: Asking,
     answered: HashMap<(OperatorId, String), Answered>,
     answered_order: Vector<(DateTime<Utc>, OperatorId, String)>,
     pool: Pool,
@@ -180,20 +183,7 @@ impl State {
 
     /// How often `operator` asked for something in the [`ASKING_WINDOW`] before `now`.
     pub fn asked_lately(&self, operator: OperatorId, now: DateTime<Utc>) -> usize {
-        let Some(times) = self.asked.get(&operator) else {
-            return 0;
-        };
-        let since = now - ASKING_WINDOW;
-        let before = times
-            .binary_search_by(|at| {
-                if *at <= since {
-                    Ordering::Less
-                } else {
-                    Ordering::Greater
-                }
-            })
-            .unwrap_or_else(|index| index);
-        times.len() - before
+        self.asking.lately(operator, now)
     }
 
     /// The credential and version whose secret has this digest.

@@ -37,12 +37,12 @@ fn array<T>(items: &[T], value: impl FnMut(&T) -> Value) -> Value {
     items.iter().map(value).collect::<Array>().into_value()
 }
 
-fn word(text: &String) -> Value {
-    Value::from(text.as_str())
+fn word(text: &str) -> Value {
+    Value::from(text)
 }
 
 fn words(texts: &[String]) -> Value {
-    array(texts, word)
+    array(texts, |text| word(text))
 }
 
 /// The input of a decision. Each struct is taken apart whole, so that no fact can be left out.

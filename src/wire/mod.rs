@@ -1,6 +1,8 @@
 //! The types that broker and client both speak. The OpenAPI document is generated from them and the client
 //! compiles against them, so the two sides cannot drift apart.
 
+/// Requests that belong together.
+pub mod burst;
 /// The one way to write a value as JSON, for hashing.
 pub mod canonical;
 /// Clients of credentials.

@@ -69,6 +69,9 @@ pub struct IssuanceFigures {
 pub struct ApprovalFigures {
     /// Waiting now.
     pub open: u64,
+    /// As a queue shows them: what belongs to one burst counts once.
+    #[serde(default)]
+    pub items: u64,
     /// Of these, ending within 20 minutes.
     pub ending_soon: u64,
     /// Issued without a quorum, in an emergency: others must still look at these.

@@ -81,6 +81,9 @@ pub struct RequestRow {
     /// Which request.
     #[schema(value_type = String, example = "req_01jd9x2m3v5qk7w8y6z4t0r1bc")]
     pub id: RequestId,
+    /// What a decision is bound to.
+    #[schema(value_type = String)]
+    pub digest: Digest,
     /// Who asked.
     pub requester: String,
     /// The credential's name.
@@ -110,6 +113,12 @@ pub struct RequestRow {
     pub needed: u32,
     /// When it was received.
     pub submitted_at: DateTime<Utc>,
+    /// The first of the requests of the same person in one run with this one: each came within an hour of the one before.
+    #[schema(value_type = String)]
+    pub run: RequestId,
+    /// That run is a burst, as policy counts it: a queue shows what waits of it as one item.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub burst: bool,
     /// Until when it can be decided or claimed.
     pub deadline: Option<DateTime<Utc>>,
     /// Until when others must have looked at what was issued without them; absent when nobody must.

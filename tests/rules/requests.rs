@@ -4,7 +4,9 @@ use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
     Actor, Command, Context, Environment, Kind, OperatorId, Plan, Refusal, RequestId, RequestState,
-    RevocationId, Role, request::Outcome,
+    RevocationId, RiskFactor, Role, State,
+    request::Outcome,
+    state::{asking::BURST, snapshot::Restoring},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +28,56 @@ fn ask(
 }
 
 fn same(_: &mut Plan) {}
+
+/// A request that policy says is part of a burst.
+fn bursting(world: &mut World, name: &str) -> RequestId {
+    let mut spoken = evaluation(Outcome::Needs, 2);
+    spoken.risk.factors.push(RiskFactor {
+        id: BURST.into(),
+        points: 15,
+        reason: "21 requests".into(),
+    });
+    let (id, command) = world.submission(plan(name), spoken);
+    world.given(by(OPAL), command);
+    id
+}
+
+/// The state that its parts make again.
+fn restored(world: &World) -> State {
+    let mut restoring = Restoring::default();
+    world.state.parts().for_each(|part| restoring.take(part));
+    restoring.finish()
+}
+
+#[test]
+fn what_comes_within_an_hour_of_the_one_before_is_one_run_and_a_burst_once_policy_says_so() {
+    let mut world = World::new();
+    let run = |world: &World, id: RequestId| world.state.requests[&id].run();
+    let first = world.submit(OPAL, "payments/a", Outcome::Needs);
+    let service = world.submit(SERVICE, "payments/b", Outcome::Needs);
+    assert_eq!(run(&world, service), service, "another person's");
+    world.pass(Duration::minutes(59));
+    let second = world.submit(OPAL, "payments/c", Outcome::Allow);
+    world.pass(Duration::minutes(59));
+    assert!(!world.state.asking.is_burst(first));
+    let third = bursting(&mut world, "payments/d");
+    for id in [first, second, third] {
+        assert_eq!(run(&world, id), first);
+    }
+    assert!(world.state.asking.is_burst(first));
+    assert!(!world.state.asking.is_burst(service));
+    assert_eq!(restored(&world), world.state);
+    // It stays one when the request that made it one is over.
+    let reason = String::new();
+    let request = third;
+    world.given(by(OPAL), Command::Withdraw { request, reason });
+    assert!(world.state.asking.is_burst(first));
+    world.pass(Duration::minutes(60));
+    let later = world.submit(OPAL, "payments/e", Outcome::Needs);
+    assert_eq!(run(&world, later), later, "an hour later it is another run");
+    assert!(!world.state.asking.is_burst(later));
+    assert_eq!(restored(&world), world.state);
+}
 
 #[test]
 fn asking() {

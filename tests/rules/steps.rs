@@ -11,10 +11,11 @@ use countersign::{
     domain::{
         Actor, ApprovalId, Checked, Client, ClientId, Command, CredentialId, Decision, Environment,
         Evaluation, Facts, GatewayId, MintedVersion, Operator, Profile, Quorum, RequestId,
-        RequestState, Review, RevocationId, Role, SshKey, StepUp, TokenId,
+        RequestState, Review, RevocationId, RiskFactor, Role, SshKey, StepUp, TokenId,
         decide::{may_decide, may_decide_policy},
         event::UsageEntry,
         request::Outcome,
+        state::asking::BURST,
     },
     secret::digest_of_bytes,
 };
@@ -287,6 +288,13 @@ impl History {
             evaluated.step_up = StepUp::SshSignature;
         }
         evaluated.hold = step.which % 29 == 0;
+        if step.which % 5 == 0 {
+            evaluated.risk.factors.push(RiskFactor {
+                id: BURST.into(),
+                points: 15,
+                reason: "many".into(),
+            });
+        }
         let (_, command) = self.world.submission(asked, evaluated);
         Some((who, command))
     }

@@ -133,6 +133,7 @@ impl Views<'_> {
             .map(|evaluation| &evaluation.risk);
         RequestRow {
             id: request.id,
+            digest: request.digest,
             requester: request.requester_name.clone(),
             credential: request.plan.credential.clone(),
             environment: request.plan.environment,
@@ -151,6 +152,8 @@ impl Views<'_> {
                 .count() as u32,
             needed: request.quorum().map_or(0, |quorum| u32::from(quorum.count)),
             submitted_at: request.submitted_at,
+            run: request.run(),
+            burst: self.state.asking.is_burst(request.run()),
             deadline: request.deadline,
             review_by: request.review_owed(),
             sequence: request.sequence,

@@ -250,6 +250,7 @@ impl World {
             tags: Vec::new(),
             state: RequestState::Submitted,
             submitted_at: at(seconds),
+            run: None,
             evaluation: None,
             deadline: None,
             approvals: Vec::new(),

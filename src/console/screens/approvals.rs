@@ -20,9 +20,11 @@ use crate::console::event::{Event, Level, LinkState, Reply};
 use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::theme::Theme;
 use crate::secret::digest_of;
+use crate::wire::burst::{Burst, Item, together};
 use crate::wire::filter::{Filter, FilterError};
 use crate::wire::{FeedItem, RequestDetail, RequestId, RequestRow, RequestState, StepUp};
 use decide::Seen;
+use queue::Entry;
 use ratatui::layout::Rect;
 use review::{Around, Review};
 use serde::{Deserialize, Serialize};
@@ -41,8 +43,10 @@ pub struct Approvals {
     asked: Option<CallId>,
     loaded: bool,
     /// The queue's order; it stands still while a menu or a sheet is open.
-    order: Vec<RequestId>,
-    /// The request that the cursor is on.
+    order: Vec<Entry>,
+    /// The burst whose requests are shown, each by itself.
+    inside: Option<RequestId>,
+    /// The request that the cursor is on, or the burst, by its run.
     pub cursor: Option<RequestId>,
     /// The row it is in, for when it has gone.
     row: usize,
@@ -75,14 +79,49 @@ impl Approvals {
         Filter::parse_for::<RequestRow>(&self.filter).unwrap_or_default()
     }
 
-    fn queue<'a>(&self, shared: &'a Shared) -> Vec<&'a RequestRow> {
-        let rows = self.order.iter();
-        rows.filter_map(|id| shared.requests.get(id)).collect()
+    fn reorder(&mut self, shared: &Shared) {
+        let entries = |inside| queue::entries(&shared.requests, &self.parsed(), inside, shared.now);
+        let order = entries(self.inside);
+        // What is left of a burst is a request like any other.
+        if self.inside.is_some() && order.len() < 2 {
+            self.order = entries(None);
+            self.inside = None;
+        } else {
+            self.order = order;
+        }
     }
 
-    fn reorder(&mut self, shared: &Shared) {
-        let rows = queue::queue(shared.requests.values(), &self.parsed(), shared.now);
-        self.order = rows.into_iter().map(|row| row.id).collect();
+    /// Looks into a burst, or out of it again.
+    fn look_into(&mut self, inside: Option<RequestId>, shared: &Shared) {
+        let before = std::mem::replace(&mut self.inside, inside);
+        self.cursor = match inside {
+            Some(_) => None,
+            None => before,
+        };
+        self.row = 0;
+        self.reorder(shared);
+        self.settle(shared);
+    }
+
+    /// The burst that is shown, or that the cursor is on.
+    fn burst<'a>(&self, shared: &'a Shared) -> Option<Burst<'a>> {
+        let members: Vec<RequestId> = if self.inside.is_some() {
+            self.order.iter().map(|entry| entry.key).collect()
+        } else {
+            let entry = self
+                .order
+                .iter()
+                .find(|entry| Some(entry.key) == self.cursor)?;
+            entry.members.clone()
+        };
+        let entry = Entry {
+            key: self.inside.or(self.cursor)?,
+            members,
+        };
+        match entry.item(&shared.requests) {
+            Some(Item::Burst(burst)) => Some(burst),
+            _ => None,
+        }
     }
 
     fn ask(&mut self, ctx: &mut Ctx<'_>) {
@@ -108,29 +147,31 @@ impl Approvals {
 
     /// Puts the cursor back on its object, or, if that has gone, on what took its place.
     fn settle(&mut self, shared: &Shared) {
-        let rows = self.queue(shared);
         let at = self
             .cursor
-            .and_then(|id| rows.iter().position(|row| row.id == id));
-        let at = at.unwrap_or(self.row.min(rows.len().saturating_sub(1)));
+            .and_then(|id| self.order.iter().position(|entry| entry.has(id)));
+        let at = at.unwrap_or(self.row.min(self.order.len().saturating_sub(1)));
         self.row = at;
-        self.cursor = rows.get(at).map(|row| row.id);
+        self.cursor = self.order.get(at).map(|entry| entry.key);
         let height = usize::from(kit::body(shared).height).saturating_sub(3);
-        self.skip = kit::scrolled(self.skip, at, height, rows.len());
+        self.skip = kit::scrolled(self.skip, at, height, self.order.len());
     }
 
     fn step(&mut self, by: isize, shared: &Shared) {
         self.settle(shared);
-        let rows = self.queue(shared);
         self.row = self
             .row
             .saturating_add_signed(by)
-            .min(rows.len().saturating_sub(1));
-        self.cursor = rows.get(self.row).map(|row| row.id);
+            .min(self.order.len().saturating_sub(1));
+        self.cursor = self.order.get(self.row).map(|entry| entry.key);
         self.settle(shared);
     }
 
     fn review(&mut self, id: RequestId, ctx: &mut Ctx<'_>) {
+        let together = |entry: &&Entry| entry.is_burst() && entry.members.contains(&id);
+        if let Some(run) = self.order.iter().find(together).map(|entry| entry.key) {
+            self.look_into(Some(run), ctx.shared);
+        }
         self.cursor = Some(id);
         self.settle(ctx.shared);
         self.open = Some(Opened {
@@ -148,9 +189,16 @@ impl Approvals {
     fn other(&mut self, by: isize, ctx: &mut Ctx<'_>) {
         let before = self.cursor;
         self.step(by, ctx.shared);
-        if let Some(id) = self.cursor.filter(|_| self.cursor != before) {
-            self.review(id, ctx);
-        }
+        let Some(id) = self.cursor.filter(|_| self.cursor != before) else {
+            return;
+        };
+        // Of a burst the first, or, coming from below, the last.
+        let entry = self.order.get(self.row).filter(|entry| entry.is_burst());
+        let member = entry.and_then(|entry| match by {
+            ..0 => entry.members.last(),
+            _ => entry.members.first(),
+        });
+        self.review(member.copied().unwrap_or(id), ctx);
     }
 
     /// Notes a row that came with the stream: whoever reviews it is told, and reads it again.
@@ -225,10 +273,9 @@ impl Approvals {
     fn page(&self, shared: &Shared, theme: &Theme, area: Rect) -> Option<Review> {
         let open = self.open.as_ref()?;
         let detail = open.detail.as_deref()?;
-        let rows = self.queue(shared);
-        let place = rows.iter().position(|row| row.id == open.id);
+        let place = self.order.iter().position(|entry| entry.has(open.id));
         let around = Around {
-            place: place.map(|n| (n + 1, rows.len())),
+            place: place.map(|n| (n + 1, self.order.len())),
             moved: open.moved.as_deref(),
             lookalikes: &open.lookalikes,
             scopes_seen: open.scopes_seen,
@@ -356,11 +403,16 @@ impl Approvals {
             Command::Last => self.step(far, ctx.shared),
             Command::Open => {
                 self.settle(ctx.shared);
-                if let Some(id) = self.cursor {
-                    self.review(id, ctx);
+                match self.order.get(self.row) {
+                    Some(entry) if entry.is_burst() => {
+                        self.look_into(Some(entry.key), ctx.shared);
+                    }
+                    Some(entry) => self.review(entry.key, ctx),
+                    None => {}
                 }
             }
             Command::Refresh => self.ask(ctx),
+            Command::Back if self.inside.is_some() => self.look_into(None, ctx.shared),
             Command::Back if !self.filter.is_empty() => {
                 self.filter.clear();
             }
@@ -445,6 +497,7 @@ impl Screen for Approvals {
     fn jump(&mut self, jump: &Jump, ctx: &mut Ctx<'_>) {
         self.filter = jump.filter.clone().unwrap_or_default();
         self.open = None;
+        self.inside = None;
         self.ask(ctx);
         self.reorder(ctx.shared);
         match jump.id.as_deref().map(str::parse) {
@@ -460,7 +513,19 @@ impl Screen for Approvals {
 
     fn acts(&self, shared: &Shared) -> Vec<Act> {
         let Some(detail) = self.detail() else {
-            return Vec::new();
+            let burst = self.burst(shared).filter(|_| self.open.is_none());
+            return burst
+                .map(|burst| Act {
+                    kind: ActKind::Deny,
+                    effect: format!(
+                        "{} of {} are denied together, each with a record of its own",
+                        decide::undecided(&burst).count(),
+                        burst.requester()
+                    ),
+                    refused: decide::deny_all_refused(&burst, shared),
+                })
+                .into_iter()
+                .collect();
         };
         let me = shared
             .session
@@ -551,7 +616,13 @@ impl Screen for Approvals {
             ctx.toast(Level::Bad, why.clone());
             return;
         }
-        let Some(detail) = self.detail() else { return };
+        let Some(detail) = self.detail() else {
+            if let Some(burst) = self.burst(ctx.shared) {
+                let sheet = decide::deny_all_sheet(&burst);
+                ctx.sheet(sheet);
+            }
+            return;
+        };
         let sheet = match kind {
             ActKind::Approve => match self.to_sign(ctx.shared, false) {
                 Ok(to_sign) => decide::approve_sheet(detail, to_sign),
@@ -607,6 +678,7 @@ impl Screen for Approvals {
                 Command::Down,
                 Command::Open,
                 Command::Filter,
+                Command::Acts,
                 Command::Refresh,
                 Command::TimeFormat,
                 Command::Palette,
@@ -643,6 +715,18 @@ impl Screen for Approvals {
 
     fn subject(&self, shared: &Shared) -> Option<Subject> {
         let id = self.open.as_ref().map(|open| open.id).or(self.cursor)?;
+        let whole = self.open.is_none() && self.inside.is_none();
+        if let Some(burst) = self.burst(shared).filter(|_| whole) {
+            return Some(Subject {
+                id: id.to_string(),
+                name: burst.requester().to_owned(),
+                twin: format!(
+                    "countersign request list --each --filter 'burst requester=\"{}\"'",
+                    burst.requester()
+                ),
+                json: serde_json::to_string_pretty(&burst.rows).unwrap_or_default(),
+            });
+        }
         let row = shared.requests.get(&id)?;
         let json = match self.detail() {
             Some(detail) => serde_json::to_string_pretty(detail),
@@ -669,7 +753,8 @@ impl Screen for Approvals {
         let waiting = |row: &&RequestRow| {
             row.state == RequestState::AwaitingApproval || row.review_by.is_some()
         };
-        let n = shared.requests.values().filter(waiting).count() as u64;
+        let rows: Vec<&RequestRow> = shared.requests.values().filter(waiting).collect();
+        let n = together(&rows, |_| false).len() as u64;
         (n > 0).then_some(n)
     }
 
@@ -697,6 +782,7 @@ impl Screen for Approvals {
                 "ending within 20 minutes",
                 "left<20m & state:awaiting_approval",
             ),
+            ("bursts", "burst & state:awaiting_approval"),
             ("failed", "state:failed"),
             ("glass broken, not looked at yet", "state:review_owed"),
             ("denied in a day", "state:denied & age<24h"),
@@ -704,9 +790,9 @@ impl Screen for Approvals {
     }
 
     fn export(&self, shared: &Shared) -> Option<(&'static str, String)> {
-        let lines = self
-            .queue(shared)
-            .into_iter()
+        let members = self.order.iter().flat_map(|entry| &entry.members);
+        let lines = members
+            .filter_map(|id| shared.requests.get(id))
             .filter_map(|row| serde_json::to_string(row).ok());
         Some(("ndjson", lines.map(|line| line + "\n").collect()))
     }

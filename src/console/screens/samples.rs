@@ -71,6 +71,7 @@ fn row(
 ) -> RequestRow {
     RequestRow {
         id: RequestId::from_bits(0x0192_5d4e_8a00_7000_8000_0000_0000_8800 + n),
+        digest: plan_digest(&plan()),
         requester: requester.into(),
         credential: credential.into(),
         environment: Environment::Production,
@@ -85,10 +86,33 @@ fn row(
         void: 0,
         needed: 2,
         submitted_at: at(-540),
+        run: RequestId::from_bits(0x0192_5d4e_8a00_7000_8000_0000_0000_8800 + n),
+        burst: false,
         deadline: Some(at(left_s)),
         review_by: None,
         sequence: 918_100 + n as u64,
     }
+}
+
+/// So many requests of one person in one run; policy says of those beyond the twentieth that they are a burst.
+pub fn burst(many: u128, requester: &str) -> Vec<RequestRow> {
+    let run = RequestId::from_bits(0x0192_5d4e_8a00_7000_8000_0000_0000_9000);
+    (0..many)
+        .map(|n| RequestRow {
+            id: RequestId::from_bits(run.bits() + n),
+            submitted_at: at(n as i64 - 1_200),
+            run,
+            burst: n >= 20,
+            ..row(
+                n,
+                requester,
+                &format!("exports/job-{n}"),
+                45,
+                Tier::Elevated,
+                9_000,
+            )
+        })
+        .collect()
 }
 
 /// Requests of every kind that a queue has.
@@ -404,6 +428,7 @@ pub fn overview() -> Overview {
             open: 5,
             reviews_owed: 0,
             ending_soon: 2,
+            items: 5,
             soonest: Some(requests()[0].clone()),
             ages: vec![2, 2, 1, 0],
             decide_p50_s: Some(220),

@@ -124,6 +124,7 @@ fn submit(
         tags: tags.to_vec(),
         state: RequestState::Submitted,
         submitted_at: context.now,
+        run: None,
         evaluation: None,
         deadline: None,
         approvals: Vec::new(),

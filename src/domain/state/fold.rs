@@ -1,8 +1,6 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{
-    ASKING_WINDOW, Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted,
-};
+use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted};
 use crate::domain::{
     Credential, CredentialId, Digest, Event, Operator, OperatorId, Recorded, Request, RequestId,
     RequestState, Token, Version, VersionState,
@@ -253,8 +251,10 @@ impl State {
             let mut request = request.as_ref().clone();
             request.sequence = self.sequence;
             remember(&mut request.trail, self.sequence);
+            let (requester, at) = (request.requester, request.submitted_at);
+            let run = self.asking.remember(requester, request.id, at);
+            request.run = Some(run).filter(|run| *run != request.id);
             self.index_request([None, None], &request);
-            self.remember_asking(request.requester, request.submitted_at);
             self.requests.insert(request.id, Arc::new(request));
             return;
         }
@@ -271,6 +271,9 @@ impl State {
             | Event::GlassBroken { evaluation, .. } => Some(self.pool.evaluation(evaluation)),
             _ => None,
         };
+        if let (Some(evaluation), Some(held)) = (&evaluation, self.requests.get(&id)) {
+            self.asking.judged(held.run(), evaluation);
+        }
         self.change_request(id, |request| match event {
             Event::RequestIdentified { facts, .. } => {
                 request.state = RequestState::Identified;
@@ -373,17 +376,6 @@ impl State {
         if by_people && let Some(request) = self.requests.get(&id) {
             self.refused.insert(request.digest, at + REFUSED_WINDOW);
         }
-    }
-
-    pub(super) fn remember_asking(&mut self, operator: OperatorId, at: DateTime<Utc>) {
-        let times = self.asked.entry(operator).or_default();
-        while times
-            .front()
-            .is_some_and(|first| *first + ASKING_WINDOW <= at)
-        {
-            times.pop_front();
-        }
-        times.push_back(at);
     }
 
     fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {

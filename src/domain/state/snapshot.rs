@@ -91,6 +91,8 @@ pub enum Part {
         /// The state that the subject was in then.
         state: String,
     },
+    /// A run of requests that is a burst.
+    Burst(RequestId),
 }
 
 impl State {
@@ -137,6 +139,7 @@ impl State {
                     .iter()
                     .map(|(digest, until)| Part::Refused(*digest, *until)),
             )
+            .chain(self.asking.bursts().map(Part::Burst))
             .chain(self.due.iter().map(|(at, due)| Part::Due(*at, *due)));
         let answers = self
             .answered_order
@@ -171,7 +174,7 @@ const DIGESTS: usize = 65_536;
 pub struct Restoring {
     state: State,
     digests: Vec<(Digest, (CredentialId, u32))>,
-    asked: Vec<(DateTime<Utc>, OperatorId)>,
+    asked: Vec<(DateTime<Utc>, OperatorId, RequestId)>,
 }
 
 impl Restoring {
@@ -194,7 +197,8 @@ impl Restoring {
                         .granted
                         .issued(request.requester, wanted(&request.plan));
                 }
-                self.asked.push((request.submitted_at, request.requester));
+                let asked = (request.submitted_at, request.requester, request.run());
+                self.asked.push(asked);
                 state.requests.insert(request.id, request);
             }
             Part::Proposal(proposal) => state.restore_proposal(proposal),
@@ -240,6 +244,7 @@ impl Restoring {
             Part::ToIssue(id) => drop(state.to_issue.insert(id)),
             Part::ToEnforce(id) => drop(state.to_enforce.insert(id)),
             Part::Due(at, due) => drop(state.due.insert((at, due))),
+            Part::Burst(run) => state.asking.restore_burst(run),
             Part::Refused(digest, until) => drop(state.refused.insert(digest, until)),
             Part::Answered {
                 since,
@@ -277,8 +282,8 @@ impl Restoring {
         self.index_digests();
         // As they were folded: the log's time never runs backwards.
         self.asked.sort_unstable();
-        for (at, operator) in self.asked {
-            self.state.remember_asking(operator, at);
+        for (at, operator, run) in self.asked {
+            self.state.asking.remember(operator, run, at);
         }
         self.state
     }
@@ -458,6 +463,7 @@ struct PlainRequest {
     state: RequestState,
     #[serde(with = "time")]
     submitted_at: DateTime<Utc>,
+    run: Option<RequestId>,
     evaluation: Option<Arc<Evaluation>>,
     #[serde(with = "time_or_none")]
     deadline: Option<DateTime<Utc>>,

@@ -6,6 +6,9 @@ use crate::wire::{
 };
 use chrono::{DateTime, Utc};
 
+/// The word for requests of one person that belong together.
+const BURST: &str = "burst";
+
 fn until(at: Option<DateTime<Utc>>) -> Value<'static> {
     at.map_or(Value::None, Value::Until)
 }
@@ -136,8 +139,11 @@ impl Row for RequestRow {
             Field::Environment => shown(self.environment.as_str()),
             Field::Kind => shown(self.kind.as_str()),
             Field::Tier => shown(self.tier.as_str()),
-            Field::State if self.review_by.is_some() => {
-                Value::Many(vec![self.state.as_str(), "review_owed"])
+            Field::State if self.burst || self.review_by.is_some() => {
+                let owed = self.review_by.map(|_| "review_owed");
+                let burst = self.burst.then_some(BURST);
+                let state = std::iter::once(self.state.as_str());
+                Value::Many(state.chain(owed).chain(burst).collect())
             }
             Field::State => shown(self.state.as_str()),
             Field::Risk => Value::Number(self.risk.into()),
@@ -152,7 +158,7 @@ impl Row for RequestRow {
 
     fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
         let texts = [&self.credential, &self.requester, &self.client, &self.wants];
-        texts.iter().any(|text| found(text))
+        texts.iter().any(|text| found(text)) || (self.burst && found(BURST))
     }
 
     fn never(&self) -> bool {

@@ -6,9 +6,10 @@ use crate::console::effect::{Action, ToSign};
 use crate::console::model::{Choice, Menu, MenuEntry, Shared};
 use crate::console::sheet::{Fact, Field, Sheet, Target, Tone};
 use crate::display::sanitize::{Suspicion, suspicious};
+use crate::wire::burst::Burst;
 use crate::wire::request::Narrowed;
 use crate::wire::{
-    Digest, Environment, Quorum, RequestDetail, RequestState, Role, StepUp, plan_digest,
+    Digest, Environment, Quorum, RequestDetail, RequestRow, RequestState, Role, StepUp, plan_digest,
 };
 use std::collections::HashSet;
 
@@ -488,6 +489,63 @@ pub fn withdraw_sheet(detail: &RequestDetail) -> Sheet {
         Fact::new("THEN", "nobody can decide it any more; nothing is made"),
     ])
     .field(Field::reason(true))
+}
+
+/// The requests of a burst that can be denied: those that wait for a decision.
+pub fn undecided<'a>(burst: &'a Burst<'_>) -> impl Iterator<Item = &'a RequestRow> {
+    let waits = |row: &&RequestRow| row.state == RequestState::AwaitingApproval;
+    burst.rows.iter().copied().filter(waits)
+}
+
+/// Why a burst cannot be denied together; `None` if it can be tried: who may decide each is the broker's to say.
+pub fn deny_all_refused(burst: &Burst<'_>, shared: &Shared) -> Option<String> {
+    let me = shared.session.as_ref();
+    if me.is_some_and(|session| session.name == burst.requester()) {
+        return Some("they are yours: take them back one by one".into());
+    }
+    if undecided(burst).next().is_none() {
+        return Some("none of them waits for a decision".into());
+    }
+    let elsewhere = undecided(burst).find(|row| !shared.holds(row.environment, &[Role::Approver]));
+    elsewhere.map(|row| format!("needs the role approver in {}", row.environment))
+}
+
+/// The sheet that denies all of a burst that waits: what is denied is listed, one by one, before anything is sent.
+pub fn deny_all_sheet(burst: &Burst<'_>) -> Sheet {
+    let rows: Vec<&RequestRow> = undecided(burst).collect();
+    let mut facts = vec![Fact::new(
+        "",
+        format!(
+            "{} requests of {}, each by itself:",
+            rows.len(),
+            burst.requester()
+        ),
+    )];
+    facts.extend(rows.iter().map(|row| {
+        let text = format!(
+            "{}   {}, risk {}, wants {}",
+            row.credential, row.environment, row.risk, row.wants
+        );
+        Fact::new("DENY", text).tone(Tone::Strong)
+    }));
+    let others = burst.rows.len() - rows.len();
+    if others > 0 {
+        let text = format!("{others} that wait for no decision (held, or failed)");
+        facts.push(Fact::new("NOT", text));
+    }
+    facts.push(Fact::new(
+        "THEN",
+        "each is over at once, with a record of its own; nothing is made; a new request can be made",
+    ));
+    let targets = rows.iter().map(|row| Target {
+        action: Action::Deny(row.id, row.digest),
+        name: row.credential.clone(),
+        sequence: row.sequence,
+        sent: None,
+    });
+    Sheet::new("DENY ALL OF A BURST", "deny all", targets.collect())
+        .facts(facts)
+        .field(Field::reason(true))
 }
 
 /// The sheet that has a failed issuance tried once more.

@@ -5,6 +5,7 @@ use crate::console::backend::{Frame, Region};
 use crate::console::model::{Ctx, Overlay, Shared};
 use crate::console::screens::{Jump, ScreenId, kit};
 use crate::console::theme::{Role, Theme};
+use crate::wire::burst::Item;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
@@ -67,22 +68,32 @@ impl Approvals {
 
     fn list(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         let look = kit::Look::new(shared, theme);
-        let rows = self.queue(shared);
         let columns = usize::from(area.width);
-        let title = if self.filter.is_empty() {
+        let inside = self.inside.and_then(|_| self.burst(shared));
+        let title = if let Some(burst) = &inside {
+            format!(
+                "QUEUE  {} BURST of {}",
+                theme.glyphs.arrow,
+                burst.requester()
+            )
+        } else if self.filter.is_empty() {
             "QUEUE".to_owned()
         } else {
             format!("QUEUE  / {}", self.filter)
         };
         let note = match self.asked {
-            Some(_) if rows.is_empty() => "asking".to_owned(),
-            _ => format!("{} by risk, then deadline", rows.len()),
+            Some(_) if self.order.is_empty() => "asking".to_owned(),
+            _ if inside.is_some() => format!(
+                "{} requests, each by itself; esc goes back",
+                self.order.len()
+            ),
+            _ => format!("{} by risk, then deadline", self.order.len()),
         };
         let mut lines = vec![
             look.rule(&title, &note, columns),
             queue::heads(&look, columns),
         ];
-        if rows.is_empty() {
+        if self.order.is_empty() {
             let words = if self.filter.is_empty() {
                 "nothing waits for a decision"
             } else {
@@ -96,13 +107,11 @@ impl Approvals {
             height: area.height.saturating_sub(2),
             ..area
         };
-        let shown: Vec<Line<'_>> = rows
-            .iter()
-            .skip(self.skip)
-            .take(usize::from(body.height))
-            .map(|row| queue::line(row, &look, columns, Some(row.id) == self.cursor))
+        let shown: Vec<Line<'_>> = self
+            .shown(shared, self.skip, body.height.into())
+            .map(|(item, here)| queue::line(&item, &look, columns, here))
             .collect();
-        if !rows.is_empty() {
+        if !self.order.is_empty() {
             kit::paint(frame.buffer, body, &shown, 0);
             frame.region(Region {
                 id: 2,
@@ -113,21 +122,34 @@ impl Approvals {
         }
     }
 
+    /// The items from `skip` on, at most `rows`, each with whether the cursor is on it.
+    fn shown<'a>(
+        &self,
+        shared: &'a Shared,
+        skip: usize,
+        rows: usize,
+    ) -> impl Iterator<Item = (Item<'a>, bool)> {
+        let entries = self.order.iter().skip(skip).take(rows);
+        entries.filter_map(|entry| {
+            let item = entry.item(&shared.requests)?;
+            Some((item, Some(entry.key) == self.cursor))
+        })
+    }
+
     /// The queue beside a review, two lines each.
     fn margin(&self, shared: &Shared, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
         let look = kit::Look::new(shared, theme);
-        let rows = self.queue(shared);
         let columns = usize::from(area.width);
-        let mut lines = vec![look.rule("QUEUE", &format!("{}, by risk", rows.len()), columns)];
+        let title = if self.inside.is_some() {
+            "BURST"
+        } else {
+            "QUEUE"
+        };
+        let mut lines = vec![look.rule(title, &format!("{}, by risk", self.order.len()), columns)];
         let fits = usize::from(area.height.saturating_sub(1)) / 2;
-        let skip = kit::scrolled(0, self.row, fits, rows.len());
-        for row in rows.iter().skip(skip).take(fits) {
-            lines.extend(queue::narrow(
-                row,
-                &look,
-                columns,
-                Some(row.id) == self.cursor,
-            ));
+        let skip = kit::scrolled(0, self.row, fits, self.order.len());
+        for (item, here) in self.shown(shared, skip, fits) {
+            lines.extend(queue::narrow(&item, &look, columns, here));
         }
         kit::paint(frame.buffer, area, &lines, 0);
     }

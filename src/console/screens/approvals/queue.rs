@@ -2,13 +2,89 @@
 
 use crate::console::screens::kit::Look;
 use crate::console::theme::{Role, Severity};
-use crate::display::time::clock_column;
+use crate::display::time::{ago, clock_column};
+use crate::wire::burst::{Burst, Item, together};
 use crate::wire::filter::Filter;
-use crate::wire::{RequestRow, RequestState, Tier};
+use crate::wire::{RequestId, RequestRow, RequestState, Tier};
 use chrono::{DateTime, Utc};
 use ratatui::style::Style;
 use ratatui::text::Line;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One item of the queue: a request, or the requests of a burst.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The request, or the burst's run.
+    pub key: RequestId,
+    /// Its requests: one, or more than one.
+    pub members: Vec<RequestId>,
+}
+
+impl Entry {
+    /// Whether it is several requests.
+    pub fn is_burst(&self) -> bool {
+        self.members.len() > 1
+    }
+
+    /// Whether it is what `id` names, or has it in it.
+    pub fn has(&self, id: RequestId) -> bool {
+        self.key == id || self.members.contains(&id)
+    }
+
+    /// What is known of its requests.
+    pub fn item<'a>(&self, requests: &'a BTreeMap<RequestId, RequestRow>) -> Option<Item<'a>> {
+        let mut rows: Vec<&RequestRow> = self
+            .members
+            .iter()
+            .filter_map(|id| requests.get(id))
+            .collect();
+        match (self.is_burst(), rows.pop()) {
+            (_, None) => None,
+            (false, Some(row)) => Some(Item::One(row)),
+            (true, Some(row)) => {
+                rows.push(row);
+                Some(Item::Burst(Burst {
+                    run: self.key,
+                    rows,
+                }))
+            }
+        }
+    }
+}
+
+/// The items of the queue, in its order; of the burst `inside` its requests, each by itself.
+pub fn entries(
+    requests: &BTreeMap<RequestId, RequestRow>,
+    filter: &Filter,
+    inside: Option<RequestId>,
+    now: DateTime<Utc>,
+) -> Vec<Entry> {
+    let rows = queue(requests.values(), filter, now);
+    if let Some(run) = inside {
+        let members = rows.into_iter().filter(|row| row.run == run);
+        return members
+            .map(|row| Entry {
+                key: row.id,
+                members: vec![row.id],
+            })
+            .collect();
+    }
+    // A row that was read before its run became a burst does not say so; those that came since do.
+    let bursts: BTreeSet<RequestId> = requests
+        .values()
+        .filter(|row| row.burst)
+        .map(|row| row.run)
+        .collect();
+    together(&rows, |run| bursts.contains(&run))
+        .iter()
+        .map(|item| Entry {
+            key: item.key(),
+            members: item.rows().iter().map(|row| row.id).collect(),
+        })
+        .collect()
+}
 
 /// How loud a tier is. HIGH and CRITICAL have the one style that nothing else has.
 pub fn severity(tier: Tier) -> Severity {
@@ -65,8 +141,8 @@ pub fn queue<'a>(
     rows
 }
 
-fn left(row: &RequestRow, look: &Look<'_>) -> (String, Role) {
-    match row.review_by.or(row.deadline) {
+fn left(end: Option<DateTime<Utc>>, look: &Look<'_>) -> (String, Role) {
+    match end {
         None => (String::new(), Role::Muted),
         Some(at) if at <= look.now => ("ended".into(), Role::Muted),
         Some(at) => {
@@ -108,12 +184,59 @@ fn widths(columns: usize) -> (usize, usize) {
     }
 }
 
-/// One request on one line.
-pub fn line(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Line<'static> {
+/// One item on one line.
+pub fn line(item: &Item<'_>, look: &Look<'_>, columns: usize, here: bool) -> Line<'static> {
+    match item {
+        Item::One(row) => one(row, look, columns, here),
+        Item::Burst(burst) => several(burst, look, columns, here),
+    }
+}
+
+/// A burst on one line: how many, the highest risk, the longest wait, the soonest end.
+fn several(burst: &Burst<'_>, look: &Look<'_>, columns: usize, here: bool) -> Line<'static> {
     let (name, wants) = widths(columns);
     let text = look.style(if here { Role::Strong } else { Role::Text });
-    let (time, role) = left(row, look);
-    let line = risk(row, look, here)
+    let (time, role) = left(burst.soonest(), look);
+    let environments = burst.environments();
+    let words: Vec<&str> = environments.iter().map(|env| env.short()).collect();
+    let worst = environments.last();
+    let place = worst.map_or(text, |env| look.theme.environment(env.as_str()));
+    let line = risk(burst.risk(), look, here)
+        .to(14)
+        .cell(look.style(Role::Strong), burst_words(burst, look), name)
+        .put(text, " ")
+        .cell(text, burst.requester(), 13)
+        .put(text, " ");
+    let line = match words.as_slice() {
+        [word] => line.cell(place, word, 5),
+        _ => line.cell(place, format!("{} env", words.len()), 5),
+    };
+    let line = if wants > 0 {
+        let muted = look.style(Role::Muted);
+        line.put(text, " ").cell(muted, words.join(", "), wants - 1)
+    } else {
+        line
+    };
+    line.cell_right(look.style(role), time, 10)
+        .cell_right(text, look.theme.glyphs.arrow, 6)
+        .line()
+}
+
+/// `BURST of 24, since 14m`
+fn burst_words(burst: &Burst<'_>, look: &Look<'_>) -> String {
+    let many = burst.rows.len();
+    match burst.oldest() {
+        Some(at) => format!("BURST of {many}, first {}", ago(at, look.now)),
+        None => format!("BURST of {many}"),
+    }
+}
+
+/// One request on one line.
+fn one(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Line<'static> {
+    let (name, wants) = widths(columns);
+    let text = look.style(if here { Role::Strong } else { Role::Text });
+    let (time, role) = left(row.review_by.or(row.deadline), look);
+    let line = risk((row.risk, row.tier), look, here)
         .to(14)
         .cell(text, &row.credential, name)
         .put(text, " ")
@@ -143,11 +266,28 @@ pub fn line(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Li
     }
 }
 
-/// One request on two lines of a narrow pane.
-pub fn narrow(row: &RequestRow, look: &Look<'_>, columns: usize, here: bool) -> Vec<Line<'static>> {
+/// One item on two lines of a narrow pane.
+pub fn narrow(item: &Item<'_>, look: &Look<'_>, columns: usize, here: bool) -> Vec<Line<'static>> {
     let text = look.style(if here { Role::Strong } else { Role::Text });
-    let (time, role) = left(row, look);
-    let head = risk(row, look, here)
+    let row = match item {
+        Item::One(row) => row,
+        Item::Burst(burst) => {
+            let (time, role) = left(burst.soonest(), look);
+            let head = risk(burst.risk(), look, here)
+                .to(14)
+                .put(look.style(role), format!(" {time}"));
+            let what = look
+                .row()
+                .put(text, "   ")
+                .at_most(text, burst.requester(), columns / 3)
+                .put(text, "  ");
+            let room = columns.saturating_sub(what.columns());
+            let what = what.at_most(text, burst_words(burst, look), room);
+            return vec![head.line(), what.line()];
+        }
+    };
+    let (time, role) = left(row.review_by.or(row.deadline), look);
+    let head = risk((row.risk, row.tier), look, here)
         .to(14)
         .put(look.style(role), format!(" {time}"));
     let votes = if row.state == RequestState::AwaitingApproval {
@@ -189,14 +329,18 @@ fn votes_style(row: &RequestRow, look: &Look<'_>, usual: Style) -> Style {
     }
 }
 
-fn risk(row: &RequestRow, look: &Look<'_>, here: bool) -> crate::console::screens::kit::Row {
-    let severity = severity(row.tier);
+fn risk(
+    (score, tier): (u8, Tier),
+    look: &Look<'_>,
+    here: bool,
+) -> crate::console::screens::kit::Row {
+    let severity = severity(tier);
     let cursor = if here { look.theme.glyphs.cursor } else { " " };
     look.row()
         .put(look.style(Role::Focused), cursor)
-        .put(look.style(Role::Severity(severity)), tier_word(row.tier))
+        .put(look.style(Role::Severity(severity)), tier_word(tier))
         .to(10)
-        .cell_right(look.style(Role::Text), row.risk.to_string(), 3)
+        .cell_right(look.style(Role::Text), score.to_string(), 3)
 }
 
 /// The style of a request's state.

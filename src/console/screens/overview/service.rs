@@ -180,7 +180,11 @@ pub fn issuance_tall(overview: &Overview, look: &Look<'_>, columns: usize) -> Pa
 pub fn approvals(overview: &Overview, look: &Look<'_>, columns: usize, tall: bool) -> Page {
     let figures = &overview.approvals;
     let mut page = Page::default();
-    let open = format!("{} open", count(figures.open));
+    let open = if figures.items < figures.open {
+        format!("{} open, as {}", count(figures.open), count(figures.items))
+    } else {
+        format!("{} open", count(figures.open))
+    };
     page.text(look.rule("APPROVALS", &open, columns));
     let labels = ["<5m", "<15m", "<60m", ">60m"];
     let row = look.row().put(look.style(Role::Muted), " age");

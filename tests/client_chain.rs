@@ -234,6 +234,35 @@ async fn a_forged_checkpoint_and_another_key_are_alarms() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_configured_later_takes_over_once_the_first_is_forgotten() {
+    let (served, folder) = (serve(5).await, tempfile::tempdir().unwrap());
+    settle(&mut chain(&served, &folder)).await;
+    let rightful = SigningKey::from_seed(ORIGIN, &[2; 32]).unwrap();
+    let store = folder.path().join("anew.db");
+    let store = Arc::new(SqliteStore::open(&store).await.unwrap());
+    let anew = Log::open(store, rightful, |_, _| {}).await.unwrap();
+    grow(&anew, 0..9).await;
+    let key = anew.verifier_key().to_string();
+    *served.log.lock() = Arc::new(anew);
+
+    let keep = || Keep::new(folder.path().join("prod"));
+    let configured = |served: Served| Chain::new(served, keep(), Some(&key), &key, "prod").unwrap();
+    let stuck = configured(served.clone());
+    let ChainState::Alarm(alarm) = stuck.state() else {
+        panic!("{:?}", stuck.state());
+    };
+    assert_eq!(alarm.command, "countersign context forget-key prod");
+    assert!(alarm.detail.contains("at first contact"), "{alarm:?}");
+    let place = keep().forget_trust().unwrap().expect("it was kept");
+    assert!(std::path::Path::new(&place).join("checkpoint").exists());
+    assert_eq!(keep().forget_trust().unwrap(), None);
+    assert!(matches!(
+        settle(&mut configured(served)).await,
+        ChainState::Whole { size: 9, .. }
+    ));
+}
+
+#[tokio::test]
 async fn a_broker_that_is_away_raises_no_alarm() {
     let (served, keep) = (serve(10).await, tempfile::tempdir().unwrap());
     let mut chain = chain(&served, &keep);

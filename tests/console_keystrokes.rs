@@ -72,6 +72,10 @@ impl Desk {
                 }),
                 Call::Request(id) => Reply::Request(Box::new(self.detail(id))),
                 Call::Overview => Reply::Overview(Box::new(samples::overview())),
+                Call::Policies => Reply::Policies(Box::new(samples::policy::policies())),
+                Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
+                Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),
+                Call::Simulate(_) => Reply::Simulation(Box::new(samples::policy::simulation())),
                 Call::Act(act) => {
                     self.acts.push(act.action);
                     continue;
@@ -107,7 +111,12 @@ impl Desk {
         self.acts.iter().filter(|action| {
             matches!(
                 action,
-                Action::Approve(_, _, Some(_)) | Action::BreakGlass(..)
+                Action::Approve(_, _, Some(_))
+                    | Action::Deny(_, _, Some(_))
+                    | Action::BreakGlass(..)
+                    | Action::ApprovePolicy(..)
+                    | Action::DenyPolicy(..)
+                    | Action::WithdrawPolicy(_)
             )
         })
     }
@@ -134,7 +143,39 @@ fn from_the_queue_to_a_signed_decision_in_eight_strokes() {
 }
 
 #[test]
+fn from_the_overview_to_a_signed_policy() {
+    let mut desk = Desk::new();
+    desk.type_keys("8");
+    let mut tries = 0;
+    while !matches!(desk.model.overlay, Some(Overlay::Sheet(_))) {
+        desk.type_keys(".a");
+        if !matches!(desk.model.overlay, Some(Overlay::Sheet(_))) {
+            desk.type_keys("<esc><ctrl-d>");
+        }
+        tries += 1;
+        assert!(tries < 12, "{:?}", desk.model.shared.toasts);
+    }
+    desk.type_keys("tightens what we agreed<tab>");
+    desk.type_keys("<ctrl-y>");
+    assert_eq!(desk.signed().count(), 0, "its digest is typed first");
+    let digest = samples::policy::proposal().row.digest;
+    desk.type_keys(&digest.short());
+    desk.type_keys("<ctrl-y>");
+    assert_eq!(desk.signed().count(), 1, "{:?}", desk.model.shared.toasts);
+}
+
+#[test]
 fn a_hundred_thousand_random_keys_sign_nothing() {
+    random_keys(ScreenId::Approvals, "2", &['a', 'g', 'n', 'd']);
+}
+
+#[test]
+fn nor_do_they_on_the_policies() {
+    random_keys(ScreenId::Policy, "8", &['a', 'd', 'a']);
+}
+
+/// Random keys on one screen, those that lead to a decision far more often than by chance.
+fn random_keys(screen: ScreenId, back: &str, acts: &[char]) {
     const NAMED: &[KeyCode] = &[
         KeyCode::Enter,
         KeyCode::Esc,
@@ -148,6 +189,7 @@ fn a_hundred_thousand_random_keys_sign_nothing() {
         KeyCode::F(5),
     ];
     let mut desk = Desk::new();
+    desk.type_keys(back);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut sheets = 0_u32;
     for _ in 0..100_000 {
@@ -156,9 +198,8 @@ fn a_hundred_thousand_random_keys_sign_nothing() {
         state ^= state << 17;
         let pick = (state >> 8) as usize;
         let key = match state % 16 {
-            // The keys that lead to a decision come far more often than by chance.
             0 => Key::char('.'),
-            1 => Key::char(['a', 'g', 'n'][pick % 3]),
+            1 => Key::char(acts[pick % acts.len()]),
             2 => Key::ctrl('y'),
             3 => Key::ctrl('d'),
             4..=6 => Key::plain(NAMED[pick % NAMED.len()]),
@@ -169,9 +210,10 @@ fn a_hundred_thousand_random_keys_sign_nothing() {
         desk.press(key);
         let after = matches!(desk.model.overlay, Some(Overlay::Sheet(_)));
         sheets += u32::from(after && !before);
-        // Whoever wandered off comes back: it is the queue that is tried.
-        if desk.model.current != ScreenId::Approvals && pick.is_multiple_of(8) {
-            desk.type_keys("<esc><esc>2");
+        // Whoever wandered off comes back: it is this screen that is tried.
+        if desk.model.current != screen && pick.is_multiple_of(8) {
+            desk.type_keys("<esc><esc>");
+            desk.type_keys(back);
         }
     }
     assert!(sheets > 20, "sheets were open: {sheets}");

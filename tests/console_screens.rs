@@ -24,7 +24,7 @@ use countersign::console::update::update;
 use countersign::wire::filter::Filter;
 use countersign::wire::{
     CredentialRow, EventRecord, FeedItem, Page, ProposalDetail, RequestDetail, RequestRow,
-    RequestState, Verdict,
+    RequestState, StepUp, Verdict,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -211,6 +211,21 @@ impl Bench {
     fn text(&self) -> String {
         glyphs(&self.draw())
     }
+
+    /// The whole picture, with what lies over the screen.
+    fn whole(&self) -> String {
+        let (columns, rows) = self.model.shared.size;
+        let options = Options::for_term("xterm");
+        let mut terminal = Terminal::new(Vec::new(), columns, rows, options, Pace::off());
+        let mut drawn = Buffer::empty(Rect::new(0, 0, columns, rows));
+        terminal
+            .draw(Instant::now(), |frame| {
+                countersign::console::view::view(&self.model, frame, &Theme::default());
+                drawn = frame.buffer.clone();
+            })
+            .unwrap();
+        glyphs(&drawn)
+    }
 }
 
 fn glyphs(buffer: &Buffer) -> String {
@@ -329,8 +344,8 @@ fn a_policy_is_judged_by_its_own_text() {
         "4 of 311 decisions would differ",
         "needs 1 from security",
         "needs 2 from security, ssh_signature",
-        "+ \"elevated\": {\"count\": 2",
-        "- \"elevated\": {\"count\": 1",
+        "+       \"elevated\": {\"count\": 2",
+        "-       \"elevated\": {\"count\": 1",
         "cases/tiers.json, new",
         "approved by ana.r",
         "you may decide this",
@@ -347,11 +362,12 @@ fn a_policy_is_judged_by_its_own_text() {
     let text = Bench::policy(samples::policy::hostile(), 80, 24).text();
     assert!(text.contains("you may not: you proposed this"), "{text}");
     assert!(text.contains("these can: maya.k, tomo.s"), "{text}");
-    let bench = Bench::policy(samples::policy::proposal(), 80, 24);
-    let said = bench
-        .refused(ActKind::Approve)
-        .expect("decided by its twin");
-    assert!(said.contains("countersign policy approve prp_"), "{said}");
+    // What is changed keeps its blanks: they mean something in a policy.
+    let text = Bench::policy(samples::policy::proposal(), 120, 60).text();
+    assert!(
+        text.contains("   +       \"elevated\": {\"count\": 2"),
+        "{text}"
+    );
     let text = Bench::policy_version(80, 40).text();
     assert!(
         text.contains("proposed by maya.k, approved by tomo.s and ana.r"),
@@ -430,8 +446,26 @@ fn denying_is_no_harder_than_approving() {
         "a no needs no reading to the end"
     );
     let sheet = bench.act(ActKind::Deny).expect("a sheet opens");
-    assert_eq!(sheet.fields.len(), 1);
     assert_eq!(sheet.fields[0].kind, FieldKind::Reason { required: true });
+    // Where a key signs, the name is typed, as it is to approve; where none does, a reason is all.
+    assert!(matches!(sheet.fields[1].kind, FieldKind::Confirm(_)));
+    assert_eq!(sheet.fields.len(), 2);
+    let mut detail = samples::long_detail();
+    detail.step_up = StepUp::None;
+    let mut bench = Bench::review(detail.clone(), 80, 24);
+    let sheet = bench.act(ActKind::Deny).expect("a sheet opens");
+    assert_eq!(sheet.fields.len(), 1);
+    // What keeps a key from signing keeps nobody from denying.
+    detail.step_up = StepUp::SshSignature;
+    let mut bench = Bench::review(detail, 80, 24);
+    bench.model.shared.chain = samples::rolled_back();
+    let sheet = bench.act(ActKind::Deny).expect("a sheet opens");
+    assert!(matches!(sheet.targets[0].action, Action::Deny(_, _, None)));
+    let facts: Vec<_> = sheet.facts.iter().map(|fact| fact.text.as_str()).collect();
+    assert!(
+        facts.join("\n").contains("recorded as not signed"),
+        "{facts:?}"
+    );
 }
 
 #[test]
@@ -901,4 +935,79 @@ fn records_say_whether_their_leaf_was_checked() {
         size: 918_204,
     };
     assert!(bench.text().contains("checking #10 of #918,204"));
+}
+
+#[test]
+fn a_policy_is_approved_once_all_of_it_was_read() {
+    for (columns, rows) in [(80, 24), (120, 40)] {
+        let mut bench = Bench::policy(samples::policy::proposal(), columns, rows);
+        let text = bench.text();
+        assert!(text.contains("1 more of security"), "{text}");
+        if rows == 24 {
+            let said = bench.refused(ActKind::Approve).expect("not read yet");
+            assert!(said.starts_with("locked: "), "{said}");
+            assert!(text.contains("lines below: ctrl-d"), "{text}");
+            assert_eq!(bench.refused(ActKind::Deny), None, "no needs no reading");
+        }
+        for _ in 0..8 {
+            bench.press("ctrl-d");
+        }
+        assert_eq!(bench.refused(ActKind::Approve), None);
+        let sheet = bench.act(ActKind::Approve).expect("a sheet opens");
+        let Action::ApprovePolicy(id, digest, Some(to_sign)) = &sheet.targets[0].action else {
+            panic!("{sheet:?}");
+        };
+        let proposal = samples::policy::proposal();
+        assert_eq!((*id, *digest), (proposal.row.id, proposal.row.digest));
+        assert_eq!(to_sign.detail, proposal, "what is signed is what was shown");
+        assert_eq!(sheet.missing().as_deref(), Some("still to do: 1 and 2"));
+        let facts: Vec<_> = sheet.facts.iter().map(|fact| fact.text.as_str()).collect();
+        let facts = facts.join("\n");
+        for part in [
+            "as version 3, in place of version 2",
+            "cases/tiers.json  tiers.json",
+            "4 of 311 decisions would differ",
+            "approval 2 of 2",
+        ] {
+            assert!(facts.contains(part), "{part} in {facts}");
+        }
+        insta::assert_snapshot!(format!("policy-sheet-{columns}x{rows}"), bench.whole());
+    }
+}
+
+#[test]
+fn ones_own_proposal_is_explained_and_can_be_taken_back() {
+    let mut own = samples::policy::proposal();
+    own.may_decide = samples::policy::hostile().may_decide;
+    own.row.proposed_by = samples::session().name;
+    let mut bench = Bench::policy(own, 80, 24);
+    for kind in [ActKind::Approve, ActKind::Deny] {
+        let said = bench.refused(kind).expect("one's own");
+        assert!(said.contains("you proposed this; 2 of security"), "{said}");
+    }
+    let sheet = bench.act(ActKind::Withdraw).expect("a sheet opens");
+    assert!(matches!(sheet.targets[0].action, Action::WithdrawPolicy(_)));
+}
+
+#[test]
+fn a_proposed_policy_needs_somebody_now() {
+    let mut overview = samples::overview();
+    overview.approvals.policies = 1;
+    let proposal = samples::policy::proposal();
+    overview.approvals.policy = Some(proposal.row.clone());
+    let mut bench = Bench::new(ScreenId::Overview, 120, 40);
+    let id = bench.asked(|call| *call == Call::Overview);
+    bench.answer(id, Reply::Overview(Box::new(overview)));
+    let text = bench.text();
+    assert!(text.contains("1 policy proposed"), "{text}");
+    assert!(text.contains("by ravi.p; 1 more must sign it"), "{text}");
+    // Enter on that row opens it.
+    for _ in 0..8 {
+        bench.press("j enter");
+        if bench.model.current == ScreenId::Policy {
+            return;
+        }
+        bench.press("1");
+    }
+    panic!("enter never came to the policy");
 }

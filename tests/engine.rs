@@ -113,7 +113,10 @@ impl Pens {
                 renderer: "test".into(),
                 digest: request.digest,
             },
-            nonce: engine.signing().nonces.issue(purpose, now, STATEMENT_LIFE),
+            nonce: engine
+                .signing()
+                .nonces
+                .issue(purpose.clone(), now, STATEMENT_LIFE),
             iat: now,
             exp: now + STATEMENT_LIFE,
             reason: String::new(),
@@ -125,9 +128,17 @@ impl Pens {
             payload,
             signature: signature.unwrap(),
         };
-        check_decision(engine, operator, request, &sent, request.digest, now)
-            .await
-            .unwrap()
+        let digest = request.digest;
+        check_decision(
+            engine,
+            operator,
+            |_: &Statement| purpose,
+            &sent,
+            digest,
+            now,
+        )
+        .await
+        .unwrap()
     }
 }
 

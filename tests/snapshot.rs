@@ -179,6 +179,8 @@ impl World {
                             digest,
                             reason,
                             revocation: RevocationId::from_bits(self.fresh()),
+                            checked: None,
+                            unsigned: true,
                         }
                     } else {
                         Command::Approve {
@@ -418,6 +420,8 @@ impl World {
                     proposal,
                     digest,
                     reason,
+                    checked: None,
+                    unsigned: true,
                 };
                 (APPROVER, command)
             }
@@ -427,6 +431,7 @@ impl World {
                     approval: ApprovalId::from_bits(self.fresh()),
                     digest,
                     reason,
+                    checked: None,
                 };
                 (APPROVER, command)
             }
@@ -437,7 +442,9 @@ impl World {
                     digest: digest_of_bytes(&[which]),
                     files,
                     base: self.state.policy_version(),
+                    base_digest: digest_of_bytes(b"base"),
                     reason,
+                    step_up: StepUp::None,
                     quorum: Quorum {
                         count: 1,
                         groups: vec!["security".into()],

@@ -185,11 +185,7 @@ pub fn in_our_words(decision: Decision) -> Evaluation {
             policy::Outcome::Needs => Outcome::Needs,
         },
         quorum: decision.quorum.map(quorum),
-        step_up: match decision.step_up {
-            policy::StepUp::None => StepUp::None,
-            policy::StepUp::SshSignature => StepUp::SshSignature,
-            policy::StepUp::HardwareKey => StepUp::HardwareKey,
-        },
+        step_up: step_up(decision.step_up),
         hold: decision.hold,
         review: decision.review.map(|review| Review {
             quorum: quorum(review.quorum),
@@ -240,6 +236,15 @@ pub fn quorum(quorum: policy::Quorum) -> Quorum {
     Quorum {
         count: quorum.count,
         groups: quorum.groups,
+    }
+}
+
+/// A step-up in the domain's words.
+pub fn step_up(step_up: policy::StepUp) -> StepUp {
+    match step_up {
+        policy::StepUp::None => StepUp::None,
+        policy::StepUp::SshSignature => StepUp::SshSignature,
+        policy::StepUp::HardwareKey => StepUp::HardwareKey,
     }
 }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Cadence, ClientId, Credential, Enforcement, Kind, Request, RequestState, ReviewState,
-        State, request::Outcome,
+        Cadence, ClientId, Credential, Enforcement, Kind, ProposalState, Request, RequestState,
+        ReviewState, State, request::Outcome,
     },
     wire::overview::{
         ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
@@ -338,6 +338,13 @@ fn approvals(views: &Views<'_>) -> ApprovalFigures {
         }
     }
     figures.soonest = soonest.map(|request| views.request_row(request));
+    let waiting = || {
+        let proposed = state.proposals.values();
+        proposed.filter(|held| held.state == ProposalState::AwaitingApproval)
+    };
+    figures.policies = waiting().count() as u64;
+    let first = waiting().min_by_key(|held| held.deadline);
+    figures.policy = first.map(|held| super::views::policy::proposal_row(held));
     let owed = |request: &&Request| request.review_owed().is_some();
     figures.reviews_owed = since(state, now - TimeDelta::days(30)).filter(owed).count() as u64;
     let mut took: Vec<u64> = since(state, now - TimeDelta::days(30))

@@ -3,7 +3,7 @@
 use super::evaluate::{self, Asked};
 use crate::{
     domain::{
-        Cadence, Evaluation, Facts, State,
+        Cadence, Digest, Evaluation, Facts, State,
         policy::{Proposal, SHIPPED},
     },
     policy::{Bundle, Decision, Policy, PolicyError, PolicyId, PolicyStore},
@@ -90,6 +90,14 @@ impl Policies {
         state.policy_in_force().map_or_else(
             || self.store.first().bundle().files().clone(),
             |proposal| proposal.files.clone(),
+        )
+    }
+
+    /// SHA-256 of the files of the policy in force.
+    pub fn digest(&self, state: &State) -> Digest {
+        state.policy_in_force().map_or_else(
+            || crate::wire::policy_digest(self.store.first().bundle().files()),
+            |proposal| proposal.digest,
         )
     }
 

@@ -4,8 +4,9 @@ use super::{engine::Engine, nonces::Nonces};
 use crate::{
     domain::check::{PAYLOAD_MAX, SIGNATURE_MAX},
     domain::{
-        Approval, Checked, Decision, Digest, Operator, Plan, Proof, Request, RequestId, Signed,
-        State, Statement, StepUp,
+        Approval, Checked, Decision, Digest, Operator, Plan, PolicyStatement, Proof, Proposal,
+        Request, RequestId, Signed, State, Statement, StepUp,
+        statement::{Form, LogHead},
     },
     ssh::{Certificate, CertificateError, KeyError, PublicKey, Signature, SignatureError},
     wire::{
@@ -18,6 +19,7 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Duration, Utc};
+use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 
 /// How long a sign-in nonce is good.
@@ -92,6 +94,11 @@ pub fn login_purpose(operator: &str) -> String {
 /// The purpose of a decision's nonce: one person, one request, one revision of it.
 pub fn decision_purpose(operator: &Operator, request: RequestId, revision: u32) -> String {
     format!("decide {} {request} {revision}", operator.id)
+}
+
+/// The same for a proposed policy, which is never changed.
+pub fn policy_purpose(operator: &Operator, proposal: &Proposal) -> String {
+    format!("decide {} {}", operator.id, proposal.id)
 }
 
 /// Whose key it is, if it is one of `operator`'s.
@@ -182,25 +189,26 @@ pub fn check_login(
 }
 
 /// Checks a decision as it comes: the signature, that it is for this broker and this history of its log, and that its
-/// nonce was given for it. What it says about the request is for the rules to judge. `call` tells one call from
-/// another: the nonce is good for one of them.
+/// nonce was given for this `purpose`. What it says about what it is about is for the rules to judge. `call` tells one
+/// call from another: the nonce is good for one of them.
 ///
 /// # Errors
 /// [`SigningError`].
-pub async fn check_decision(
+pub async fn check_decision<S: Form + Serialize + DeserializeOwned>(
     engine: &Engine,
     operator: &Operator,
-    request: &Request,
+    purpose: impl FnOnce(&S) -> String,
     sent: &SignedStatement,
     call: Digest,
     now: DateTime<Utc>,
-) -> Result<Checked, SigningError> {
+) -> Result<Checked<S>, SigningError> {
     if sent.payload.len() > PAYLOAD_MAX || sent.signature.len() > SIGNATURE_MAX {
         return Err(SigningError::TooLong);
     }
-    let statement = parse_statement(&sent.payload)?;
+    let statement: S = parse_statement(&sent.payload)?;
+    let said = statement.said();
     let origin = engine.origin();
-    if statement.aud != origin || statement.log.origin != origin {
+    if said.aud != origin || said.log.origin != origin {
         return Err(SigningError::Elsewhere("broker"));
     }
     let signature = Signature::parse(&sent.signature)?;
@@ -214,14 +222,10 @@ pub async fn check_decision(
         now,
     )?;
     let touch = signature.verify(&by.key, &namespace, sent.payload.as_bytes())?;
-    same_history(engine, &statement).await?;
+    same_history(engine, said.log).await?;
     // Last, so that a signature that was no good does not cost its nonce.
-    // For the revision that was signed: that it is another one by now is for the rules to say.
-    let purpose = decision_purpose(operator, request.id, statement.request.rev);
-    if !signing
-        .nonces
-        .spend_on(&statement.nonce, &purpose, call, now)
-    {
+    let purpose = purpose(&statement);
+    if !signing.nonces.spend_on(said.nonce, &purpose, call, now) {
         return Err(SigningError::Nonce);
     }
     Ok(Checked {
@@ -238,14 +242,14 @@ pub async fn check_decision(
 }
 
 /// Whether the head that the signer verified is one that this log has had.
-async fn same_history(engine: &Engine, statement: &Statement) -> Result<(), SigningError> {
-    let size = statement.log.size;
+async fn same_history(engine: &Engine, seen: &LogHead) -> Result<(), SigningError> {
+    let size = seen.size;
     if size > engine.log().head().size {
         return Err(SigningError::History);
     }
     let root = engine.log().root_at(size).await;
     let root = root.map_err(|error| SigningError::Log(error.to_string()))?;
-    if STANDARD.encode(root) == statement.log.root {
+    if STANDARD.encode(root) == seen.root {
         Ok(())
     } else {
         Err(SigningError::History)
@@ -311,6 +315,74 @@ fn signed_plan(
     request: &Request,
     (decision, proof, at): (Decision, &Proof, DateTime<Utc>),
 ) -> Result<Plan, String> {
+    let said: Statement = signed_once(authorities, person, origin, proof, at)?;
+    let digest = plan_digest(&said.plan);
+    if said.request.id != request.id || digest != said.request.digest {
+        return Err(elsewhere(person));
+    }
+    let decided = said.decision == decision && said.request.rev == request.revision;
+    if digest != request.digest || !decided {
+        return Err(format!(
+            "the signature of {}: what was signed is not what is to be done",
+            person.name
+        ));
+    }
+    Ok(said.plan)
+}
+
+/// Whether the approvals of a proposal that were given before this one hold: each signature checked once more, before the
+/// text decides anything. Gives how many do; where no signatures are asked for, all of them.
+///
+/// # Errors
+/// Why an approval that is recorded does not hold.
+pub fn countersigned_policy(
+    authorities: &[PublicKey],
+    state: &State,
+    origin: &str,
+    proposal: &Proposal,
+) -> Result<usize, String> {
+    let (mut people, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    for approval in proposal.standing() {
+        people.insert(approval.by);
+        if proposal.step_up == StepUp::None {
+            continue;
+        }
+        let person = state
+            .operators
+            .get(&approval.by)
+            .ok_or_else(|| format!("{} is not known", approval.by_name))?;
+        let said: PolicyStatement =
+            signed_once(authorities, person, origin, &approval.proof, approval.at)?;
+        let about = &said.proposal;
+        if about.id != proposal.id
+            || about.digest != proposal.digest
+            || said.decision != Decision::Approve
+        {
+            return Err(elsewhere(person));
+        }
+        keys.extend(approval.key());
+    }
+    Ok(match proposal.step_up {
+        StepUp::None => people.len(),
+        _ => people.len().min(keys.len()),
+    })
+}
+
+fn elsewhere(person: &Operator) -> String {
+    format!(
+        "the signature of {}: it is about something else",
+        person.name
+    )
+}
+
+/// What `person` once signed for this broker, its signature checked once more.
+fn signed_once<S: Form + Serialize + DeserializeOwned>(
+    authorities: &[PublicKey],
+    person: &Operator,
+    origin: &str,
+    proof: &Proof,
+    at: DateTime<Utc>,
+) -> Result<S, String> {
     let Proof::SshSignature(signed) = proof else {
         return Err(format!("{} has not signed", person.name));
     };
@@ -324,16 +396,16 @@ fn signed_plan(
     signature
         .verify(&by.key, &namespace, signed.payload.as_bytes())
         .map_err(|error| refused(&error))?;
-    let said = parse_statement(&signed.payload).map_err(|error| refused(&error))?;
-    let digest = plan_digest(&said.plan);
-    if said.request.id != request.id || said.aud != origin || digest != said.request.digest {
-        return Err(refused(&"it is about something else"));
+    let statement: S = parse_statement(&signed.payload).map_err(|error| refused(&error))?;
+    let said = statement.said();
+    if said.aud != origin || said.form != S::form(said.decision) {
+        return Err(elsewhere(person));
     }
-    let decided = said.decision == decision && said.request.rev == request.revision;
     let theirs =
         said.approver.principal == person.name && said.approver.key == by.key.fingerprint();
-    if digest != request.digest || !decided || !theirs {
-        return Err(refused(&"what was signed is not what is to be done"));
+    if theirs {
+        Ok(statement)
+    } else {
+        Err(refused(&"what was signed names somebody else"))
     }
-    Ok(said.plan)
 }

@@ -46,6 +46,8 @@ pub enum Verb {
     /// With --export it writes statement.json, statement.json.sig, allowed_signers and leaf.tlog-proof into a new
     /// folder; `ssh-keygen -Y verify` needs the first three, and nothing of ours.
     Approval(approval::Approval),
+    /// One denial of a request or a proposed policy, if it was signed: the same files as of an approval
+    Denial(approval::Denial),
 }
 
 /// Arguments of `audit list`.
@@ -135,6 +137,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         },
         Verb::Export(args) => export(app, args).await,
         Verb::Approval(args) => approval::run(app, args).await,
+        Verb::Denial(args) => approval::run_denial(app, args).await,
     }
 }
 

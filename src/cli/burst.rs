@@ -119,6 +119,9 @@ pub async fn deny(app: &mut App<'_>, name: &str, change: &ChangeArgs) -> Result<
         let body = Deny {
             digest: row.digest,
             reason: reason.clone(),
+            signed: None,
+            // Its rows were shown, and none in full: that is nothing to sign, and the record says so.
+            unsigned: true,
         };
         let outcome = client.deny(row.id, &body, &once).await;
         match settled(outcome, format!("deny {}", row.id), &once) {

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::app::App;
 use super::error::CliError;
 use super::output::{List, Row, Style};
+use crate::client::chain::Keep;
 use crate::client::{Client, TransportOptions};
-use crate::config::{Config, Context};
+use crate::config::{Config, Context, state_folder};
 use crate::display::table::Align::{self, Left};
 use crate::event_log::checkpoint::VerifierKey;
 use crate::wire::Environment;
@@ -27,6 +28,19 @@ pub enum Verb {
     },
     /// Add a context, or replace the one of this name
     Add(Add),
+    /// Forget the log key that was trusted at first contact, and the last checkpoint seen
+    ///
+    /// For when a key was given with --verifier-key since, or the broker's log was begun anew, and you know that that
+    /// is right: until then the console and signing refuse a log that another key has signed. What is forgotten is
+    /// moved aside, not deleted.
+    ForgetKey {
+        /// The context
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Trust whichever key the broker offers next, where the context names none
+        #[arg(long)]
+        on_trust: bool,
+    },
     /// Remove a context; a kept login is forgotten by `logout`
     Remove {
         /// The context
@@ -123,6 +137,25 @@ pub fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             Config::parse(&path, &text)?;
             config.save(&path)?;
             app.say(&format!("Added {} to {}", add.name, path.display()))
+        }
+        Verb::ForgetKey { name, on_trust } => {
+            let context = config.context(name)?;
+            if context.verifier_key.is_none() && !on_trust {
+                return Err(CliError::Usage(format!(
+                    "{name} names no key, so whichever the broker offers next would be trusted: give it one (context add --replace --verifier-key), or pass --on-trust"
+                )));
+            }
+            let keep = state_folder(&app.io.variables, name).map(Keep::new);
+            let forgotten = match keep {
+                Some(keep) => keep
+                    .forget_trust()
+                    .map_err(|error| CliError::Unverified(error.to_string()))?,
+                None => None,
+            };
+            app.say(&match forgotten {
+                Some(place) => format!("Forgotten; what was kept lies in {place}"),
+                None => format!("Nothing was kept of {name}"),
+            })
         }
         Verb::Remove { name } => {
             config.context(name)?;

@@ -200,6 +200,7 @@ async fn broker(
     if signed_in {
         session(checks, &client, target).await;
     }
+    first_trust(checks, app, target);
     Ok(None)
 }
 
@@ -331,6 +332,21 @@ fn log_key(checks: &mut Checks, target: &Target, offered: &str) {
         ),
     };
     checks.add("log key", outcome, words);
+}
+
+/// Whether what was kept at first contact stands against the key that the context names since.
+fn first_trust(checks: &mut Checks, app: &App<'_>, target: &Target) {
+    let kept = app.keep().ok().and_then(|keep| keep.key().ok().flatten());
+    let (Some(kept), Some(trusted)) = (kept, target.context.verifier_key.as_deref()) else {
+        return;
+    };
+    if kept.trim() != trusted.trim() {
+        let words = format!(
+            "another key was trusted at first contact than the context names now; if the new one is right: countersign context forget-key {}",
+            target.name
+        );
+        checks.add("first trust", Outcome::Warn, words);
+    }
 }
 
 async fn certificate_end(checks: &mut Checks, target: &Target, now: DateTime<Utc>) {

@@ -29,6 +29,7 @@ mod review;
 mod reviews;
 mod revocation;
 mod rows;
+mod sign;
 mod template;
 mod wait;
 mod watch;

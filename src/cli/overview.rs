@@ -115,6 +115,18 @@ fn needs_a_person(sheet: &mut Sheet, overview: &Overview) {
             approvals.reviews_owed
         ));
     }
+    if let Some(row) = &approvals.policy {
+        quiet = false;
+        sheet.line(&format!(
+            "  {} proposed policies wait; first: by {}, {} of {} approvals, ends {}: policy show {}",
+            approvals.policies,
+            row.proposed_by,
+            row.approvals,
+            row.needed,
+            ago(row.deadline, overview.now),
+            row.id
+        ));
+    }
     if approvals.open > 0 {
         quiet = false;
         sheet.line(&format!(

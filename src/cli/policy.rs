@@ -10,13 +10,16 @@ use super::app::{App, settled};
 use super::args::{ChangeArgs, Format};
 use super::error::CliError;
 use super::output::{self, List, Row, Sheet, Style, write_json};
+use super::sign::{self, Shown};
 use crate::client::{Client, Once};
 use crate::display::diff::{self, Line};
 use crate::display::table::Align::{self, Left, Right};
 use crate::policy::{Bundle, Policy, cases};
+use crate::secret::digest_of;
 use crate::wire::{
     Approve, Deny, Digest, NewProposal, PolicyDetail, PolicyRow, ProposalDetail, ProposalId,
-    ProposalRow, ProposalState, Reason, Simulate, Simulation, policy::Difference, policy_digest,
+    ProposalRow, ProposalState, Reason, Simulate, Simulation, StepUp, policy::Difference,
+    policy_digest, signing::Decision,
 };
 
 /// Lines around a change.
@@ -63,10 +66,10 @@ pub enum Verb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Approve a proposal: what it changes is shown first
+    /// Approve a proposal: what it changes is shown first, and signed
     Approve(Decide),
     /// Deny a proposal: one person's no ends it
-    Deny(Decide),
+    Deny(Denial),
     /// Take a proposal back
     Withdraw {
         #[command(flatten)]
@@ -122,6 +125,16 @@ pub struct Decide {
     change: ChangeArgs,
 }
 
+/// A denial of a proposal.
+#[derive(Debug, Args)]
+pub struct Denial {
+    #[command(flatten)]
+    decide: Decide,
+    /// Do not ask for a signature: it ends all the same, and the record says that it was not signed
+    #[arg(long)]
+    unsigned: bool,
+}
+
 /// Runs a verb.
 ///
 /// # Errors
@@ -138,7 +151,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             change,
         } => propose(app, folder, *base, change).await,
         Verb::Approve(decide) => approve(app, decide).await,
-        Verb::Deny(decide) => deny(app, decide).await,
+        Verb::Deny(denial) => deny(app, denial).await,
         Verb::Withdraw { which, change } => withdraw(app, which.proposal, change).await,
     }
 }
@@ -408,11 +421,20 @@ fn proposal_sheet(detail: &ProposalDetail, style: &Style) -> String {
         ),
     );
     for given in &detail.approvals {
-        sheet.fact("by", format!("{}, {}", given.by, style.full(given.at)));
+        let words = match (&given.void, &given.key) {
+            (Some(why), _) => format!("; it no longer counts: {why}"),
+            (None, Some(key)) => format!(", signed by {key}"),
+            (None, None) => String::new(),
+        };
+        let at = style.full(given.at);
+        sheet.fact("by", format!("{}, {at}{words}", given.by));
     }
     if let Some(by) = &detail.ended_by {
         let reason = detail.end_reason.as_deref().unwrap_or_default();
         sheet.fact("ended by", format!("{by}: {reason}"));
+    }
+    if let Some(proof) = &detail.end_proof {
+        sheet.fact("proof", proof.words());
     }
     sheet.fact(
         "you",
@@ -630,7 +652,7 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     let detail = proposal(&client, id).await?;
     let digest = seen(app, decide, &detail)?;
     let once = bound(&decide.change, &detail);
-    let body = Approve {
+    let mut body = Approve {
         digest,
         reason: decide.change.reason.clone().unwrap_or_default(),
         signed: None,
@@ -642,12 +664,33 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
             &once,
         );
     }
+    // Nobody is asked to touch a key for what would be refused; the broker says why.
+    if detail.step_up != StepUp::None && detail.may_decide.allowed {
+        let shown = shown(app, &detail, Decision::Approve, &body.reason);
+        body.signed = Some(sign::policy(app, &client, &shown).await?);
+    }
     let outcome = client.approve_policy(id, &body, &once).await;
     let receipt = settled(outcome, format!("approve {id}"), &once)?.value;
     app.receipt(&format!("Approved {id}"), &receipt)
 }
 
-async fn deny(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
+fn shown<'a>(
+    app: &App<'_>,
+    detail: &'a ProposalDetail,
+    decision: Decision,
+    reason: &'a str,
+) -> Shown<'a, ProposalDetail> {
+    Shown {
+        detail,
+        step_up: detail.step_up,
+        decision,
+        reason,
+        view: digest_of(&proposal_sheet(detail, &app.style())),
+    }
+}
+
+async fn deny(app: &mut App<'_>, denial: &Denial) -> Result<(), CliError> {
+    let decide = &denial.decide;
     let client = app.connect_to_change().await?;
     let id = decide.which.proposal;
     let detail = proposal(&client, id).await?;
@@ -657,13 +700,25 @@ async fn deny(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
         .unwrap_or_else(|| policy_digest(&detail.files));
     let once = bound(&decide.change, &detail);
     let reason = app.reason(&decide.change)?;
-    let body = Deny { digest, reason };
+    let asked = detail.step_up != StepUp::None;
+    let mut body = Deny {
+        digest,
+        reason,
+        signed: None,
+        unsigned: asked && denial.unsigned,
+    };
     if decide.change.dry_run {
         return app.would_send(
             &format!("/v1/policies/proposals/{id}/denials"),
             &body,
             &once,
         );
+    }
+    if asked && !denial.unsigned && sign::may_deny(&detail.may_decide) {
+        let shown = shown(app, &detail, Decision::Deny, &body.reason);
+        let signed = sign::policy(app, &client, &shown).await;
+        body.signed = sign::denial(app, signed)?;
+        body.unsigned = body.signed.is_none();
     }
     let outcome = client.deny_policy(id, &body, &once).await;
     let receipt = settled(outcome, format!("deny {id}"), &once)?.value;

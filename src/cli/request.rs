@@ -9,8 +9,8 @@ use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
 use super::output;
 use super::review;
+use super::sign::{self, Shown};
 use super::wait::{self, End};
-use crate::client::sign::{self, Decided};
 use crate::client::{Client, ListQuery, Once};
 use crate::secret::digest_of;
 use crate::wire::burst::together;
@@ -18,7 +18,7 @@ use crate::wire::request::Narrowed;
 use crate::wire::signing::Decision;
 use crate::wire::{
     Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Page,
-    Reason, Receipt, RequestDetail, RequestId, RequestRow, RequestState, SignedStatement, StepUp,
+    Reason, Receipt, RequestDetail, RequestId, RequestRow, RequestState, StepUp,
 };
 
 /// Verbs of `request`.
@@ -43,7 +43,7 @@ pub enum Verb {
     /// the plan is another one by now, nothing is approved and the exit code is 6.
     Approve(Decide),
     /// Deny a request; one denial ends it
-    Deny(Decide),
+    Deny(Denial),
     /// Deny what waits of a burst, all of it, each with a record of its own
     ///
     /// What would be denied is shown first. REQUEST is the burst as `request list` shows it, or one of its requests.
@@ -145,6 +145,16 @@ pub struct Decide {
     change: ChangeArgs,
 }
 
+/// A denial.
+#[derive(Debug, Args)]
+pub struct Denial {
+    #[command(flatten)]
+    decide: Decide,
+    /// Do not ask for a signature: it stops all the same, and the record says that it was not signed
+    #[arg(long)]
+    unsigned: bool,
+}
+
 /// A change of one request.
 #[derive(Debug, Args)]
 pub struct Change {
@@ -199,7 +209,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         }
         Verb::New(new) => ask(app, new).await,
         Verb::Approve(decide) => approve(app, decide).await,
-        Verb::Deny(decide) => deny(app, decide).await,
+        Verb::Deny(denial) => deny(app, denial).await,
         Verb::DenyBurst(args) => burst::deny(app, &args.which.request, &args.change).await,
         Verb::Narrow(narrowing) => narrow(app, narrowing).await,
         Verb::Ask(change) => add_note(app, change).await,
@@ -299,7 +309,8 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     }
     // Nobody is asked to touch a key for what would be refused; the broker says why.
     if detail.step_up != StepUp::None && detail.may_decide.allowed {
-        body.signed = Some(signed(app, &client, &detail, Decision::Approve, &body.reason).await?);
+        let shown = shown(app, &detail, Decision::Approve, &body.reason);
+        body.signed = Some(sign::request(app, &client, &shown).await?);
     }
     let outcome = client.approve(id, &body, &once).await;
     let receipt = settled(outcome, format!("approve {id}"), &once)?.value;
@@ -311,37 +322,19 @@ async fn approve(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     }
 }
 
-/// Has the person's agent sign exactly what was shown.
-async fn signed(
-    app: &mut App<'_>,
-    client: &Client,
-    detail: &RequestDetail,
+fn shown<'a>(
+    app: &App<'_>,
+    detail: &'a RequestDetail,
     decision: Decision,
-    reason: &str,
-) -> Result<SignedStatement, CliError> {
-    let doing = || CliError::signing("sign the decision");
-    let keep = app.keep()?;
-    let trusted = app.target()?.context.verifier_key;
-    let head = sign::verified_head(client, &keep, trusted.as_deref())
-        .await
-        .map_err(doing())?;
-    let session = client.session().await;
-    let session = session.map_err(CliError::call("find out who signs"))?.value;
-    if detail.step_up == StepUp::HardwareKey {
-        app.say("Touch your security key to sign.")?;
-    }
-    let decided = Decided {
-        operator: &session.name,
+    reason: &'a str,
+) -> Shown<'a, RequestDetail> {
+    Shown {
         detail,
+        step_up: detail.step_up,
         decision,
         reason,
         view: digest_of(&review::request(detail, &app.style())),
-        head,
-        now: app.io.now,
-    };
-    sign::sign_decision(client, &app.signer(), &decided)
-        .await
-        .map_err(doing())
+    }
 }
 
 async fn narrow(app: &mut App<'_>, args: &Narrowing) -> Result<(), CliError> {
@@ -447,8 +440,9 @@ async fn break_glass(app: &mut App<'_>, args: &Change) -> Result<(), CliError> {
     let effect =
         "EMERGENCY: nobody else has agreed to this, everybody is told, and others must sign for it";
     app.confirm(&args.change, effect, &detail.row.credential)?;
+    let shown = shown(app, &detail, Decision::BreakGlass, &reason);
     let body = BreakGlass {
-        signed: signed(app, &client, &detail, Decision::BreakGlass, &reason).await?,
+        signed: sign::request(app, &client, &shown).await?,
         reason,
     };
     let outcome = client.break_glass(id, &body, &once).await;
@@ -461,7 +455,8 @@ async fn break_glass(app: &mut App<'_>, args: &Change) -> Result<(), CliError> {
     }
 }
 
-async fn deny(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
+async fn deny(app: &mut App<'_>, denial: &Denial) -> Result<(), CliError> {
+    let decide = &denial.decide;
     let client = app.connect_to_change().await?;
     let detail = find(&client, &decide.which.request).await?;
     let digest = match &decide.digest {
@@ -472,9 +467,21 @@ async fn deny(app: &mut App<'_>, decide: &Decide) -> Result<(), CliError> {
     let id = detail.row.id;
     let once = bound(&decide.change, &detail);
     let reason = app.reason(&decide.change)?;
-    let body = Deny { digest, reason };
+    let asked = detail.step_up != StepUp::None;
+    let mut body = Deny {
+        digest,
+        reason,
+        signed: None,
+        unsigned: asked && denial.unsigned,
+    };
     if decide.change.dry_run {
         return app.would_send(&format!("/v1/requests/{id}/denials"), &body, &once);
+    }
+    if asked && !denial.unsigned && sign::may_deny(&detail.may_decide) {
+        let shown = shown(app, &detail, Decision::Deny, &body.reason);
+        let signed = sign::request(app, &client, &shown).await;
+        body.signed = sign::denial(app, signed)?;
+        body.unsigned = body.signed.is_none();
     }
     let outcome = client.deny(id, &body, &once).await;
     let receipt = settled(outcome, format!("deny {id}"), &once)?.value;

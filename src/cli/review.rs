@@ -131,6 +131,9 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
         sheet.fact("ended by", by);
     }
     sheet.fact("why", detail.end_reason.as_deref().unwrap_or_default());
+    if let Some(proof) = &detail.end_proof {
+        sheet.fact("proof", proof.words());
+    }
     sheet.fact("failure", detail.failure.as_deref().unwrap_or_default());
     let retry = detail.may_retry.as_ref().filter(|retry| !retry.allowed);
     sheet.fact("no retry", retry.map_or("", |retry| retry.detail.as_str()));

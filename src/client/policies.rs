@@ -7,7 +7,7 @@ use super::outcome::{Once, Outcome};
 use super::transport::Answer;
 use crate::wire::{
     Approve, Deny, NewProposal, Policies, PolicyDetail, ProposalDetail, ProposalId, Reason,
-    Receipt, Simulate, Simulation,
+    Receipt, SigningOrder, Simulate, Simulation,
 };
 
 impl Client {
@@ -47,6 +47,17 @@ impl Client {
     /// Denies the text that was seen.
     pub async fn deny_policy(&self, id: ProposalId, body: &Deny, once: &Once) -> Outcome<Receipt> {
         self.decide_policy(id, "denials", body, once).await
+    }
+
+    /// What a statement about a proposal is made with.
+    pub async fn policy_signing(
+        &self,
+        id: ProposalId,
+    ) -> Result<Answer<SigningOrder>, ClientError> {
+        let path = ["v1", "policies", "proposals", &id.to_string(), "signing"];
+        // Another nonce does no harm: the key only makes it safe to repeat.
+        let call = Once::new().apply(Call::post(path, &serde_json::json!({}))?);
+        self.transport().send(&call).await
     }
 
     /// Takes a proposal back.

@@ -12,12 +12,12 @@ use crate::event_log::merkle::Hash;
 use crate::event_log::verify::{Offer, Verdict, check_growth, judge};
 use crate::ssh::{Identity, SignError, Signer};
 use crate::wire::signing::{
-    About, Approver, Decision, LOGIN, LogHead, LoginMessage, STATEMENT, View, approval_namespace,
-    login_namespace, signed_bytes,
+    About, AboutPolicy, Approver, Decision, Form, LOGIN, LogHead, LoginMessage, PolicyRef, View,
+    approval_namespace, login_namespace, signed_bytes,
 };
 use crate::wire::{
-    Digest, MintedToken, RequestDetail, SignedStatement, SigningOrder, SshSignIn, Statement,
-    StepUp, plan_digest,
+    Digest, MintedToken, PolicyStatement, ProposalDetail, RequestDetail, SignedStatement,
+    SigningOrder, SshSignIn, Statement, StepUp, plan_digest, policy_digest,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,7 +47,7 @@ pub enum SigningError {
         why: String,
     },
     /// It is not what was looked at any more.
-    #[error("the request has changed since you looked: {0}; nothing was signed")]
+    #[error("it has changed since you looked: {0}; nothing was signed")]
     Changed(&'static str),
     /// The clocks are apart.
     #[error("this machine's clock is {0} from the broker's: set it right before you sign anything")]
@@ -60,14 +60,22 @@ pub enum SigningError {
     GivenUp,
 }
 
-/// What is decided, as it was looked at.
+impl SigningError {
+    /// Whether a denial goes out all the same, unsigned: whoever has no key at hand is not kept from stopping something. Of
+    /// what has changed, or where the broker is away, nothing goes out.
+    pub const fn leaves_denial(&self) -> bool {
+        !matches!(self, Self::Call(_) | Self::Changed(_))
+    }
+}
+
+/// What is decided, as it was looked at: a request, or a proposed policy.
 #[derive(Debug, Clone)]
-pub struct Decided<'a> {
+pub struct Decided<'a, D = RequestDetail> {
     /// Who decides.
     pub operator: &'a str,
-    /// The request.
-    pub detail: &'a RequestDetail,
-    /// Yes, or the emergency's yes.
+    /// What was looked at.
+    pub detail: &'a D,
+    /// Yes, no, or the emergency's yes.
     pub decision: Decision,
     /// Why.
     pub reason: &'a str,
@@ -137,6 +145,30 @@ pub async fn sign_decision(
     decided: &Decided<'_>,
 ) -> Result<SignedStatement, SigningError> {
     let order = client.signing(decided.detail.row.id).await?.value;
+    let say = |key: &str| statement(&order, decided, key).map(|said| signed_bytes(&said));
+    sign_order(signer, &order, decided, say).await
+}
+
+/// Signs a decision on a proposed policy.
+///
+/// # Errors
+/// [`SigningError`]; nothing was sent.
+pub async fn sign_policy(
+    client: &Client,
+    signer: &Signer,
+    decided: &Decided<'_, ProposalDetail>,
+) -> Result<SignedStatement, SigningError> {
+    let order = client.policy_signing(decided.detail.row.id).await?.value;
+    let say = |key: &str| policy_statement(&order, decided, key).map(|said| signed_bytes(&said));
+    sign_order(signer, &order, decided, say).await
+}
+
+async fn sign_order<D>(
+    signer: &Signer,
+    order: &SigningOrder,
+    decided: &Decided<'_, D>,
+    say: impl FnOnce(&str) -> Result<Vec<u8>, SigningError>,
+) -> Result<SignedStatement, SigningError> {
     same_time(decided.now, order.now)?;
     if order.origin != decided.head.origin {
         return Err(SigningError::Log(
@@ -144,10 +176,10 @@ pub async fn sign_decision(
         ));
     }
     let identities = blocking(signer, Signer::identities).await?;
-    let identity = choose(identities, &order, decided.operator)?;
-    let statement = statement(&order, decided, &identity.key.fingerprint())?;
+    let identity = choose(identities, order, decided.operator)?;
+    let message = say(&identity.key.fingerprint())?;
     let namespace = approval_namespace(&order.origin);
-    let (payload, signature) = sign(signer, identity, namespace, signed_bytes(&statement)).await?;
+    let (payload, signature) = sign(signer, identity, namespace, message).await?;
     Ok(SignedStatement { payload, signature })
 }
 
@@ -169,7 +201,7 @@ pub fn statement(
         return Err(SigningError::Changed("its digest is not its plan's"));
     }
     Ok(Statement {
-        form: STATEMENT.to_owned(),
+        form: Statement::form(decided.decision).to_owned(),
         aud: order.origin.clone(),
         log: decided.head.clone(),
         request: About {
@@ -179,6 +211,56 @@ pub fn statement(
         },
         plan: detail.plan.clone(),
         policy: order.policy.clone(),
+        decision: decided.decision,
+        approver: Approver {
+            principal: decided.operator.to_owned(),
+            key: fingerprint.to_owned(),
+        },
+        view: View {
+            renderer: RENDERER.to_owned(),
+            digest: decided.view,
+        },
+        nonce: order.nonce.clone(),
+        iat: order.now,
+        exp: order.expires_at,
+        reason: decided.reason.to_owned(),
+    })
+}
+
+/// The statement of a decision on a proposed policy, by the key of this fingerprint.
+///
+/// # Errors
+/// [`SigningError::Changed`] if what was looked at is not what the broker asks about.
+pub fn policy_statement(
+    order: &SigningOrder,
+    decided: &Decided<'_, ProposalDetail>,
+    fingerprint: &str,
+) -> Result<PolicyStatement, SigningError> {
+    let detail = decided.detail;
+    // Computed again from the texts that were shown: the broker's word for them is not signed.
+    let digest = policy_digest(&detail.files);
+    if digest != detail.row.digest {
+        return Err(SigningError::Changed("its digest is not its text's"));
+    }
+    let base = PolicyRef {
+        version: detail.row.base.to_string(),
+        digest: policy_digest(&detail.before),
+    };
+    if order.policy != base || order.revision != detail.row.base + 1 {
+        return Err(SigningError::Changed(
+            "it was compared with another policy than the one in force",
+        ));
+    }
+    Ok(PolicyStatement {
+        form: PolicyStatement::form(decided.decision).to_owned(),
+        aud: order.origin.clone(),
+        log: decided.head.clone(),
+        proposal: AboutPolicy {
+            id: detail.row.id,
+            version: order.revision,
+            digest,
+        },
+        base,
         decision: decided.decision,
         approver: Approver {
             principal: decided.operator.to_owned(),
@@ -224,7 +306,7 @@ fn choose(
         SigningError::NoKey {
             operator: operator.to_owned(),
             why: format!(
-                "it holds {}; what counts for this request is {}{}",
+                "it holds {}; what counts for this is {}{}",
                 list(&held),
                 list(&order.keys),
                 if hardware {
@@ -323,7 +405,15 @@ pub async fn verified_head(
     let key: VerifierKey = trusted.trim().parse().map_err(|error| log(&error))?;
     let note = client.checkpoint().await?;
     let pinned = match keep.checkpoint().map_err(kept)? {
-        Some(pinned) => Some(key.open(&pinned).map_err(|error| log(&error))?.head),
+        Some(pinned) => Some(
+            key.open(&pinned)
+                .map_err(|error| {
+                    SigningError::Log(format!(
+                        "what was seen of it before was not signed by the key that is trusted now ({error}); if that key is right: countersign context forget-key"
+                    ))
+                })?
+                .head,
+        ),
         None => None,
     };
     let offer = judge(&key, pinned, &note)

@@ -1,7 +1,9 @@
 //! What the update asks the world to do. Data, never closures: it can be asserted, logged and compared.
 
 use crate::wire::signing::LogHead;
-use crate::wire::{ClientId, CredentialId, Digest, ProposalId, RequestDetail, RequestId};
+use crate::wire::{
+    ClientId, CredentialId, Digest, ProposalDetail, ProposalId, RequestDetail, RequestId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -115,11 +117,11 @@ pub struct ActCall {
 
 /// What a signature is made over: exactly what was on the screen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToSign {
+pub struct ToSign<D = RequestDetail> {
     /// Who signs, by handle.
     pub operator: String,
-    /// The request, as it was shown.
-    pub detail: RequestDetail,
+    /// The request or proposal, as it was shown.
+    pub detail: D,
     /// SHA-256 of the lines that were shown.
     pub view: Digest,
     /// The head of the log that this console had verified.
@@ -141,8 +143,8 @@ pub enum Action {
     Resume(RequestId),
     /// Ask the requester something, or answer.
     AddNote(RequestId),
-    /// Deny it.
-    Deny(RequestId, Digest),
+    /// Deny it; signed, where that is asked for and a key is at hand.
+    Deny(RequestId, Digest, Option<Box<ToSign>>),
     /// Take a request back.
     Withdraw(RequestId),
     /// Try to issue once more.
@@ -153,6 +155,12 @@ pub enum Action {
     Quarantine(CredentialId),
     /// End a quarantine.
     Release(CredentialId),
+    /// Approve exactly the policy that was seen.
+    ApprovePolicy(ProposalId, Digest, Option<Box<ToSign<ProposalDetail>>>),
+    /// Deny it, as a request is denied.
+    DenyPolicy(ProposalId, Digest, Option<Box<ToSign<ProposalDetail>>>),
+    /// Take a proposed policy back.
+    WithdrawPolicy(ProposalId),
 }
 
 impl Action {
@@ -160,7 +168,7 @@ impl Action {
     pub fn subject(&self) -> String {
         match self {
             Self::Approve(id, ..)
-            | Self::Deny(id, _)
+            | Self::Deny(id, ..)
             | Self::BreakGlass(id, _)
             | Self::Narrow(id, ..)
             | Self::Hold(id)
@@ -169,6 +177,9 @@ impl Action {
             | Self::Withdraw(id)
             | Self::Retry(id) => id.to_string(),
             Self::Revoke(id, _) | Self::Quarantine(id) | Self::Release(id) => id.to_string(),
+            Self::ApprovePolicy(id, ..) | Self::DenyPolicy(id, ..) | Self::WithdrawPolicy(id) => {
+                id.to_string()
+            }
         }
     }
 
@@ -198,6 +209,9 @@ impl Action {
             }
             Self::Quarantine(_) => format!("countersign credential quarantine {id} --reason …"),
             Self::Release(_) => format!("countersign credential release {id} --reason …"),
+            Self::ApprovePolicy(..) => format!("countersign policy approve {id} --reason …"),
+            Self::DenyPolicy(..) => format!("countersign policy deny {id} --reason …"),
+            Self::WithdrawPolicy(_) => format!("countersign policy withdraw {id} --reason …"),
         }
     }
 }

@@ -1,17 +1,16 @@
 //! The way to the broker, beside the screen: calls as tasks that can be called off, and one task that reads the
 //! list, keeps it for the next start, and follows the stream from where the list ends.
 
-use super::effect::{ActCall, Action, Call, CallId, Effect};
+use super::changes::change;
+use super::effect::{Call, CallId, Effect};
 use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
 use super::known::{Keeper, KeptFile};
 use super::pens::Pens;
 use super::run::Incoming;
-use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once, Outcome};
+use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once};
 use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
-use crate::wire::revocation::Revoke;
-use crate::wire::signing::Decision;
-use crate::wire::{Approve, BreakGlass, Deny, Narrow, NewNote, Reason, Receipt, Simulate};
+use crate::wire::{Narrow, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -307,80 +306,6 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
         }
         Call::Act(act) => return change(client, pens, act).await.map(Reply::Receipt),
     })
-}
-
-async fn change(client: &Client, pens: &Pens, act: ActCall) -> Result<Receipt, CallError> {
-    let once = Once {
-        key: act.key,
-        seen: Some(act.if_match),
-    };
-    let text = act.reason;
-    let reason = Reason {
-        reason: text.clone(),
-    };
-    let outcome = match act.action {
-        Action::Approve(id, digest, to_sign) => {
-            let signed = match to_sign {
-                Some(to_sign) => Some(
-                    pens.sign(client, &to_sign, Decision::Approve, &text, &once.key)
-                        .await?,
-                ),
-                None => None,
-            };
-            let body = Approve {
-                digest,
-                reason: text,
-                signed,
-            };
-            client.approve(id, &body, &once).await
-        }
-        Action::BreakGlass(id, to_sign) => {
-            let body = BreakGlass {
-                signed: pens
-                    .sign(client, &to_sign, Decision::BreakGlass, &text, &once.key)
-                    .await?,
-                reason: text,
-            };
-            client.break_glass(id, &body, &once).await
-        }
-        Action::Narrow(id, digest, scopes, ttl_s) => {
-            let body = Narrow {
-                digest,
-                scopes: Some(scopes),
-                ttl_s: Some(ttl_s),
-                reason: text,
-                dry_run: false,
-            };
-            client.narrow(id, &body, &once).await
-        }
-        Action::Hold(id) => client.hold(id, &reason, &once).await,
-        Action::Resume(id) => client.resume(id, &reason, &once).await,
-        Action::AddNote(id) => client.add_note(id, &NewNote { text }, &once).await,
-        Action::Deny(id, digest) => {
-            let body = Deny {
-                digest,
-                reason: text,
-            };
-            client.deny(id, &body, &once).await
-        }
-        Action::Withdraw(id) => client.withdraw(id, &reason, &once).await,
-        Action::Retry(id) => client.retry(id, &once).await,
-        Action::Revoke(id, version) => {
-            let body = Revoke {
-                version,
-                reason: text,
-            };
-            client.revoke(id, &body, &once).await
-        }
-        Action::Quarantine(id) => client.quarantine(id, &reason, &once).await,
-        Action::Release(id) => client.release(id, &reason, &once).await,
-    };
-    match outcome {
-        Outcome::Sent(answer) => Ok(answer.value),
-        Outcome::Refused(error) => Err(call_error(&error, Delivery::Refused)),
-        Outcome::NotSent(error) => Err(call_error(&error, Delivery::NotSent)),
-        Outcome::Unknown(error) => Err(call_error(&error, Delivery::Unknown)),
-    }
 }
 
 /// Reads the list, follows the stream, and begins again whenever the two no longer fit together.

@@ -9,6 +9,8 @@
 pub mod backend;
 /// How the console's own check of the log stands, in words.
 pub mod chain;
+/// What a committed sheet sends.
+mod changes;
 /// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
 pub mod command;
 /// A line of text being edited.

@@ -86,6 +86,25 @@ pub fn clear(buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// One line of a text in pieces of at most `columns`, nothing of it dropped; an empty one is one empty piece.
+pub fn chop(text: &str, columns: usize) -> Vec<String> {
+    use unicode_segmentation::UnicodeSegmentation as _;
+    let mut pieces = vec![String::new()];
+    let mut taken = 0;
+    for grapheme in crate::display::sanitize::safe(text).graphemes(true) {
+        let wide = width(grapheme);
+        if taken + wide > columns && taken > 0 {
+            pieces.push(String::new());
+            taken = 0;
+        }
+        taken += wide;
+        if let Some(last) = pieces.last_mut() {
+            last.push_str(grapheme);
+        }
+    }
+    pieces
+}
+
 /// `text` in lines of at most `columns`, broken at blanks where there are any.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();

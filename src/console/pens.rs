@@ -4,10 +4,10 @@ use super::effect::ToSign;
 use super::event::{CallError, Delivery};
 use super::model::OUTBOX_MAX;
 use crate::client::Client;
-use crate::client::sign::{Decided, sign_decision};
+use crate::client::sign::{Decided, SigningError, sign_decision, sign_policy};
 use crate::ssh::Signer;
-use crate::wire::SignedStatement;
 use crate::wire::signing::Decision;
+use crate::wire::{ProposalDetail, SignedStatement};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -21,6 +21,26 @@ pub struct Pens {
     signed: Mutex<BTreeMap<String, SignedStatement>>,
 }
 
+/// What is signed.
+#[derive(Debug, Clone, Copy)]
+pub enum Matter<'a> {
+    /// A decision on a request.
+    Request(&'a ToSign),
+    /// A decision on a proposed policy.
+    Policy(&'a ToSign<ProposalDetail>),
+}
+
+/// A decision in its maker's words.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    /// What is decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: &'a str,
+    /// The idempotency key that it is sent with.
+    pub key: &'a str,
+}
+
 impl Pens {
     /// Nothing was signed yet.
     pub fn new(signer: Signer) -> Self {
@@ -30,44 +50,82 @@ impl Pens {
         }
     }
 
-    /// Has a decision signed, or gives the signature that it got under this key before. Takes as long as somebody takes
-    /// to touch a key.
+    /// Has a decision signed. Takes as long as somebody takes to touch a key.
     ///
     /// # Errors
     /// Why it was not signed; nothing was sent then.
     pub async fn sign(
         &self,
         client: &Client,
-        to_sign: &ToSign,
-        decision: Decision,
-        reason: &str,
-        key: &str,
+        matter: Matter<'_>,
+        words: Words<'_>,
     ) -> Result<SignedStatement, CallError> {
-        if let Some(signed) = self.signed.lock().get(key) {
+        self.signed(client, matter, words)
+            .await
+            .map_err(|error| not_sent(&error))
+    }
+
+    /// The same of a denial. Without a key at hand, or a log that is known to be whole, there is no signature, and it goes
+    /// out all the same.
+    ///
+    /// # Errors
+    /// Why it does not go out: the broker is away, or it is not what was looked at any more.
+    pub async fn sign_denial(
+        &self,
+        client: &Client,
+        matter: Matter<'_>,
+        words: Words<'_>,
+    ) -> Result<Option<SignedStatement>, CallError> {
+        match self.signed(client, matter, words).await {
+            Ok(signed) => Ok(Some(signed)),
+            Err(error) if error.leaves_denial() => Ok(None),
+            Err(error) => Err(not_sent(&error)),
+        }
+    }
+
+    async fn signed(
+        &self,
+        client: &Client,
+        matter: Matter<'_>,
+        words: Words<'_>,
+    ) -> Result<SignedStatement, SigningError> {
+        if let Some(signed) = self.signed.lock().get(words.key) {
             return Ok(signed.clone());
         }
-        let decided = Decided {
-            operator: &to_sign.operator,
-            detail: &to_sign.detail,
-            decision,
-            reason,
-            view: to_sign.view,
-            head: to_sign.head.clone(),
-            now: crate::clock::now(),
-        };
-        let signed = sign_decision(client, &self.signer, &decided)
-            .await
-            .map_err(|error| CallError {
-                // Nothing was sent, whatever went wrong: a decision leaves with its signature or not at all.
-                delivery: Delivery::NotSent,
-                problem: None,
-                detail: error.to_string(),
-            })?;
+        let signed = match matter {
+            Matter::Request(to_sign) => {
+                sign_decision(client, &self.signer, &decided(to_sign, words)).await
+            }
+            Matter::Policy(to_sign) => {
+                sign_policy(client, &self.signer, &decided(to_sign, words)).await
+            }
+        }?;
         let mut held = self.signed.lock();
         while held.len() >= SIGNED_MAX {
             held.pop_first();
         }
-        held.insert(key.to_owned(), signed.clone());
+        held.insert(words.key.to_owned(), signed.clone());
         Ok(signed)
+    }
+}
+
+fn decided<'a, D>(to_sign: &'a ToSign<D>, words: Words<'a>) -> Decided<'a, D> {
+    Decided {
+        operator: &to_sign.operator,
+        detail: &to_sign.detail,
+        decision: words.decision,
+        reason: words.reason,
+        view: to_sign.view,
+        head: to_sign.head.clone(),
+        now: crate::clock::now(),
+    }
+}
+
+/// Nothing was sent, whatever went wrong: such a decision leaves with its signature or not at all.
+fn not_sent(error: &SigningError) -> CallError {
+    CallError {
+        delivery: Delivery::NotSent,
+        problem: None,
+        detail: error.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         Checked, Decision, Digest, Evaluation, Plan, RequestId, Signed, Statement, StepUp,
-        statement::{About, Approver, LogHead, PolicyRef, STATEMENT, STATEMENT_LIFE, View},
+        statement::{About, Approver, Form, LogHead, PolicyRef, STATEMENT_LIFE, View},
     },
     ssh::{OwnKey, Signer},
     wire::signing::{approval_namespace, signed_bytes},
@@ -15,13 +15,15 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Default)]
 pub struct Pens(BTreeMap<String, Arc<OwnKey>>);
 
-/// What somebody agreed to in the company's past.
+/// What somebody decided in the company's past.
 pub struct Agreed<'a> {
     /// Who, by handle.
     pub by: &'a str,
-    /// To which request.
+    /// Yes or no.
+    pub decision: Decision,
+    /// On which request.
     pub request: RequestId,
-    /// To what.
+    /// On what.
     pub plan: &'a Plan,
     /// Its digest.
     pub digest: Digest,
@@ -57,7 +59,7 @@ impl Pens {
             .flatten()?;
         let fingerprint = identity.key.fingerprint();
         let statement = Statement {
-            form: STATEMENT.to_owned(),
+            form: Statement::form(agreed.decision).to_owned(),
             aud: head.origin.clone(),
             log: head.clone(),
             request: About {
@@ -70,7 +72,7 @@ impl Pens {
                 version: agreed.evaluation.policy_version.clone(),
                 digest: agreed.evaluation.policy_digest,
             },
-            decision: Decision::Approve,
+            decision: agreed.decision,
             approver: Approver {
                 principal: agreed.by.to_owned(),
                 key: fingerprint.clone(),

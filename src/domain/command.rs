@@ -3,8 +3,8 @@
 
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan, Proof, ProposalId, Quorum,
-    RequestId, RevocationId, Role, SshKey, Token, TokenId,
+    Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan, PolicyStatement, Proof,
+    ProposalId, Quorum, RequestId, RevocationId, Role, SshKey, StepUp, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -174,12 +174,15 @@ pub enum Command {
         reason: String,
         checked: Option<Box<Checked>>,
     },
-    /// Deny a request; of one whose quorum was skipped, withdraw what was issued.
+    /// Deny a request; of one whose quorum was skipped, withdraw what was issued. Where policy asks for signatures,
+    /// whoever has a key signs, or says by `unsigned` that they cannot.
     Deny {
         request: RequestId,
         digest: Digest,
         reason: String,
         revocation: RevocationId,
+        checked: Option<Box<Checked>>,
+        unsigned: bool,
     },
     /// Offer less than was asked for. What was approved of the wider plan no longer counts.
     Narrow {
@@ -223,25 +226,30 @@ pub enum Command {
         files: BTreeMap<String, String>,
         /// SHA-256 of the files' JCS bytes.
         digest: Digest,
-        /// The version that it was compared with.
+        /// The version that it was compared with, and SHA-256 of its files.
         base: u32,
+        base_digest: Digest,
         reason: String,
-        /// Who must approve, as the policy in force says.
+        /// Who must approve, and how that must be proven, as the policy in force says.
         quorum: Quorum,
+        step_up: StepUp,
         approval_ttl_s: u64,
     },
-    /// Approve a proposed policy. `digest` is of the text that the approver saw.
+    /// Approve a proposed policy. `digest` is of the text that the approver saw; `checked` is what they signed.
     ApprovePolicy {
         proposal: ProposalId,
         approval: ApprovalId,
         digest: Digest,
         reason: String,
+        checked: Option<Box<Checked<PolicyStatement>>>,
     },
-    /// Deny a proposed policy.
+    /// Deny a proposed policy; signed as a request's denial is.
     DenyPolicy {
         proposal: ProposalId,
         digest: Digest,
         reason: String,
+        checked: Option<Box<Checked<PolicyStatement>>>,
+        unsigned: bool,
     },
     /// Take a proposed policy back.
     WithdrawPolicy {

@@ -3,7 +3,7 @@
 use super::{
     Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
     Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note, Operator, OperatorId, Plan,
-    Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, SshKey, Token,
+    Proof, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, SshKey, Token,
     TokenId, Version, command::ActorStamp, request::Ending, revocation::Reached,
 };
 use chrono::{DateTime, Utc};
@@ -218,6 +218,9 @@ pub enum Event {
         request: RequestId,
         by: String,
         reason: String,
+        /// What shows that the no was theirs; none if nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<Proof>,
     },
     /// Nobody decided in time.
     #[serde(rename = "request.expired")]
@@ -271,6 +274,18 @@ pub enum Event {
     PolicyApprovalGiven {
         proposal: ProposalId,
         approval: Box<Approval>,
+    },
+    /// An approval of a proposed policy no longer counts: whoever gave it may not decide it any more.
+    #[serde(rename = "policy.approval_voided")]
+    PolicyApprovalVoided {
+        /// Of which proposal.
+        proposal: ProposalId,
+        /// Which approval.
+        approval: ApprovalId,
+        /// Who had given it, by handle.
+        by: String,
+        /// What they lost.
+        reason: String,
     },
     /// Enough people approved: it decides from here on.
     #[serde(rename = "policy.in_force")]
@@ -438,6 +453,7 @@ impl Event {
         "request.lapsed",
         "policy.proposed",
         "policy.approval_given",
+        "policy.approval_voided",
         "policy.in_force",
         "policy.denied",
         "policy.withdrawn",
@@ -503,6 +519,7 @@ impl Event {
             Self::RequestLapsed { .. } => "request.lapsed",
             Self::PolicyProposed { .. } => "policy.proposed",
             Self::PolicyApprovalGiven { .. } => "policy.approval_given",
+            Self::PolicyApprovalVoided { .. } => "policy.approval_voided",
             Self::PolicyInForce { .. } => "policy.in_force",
             Self::PolicyDenied { .. } => "policy.denied",
             Self::PolicyWithdrawn { .. } => "policy.withdrawn",
@@ -569,6 +586,7 @@ impl Event {
             | Self::RequestLapsed { request } => Subject::Request(*request),
             Self::PolicyProposed { proposal } => Subject::Proposal(proposal.id),
             Self::PolicyApprovalGiven { proposal, .. }
+            | Self::PolicyApprovalVoided { proposal, .. }
             | Self::PolicyInForce { proposal, .. }
             | Self::PolicyDenied { proposal, .. }
             | Self::PolicyWithdrawn { proposal, .. }

@@ -72,6 +72,6 @@ pub use request::{
 pub use review::{Cadence, Confirmation, ReviewState};
 pub use revocation::{Enforcement, Evidence, Reach, Revocation, RevocationState};
 pub use state::State;
-pub use statement::{Checked, Statement};
+pub use statement::{Checked, PolicyStatement, Statement};
 pub use text::{Text, Texts};
 pub use words::{Environment, Kind, Tier};

@@ -5,7 +5,8 @@
 //! The price is that a policy with its cases has to fit one leaf: `FILES_MAX`.
 
 use super::{
-    Approval, Digest, OperatorId, ProposalId, Quorum, event::is_zero, request::Ending, words::words,
+    Approval, Digest, OperatorId, ProposalId, Quorum, StepUp, event::is_zero, request::Ending,
+    words::words,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,10 +59,16 @@ pub struct Proposal {
     pub digest: Digest,
     /// The version in force that it was written against.
     pub base: u32,
+    /// SHA-256 of that version's files; older proposals have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_digest: Option<Digest>,
     /// Why; free text, unchecked.
     pub reason: String,
     /// Who must approve, as the policy in force at the time says.
     pub quorum: Quorum,
+    /// How a decision about it must be proven, as that policy says; older proposals ask for nothing.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub step_up: StepUp,
     /// Where it is.
     pub state: ProposalState,
     /// When it was proposed.
@@ -80,6 +87,28 @@ pub struct Proposal {
     /// Sequences of its latest events, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trail: Vec<u64>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_none(step_up: &StepUp) -> bool {
+    *step_up == StepUp::None
+}
+
+impl Proposal {
+    /// The approvals that count. Whether those who gave them may still decide is the state's to say.
+    pub fn standing(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals
+            .iter()
+            .filter(|approval| approval.void.is_none() && approval.digest == self.digest)
+    }
+
+    /// Whether this person has approved it, and that still counts.
+    pub fn approved_by(&self, person: OperatorId) -> bool {
+        self.standing().any(|given| given.by == person)
+    }
 }
 
 /// How many bytes `files` take as JSON, at most: what the log would hold of them.

@@ -374,6 +374,9 @@ pub struct Ending {
     pub reason: String,
     /// When.
     pub at: DateTime<Utc>,
+    /// What shows that a denial was theirs; none of what is no person's denial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 impl Request {

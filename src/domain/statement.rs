@@ -1,12 +1,21 @@
 //! What a person signs when they decide: everything that the decision rests on and everything that follows from it,
 //! in one closed form. Whoever carries it out takes the plan from here, not from a row of the state.
 
-use super::{Decision, Digest, Plan, RequestId};
+use super::{Decision, Digest, Plan, ProposalId, RequestId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The form's name and version.
 pub const STATEMENT: &str = "urn:countersign:decision:v1";
+
+/// The same of a no: whoever looks for approvals cannot take one for the other.
+pub const DENIAL: &str = "urn:countersign:denial:v1";
+
+/// The form of a decision on a proposed policy.
+pub const POLICY_STATEMENT: &str = "urn:countersign:policy-decision:v1";
+
+/// The same of a no.
+pub const POLICY_DENIAL: &str = "urn:countersign:policy-denial:v1";
 
 /// How long a statement may be on its way from the question to the signature's arrival.
 pub const STATEMENT_LIFE: chrono::Duration = chrono::Duration::minutes(15);
@@ -15,7 +24,7 @@ pub const STATEMENT_LIFE: chrono::Duration = chrono::Duration::minutes(15);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
-    /// [`STATEMENT`].
+    /// [`STATEMENT`], or [`DENIAL`].
     #[serde(rename = "_type")]
     pub form: String,
     /// For which broker: its log's origin.
@@ -42,6 +51,127 @@ pub struct Statement {
     pub exp: DateTime<Utc>,
     /// Why, in the signer's words.
     pub reason: String,
+}
+
+/// A decision on a proposed policy as it is signed. The text does not fit into it: its digest does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyStatement {
+    /// [`POLICY_STATEMENT`], or [`POLICY_DENIAL`].
+    #[serde(rename = "_type")]
+    pub form: String,
+    /// For which broker: its log's origin.
+    pub aud: String,
+    /// The head of the log that the signer had verified.
+    pub log: LogHead,
+    /// Which proposal, of which text.
+    pub proposal: AboutPolicy,
+    /// The policy that the signer saw it compared with, and that it takes the place of.
+    pub base: PolicyRef,
+    /// What is decided.
+    pub decision: Decision,
+    /// Who decides.
+    pub approver: Approver,
+    /// What they had on screen.
+    pub view: View,
+    /// From the broker, good for one decision.
+    pub nonce: String,
+    /// When it was signed.
+    pub iat: DateTime<Utc>,
+    /// Until when it may be used.
+    pub exp: DateTime<Utc>,
+    /// Why, in the signer's words.
+    pub reason: String,
+}
+
+/// A proposed policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AboutPolicy {
+    /// Which proposal.
+    pub id: ProposalId,
+    /// The version that it is once it comes in force.
+    pub version: u32,
+    /// SHA-256 of its files' canonical bytes.
+    pub digest: Digest,
+}
+
+/// What every statement says, whatever it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// The form's name and version.
+    pub form: &'a str,
+    /// For which broker.
+    pub aud: &'a str,
+    /// The head of the log that the signer had verified.
+    pub log: &'a LogHead,
+    /// What is decided.
+    pub decision: Decision,
+    /// Who decides.
+    pub approver: &'a Approver,
+    /// Good for one decision.
+    pub nonce: &'a str,
+    /// When it was signed.
+    pub iat: DateTime<Utc>,
+    /// Until when it may be used.
+    pub exp: DateTime<Utc>,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// A closed form in which a decision is signed.
+pub trait Form {
+    /// The form's name and version for such a decision.
+    fn form(decision: Decision) -> &'static str;
+
+    /// What it says besides what it is about.
+    fn said(&self) -> Said<'_>;
+}
+
+impl Form for Statement {
+    fn form(decision: Decision) -> &'static str {
+        match decision {
+            Decision::Deny => DENIAL,
+            Decision::Approve | Decision::BreakGlass => STATEMENT,
+        }
+    }
+
+    fn said(&self) -> Said<'_> {
+        Said {
+            form: &self.form,
+            aud: &self.aud,
+            log: &self.log,
+            decision: self.decision,
+            approver: &self.approver,
+            nonce: &self.nonce,
+            iat: self.iat,
+            exp: self.exp,
+            reason: &self.reason,
+        }
+    }
+}
+
+impl Form for PolicyStatement {
+    fn form(decision: Decision) -> &'static str {
+        match decision {
+            Decision::Deny => POLICY_DENIAL,
+            Decision::Approve | Decision::BreakGlass => POLICY_STATEMENT,
+        }
+    }
+
+    fn said(&self) -> Said<'_> {
+        Said {
+            form: &self.form,
+            aud: &self.aud,
+            log: &self.log,
+            decision: self.decision,
+            approver: &self.approver,
+            nonce: &self.nonce,
+            iat: self.iat,
+            exp: self.exp,
+            reason: &self.reason,
+        }
+    }
 }
 
 /// A head of the log.
@@ -100,9 +230,9 @@ pub struct View {
 
 /// A statement whose signature was checked: by which key, and what the key said of the touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct Checked<S = Statement> {
     /// The statement, parsed from the signed bytes.
-    pub statement: Statement,
+    pub statement: S,
     /// The bytes, the signature, and what they are checked by.
     pub signed: super::approval::Signed,
 }

@@ -14,7 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::domain::Cadence;
 
-use super::{cases::Suite, decision::Quorum, error::PolicyError};
+use super::{
+    cases::Suite,
+    decision::{Quorum, StepUp},
+    error::PolicyError,
+};
 
 /// The longest policy with its cases, in bytes: no more is read, whoever offers it.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -77,10 +81,17 @@ pub struct Change {
     pub quorum: Quorum,
     /// How long a proposal waits, in seconds.
     pub approval_ttl_s: u64,
+    /// How a decision about a proposal must be proven; a signature where it does not say.
+    #[serde(default = "signed")]
+    pub step_up: StepUp,
+}
+
+const fn signed() -> StepUp {
+    StepUp::SshSignature
 }
 
 impl Default for Change {
-    /// What holds where a policy does not say: two of `security`, within a week.
+    /// What holds where a policy does not say: two of `security` sign, within a week.
     fn default() -> Self {
         Self {
             quorum: Quorum {
@@ -88,6 +99,7 @@ impl Default for Change {
                 groups: vec!["security".to_owned()],
             },
             approval_ttl_s: 604_800,
+            step_up: signed(),
         }
     }
 }

@@ -73,9 +73,9 @@ pub use signing::{
 pub use crate::domain::check;
 pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
-    FieldError, Kind, Note, OperatorId, Plan, ProposalId, ProposalState, Quorum, RequestId,
-    RequestState, ReviewState, RevocationId, Risk, RiskFactor, Role, RuleResult, Statement, StepUp,
-    Tier, TokenId, VersionState, request::Outcome,
+    FieldError, Kind, Note, OperatorId, Plan, PolicyStatement, ProposalId, ProposalState, Quorum,
+    RequestId, RequestState, ReviewState, RevocationId, Risk, RiskFactor, Role, RuleResult,
+    Statement, StepUp, Tier, TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

@@ -1,6 +1,6 @@
 //! Everything that the first screen needs, in one answer. Each figure is counted from the state, none is kept by hand.
 
-use super::{EventRecord, RequestRow, RevocationRow};
+use super::{EventRecord, ProposalRow, RequestRow, RevocationRow};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,12 @@ pub struct ApprovalFigures {
     /// Issued without a quorum, in an emergency: others must still look at these.
     #[serde(default)]
     pub reviews_owed: u64,
+    /// Proposed policies that wait.
+    #[serde(default)]
+    pub policies: u64,
+    /// The one of them that ends first.
+    #[serde(default)]
+    pub policy: Option<ProposalRow>,
     /// The waiting request that ends first.
     pub soonest: Option<RequestRow>,
     /// Ages of the waiting ones: under 5 min, under 15 min, under an hour, older.

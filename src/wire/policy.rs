@@ -2,7 +2,8 @@
 
 use super::{
     Digest, Environment, EventRecord, Outcome, ProposalId, ProposalState, RequestId, StepUp, Tier,
-    Verdict, request::ApprovalView,
+    Verdict,
+    request::{ApprovalView, DenialProof},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ pub struct ProposalRow {
     pub proposed_at: DateTime<Utc>,
     /// Until when it can be decided.
     pub deadline: DateTime<Utc>,
-    /// Approvals so far.
+    /// Approvals so far that count.
     pub approvals: u32,
     /// Approvals needed.
     pub needed: u32,
@@ -89,7 +90,7 @@ pub struct PolicyDetail {
 }
 
 /// One proposal with its text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProposalDetail {
     /// What lists show.
     pub row: ProposalRow,
@@ -99,6 +100,8 @@ pub struct ProposalDetail {
     pub before: BTreeMap<String, String>,
     /// Approvals so far.
     pub approvals: Vec<ApprovalView>,
+    /// How a decision must be proven.
+    pub step_up: StepUp,
     /// Whether the caller may decide it.
     pub may_decide: Verdict,
     /// People who could decide it, by handle; at most 16.
@@ -107,6 +110,9 @@ pub struct ProposalDetail {
     pub ended_by: Option<String>,
     /// And why.
     pub end_reason: Option<String>,
+    /// What shows that a person's denial was theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_proof: Option<DenialProof>,
     /// Its latest events, newest first.
     pub trail: Vec<EventRecord>,
 }

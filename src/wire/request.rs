@@ -162,6 +162,27 @@ pub struct ApprovalView {
     pub void: Option<String>,
 }
 
+/// What shows that a denial was a person's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DenialProof {
+    /// `token`, which is to say not signed, or `ssh_signature`.
+    pub proof: String,
+    /// `SHA256:…` of the key, where it was signed.
+    pub key: Option<String>,
+    /// The key is in an authenticator, and was touched.
+    pub hardware: bool,
+}
+
+impl DenialProof {
+    /// For people: by which key it was signed, or that it was not.
+    pub fn words(&self) -> String {
+        match &self.key {
+            Some(key) => format!("signed by {key}"),
+            None => "denied, not signed: only a session shows who it was".to_owned(),
+        }
+    }
+}
+
 /// A quorum that was skipped in an emergency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BreakGlassView {
@@ -258,6 +279,9 @@ pub struct RequestDetail {
     pub ended_by: Option<String>,
     /// And why.
     pub end_reason: Option<String>,
+    /// What shows that a person's denial was theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_proof: Option<DenialProof>,
     /// Why issuing failed last, if it did.
     pub failure: Option<String>,
     /// Whether it can be tried again, of a request that failed; if not, why, and the way forward.
@@ -370,6 +394,13 @@ pub struct Deny {
     /// Why.
     #[schema(max_length = 2000)]
     pub reason: String,
+    /// The signed statement, where `step_up` asks for one and a key of yours is at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedStatement>,
+    /// A signature is asked for, and you cannot give one: it is denied all the same, and the record says that it was not
+    /// signed. Whoever has no key that counts need not say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsigned: bool,
 }
 
 /// The secret, once.

@@ -2,10 +2,9 @@
 //! takes the other's word for what is signed.
 
 use super::{Digest, OperatorId, StepUp};
-use crate::domain::Statement;
 pub use crate::domain::{
     Decision,
-    statement::{About, Approver, LogHead, PolicyRef, STATEMENT, View},
+    statement::{About, AboutPolicy, Approver, Form, LogHead, PolicyRef, STATEMENT, View},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -76,7 +75,9 @@ fn parsed<T: Serialize + serde::de::DeserializeOwned>(text: &str) -> Result<T, N
 ///
 /// # Errors
 /// [`NotCanonical`].
-pub fn parse_statement(text: &str) -> Result<Statement, NotCanonical> {
+pub fn parse_statement<S: Form + Serialize + serde::de::DeserializeOwned>(
+    text: &str,
+) -> Result<S, NotCanonical> {
     parsed(text)
 }
 
@@ -122,20 +123,20 @@ pub struct SshSignIn {
     pub signature: String,
 }
 
-/// What a statement about a request is made with. Ask for it just before signing.
+/// What a statement about a request or a proposed policy is made with. Ask for it just before signing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SigningOrder {
     /// The broker's log origin: `aud` of what is signed.
     pub origin: String,
-    /// Good for one decision of this person about this revision of this request.
+    /// Good for one decision of this person about this revision of this request, or about this proposal.
     pub nonce: String,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
     /// The broker's clock.
     pub now: DateTime<Utc>,
-    /// The request's revision.
+    /// The request's revision; of a proposed policy, the version that it is once it comes in force.
     pub revision: u32,
-    /// The policy that asks for the decision.
+    /// The policy that asks for the decision: for a proposal, the one that it takes the place of.
     #[schema(value_type = PolicyName)]
     pub policy: PolicyRef,
     /// How the decision must be proven.

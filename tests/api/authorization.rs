@@ -53,6 +53,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/policies/proposals"),
     ("POST", "/v1/policies/proposals/{proposal}/approvals"),
     ("POST", "/v1/policies/proposals/{proposal}/denials"),
+    ("POST", "/v1/policies/proposals/{proposal}/signing"),
     ("POST", "/v1/policies/proposals/{proposal}/withdraw"),
     ("POST", "/v1/policies/simulate"),
     ("GET", "/v1/revocations"),
@@ -149,7 +150,10 @@ impl Company {
             }
             body["digest"] = detail["digest"].clone();
             body["ttl_s"] = json!(600);
-            if path.ends_with("approvals") || path.ends_with("break-glass") {
+            if ["approvals", "break-glass", "denials"]
+                .iter()
+                .any(|verb| path.ends_with(verb))
+            {
                 self.sign(path, &id, actor, &mut body).await;
             }
             filled = filled.replace("{request}", &id);
@@ -172,6 +176,7 @@ impl Company {
                     let over = json!({"reason": "over"});
                     self.api.post(&self.api.admin, &path, over).await;
                 }
+                self.sign_policy(path, &id, actor, &mut body).await;
                 filled = filled.replace("{proposal}", &id);
             }
         }
@@ -246,14 +251,32 @@ impl Company {
             body.as_object_mut().expect("an object").remove("digest");
             body["signed"] = json!({"payload": "x", "signature": "x"});
         }
-        let path = format!("/v1/requests/{request}");
-        let seen = self.api.get(&actor.token, &path).await;
+        let shown = format!("/v1/requests/{request}");
+        let seen = self.api.get(&actor.token, &shown).await;
         if matches!(actor.signer, Signer::Own(_)) && seen.status.is_success() {
-            let mut said = self.api.said(actor, request, "because").await;
-            if emergency {
-                said.decision = Decision::BreakGlass;
-            }
+            let decision = match path.rsplit('/').next() {
+                _ if emergency => Decision::BreakGlass,
+                Some("denials") => Decision::Deny,
+                _ => Decision::Approve,
+            };
+            let said = self.api.says(actor, request, decision, "because").await;
             body["signed"] = self.api.approval(actor, &said)["signed"].clone();
+        }
+    }
+
+    /// The same about a proposed policy.
+    async fn sign_policy(&self, path: &str, proposal: &str, actor: &Person, body: &mut Value) {
+        let decision = match path.rsplit('/').next() {
+            Some("approvals") => Decision::Approve,
+            Some("denials") => Decision::Deny,
+            _ => return,
+        };
+        let shown = format!("/v1/policies/proposals/{proposal}");
+        let seen = self.api.get(&actor.token, &shown).await;
+        if matches!(actor.signer, Signer::Own(_)) && seen.status.is_success() {
+            let api = &self.api;
+            let said = api.says_policy(actor, proposal, decision, "because").await;
+            body["signed"] = api.policy_decision(actor, &said)["signed"].clone();
         }
     }
 }

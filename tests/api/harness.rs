@@ -6,12 +6,12 @@ use countersign::{
         listen::{Listening, listen},
         serve::{Broker, Options},
     },
-    client::sign::{Decided, statement},
+    client::sign::{Decided, policy_statement, statement},
     config::{BrokerConfig, Limits},
-    domain::{RequestState, Statement, statement::LogHead},
+    domain::{Digest, PolicyStatement, RequestState, Statement, statement::LogHead},
     ssh::{Identity, OwnKey, Signer},
     wire::{
-        RequestDetail, SigningOrder,
+        ProposalDetail, RequestDetail, SigningOrder,
         signing::{Decision, approval_namespace, signed_bytes},
     },
 };
@@ -276,30 +276,91 @@ impl Api {
 
     /// What somebody has to say to approve a request as it is now, with a nonce for it.
     pub async fn said(&self, person: &Person, request: &str, reason: &str) -> Statement {
+        self.says(person, request, Decision::Approve, reason).await
+    }
+
+    /// The same for any decision.
+    pub async fn says(
+        &self,
+        person: &Person,
+        request: &str,
+        decision: Decision,
+        reason: &str,
+    ) -> Statement {
         let path = format!("/v1/requests/{request}");
-        let detail = self.get(&person.token, &path).await.is(200).json();
-        let detail: RequestDetail = serde_json::from_value(detail).expect("a request");
-        let path = format!("{path}/signing");
-        let order = self.post(&person.token, &path, json!({})).await.is(200);
-        let order: SigningOrder = serde_json::from_value(order.json()).expect("an order");
-        let decided = Decided {
-            operator: &person.name,
-            detail: &detail,
-            decision: Decision::Approve,
-            reason,
-            view: detail.digest,
-            head: self.head(),
-            now: countersign::clock::now(),
-        };
+        let detail: RequestDetail = self.shown(person, &path).await;
+        let order = self.order(person, &path).await;
+        let decided = self.decided(person, &detail, decision, reason, detail.digest);
         let said = statement(&order, &decided, &person.identity().key.fingerprint());
         said.expect("nothing has changed since")
     }
 
-    /// The body that approves by this statement, signed by this person.
+    /// What somebody has to say to decide on a proposed policy.
+    pub async fn says_policy(
+        &self,
+        person: &Person,
+        proposal: &str,
+        decision: Decision,
+        reason: &str,
+    ) -> PolicyStatement {
+        let path = format!("/v1/policies/proposals/{proposal}");
+        let detail: ProposalDetail = self.shown(person, &path).await;
+        let order = self.order(person, &path).await;
+        let decided = self.decided(person, &detail, decision, reason, detail.row.digest);
+        let said = policy_statement(&order, &decided, &person.identity().key.fingerprint());
+        said.expect("nothing has changed since")
+    }
+
+    async fn shown<T: serde::de::DeserializeOwned>(&self, person: &Person, path: &str) -> T {
+        let detail = self.get(&person.token, path).await.is(200).json();
+        serde_json::from_value(detail).expect("what the contract says")
+    }
+
+    async fn order(&self, person: &Person, path: &str) -> SigningOrder {
+        let path = format!("{path}/signing");
+        let order = self.post(&person.token, &path, json!({})).await.is(200);
+        serde_json::from_value(order.json()).expect("an order")
+    }
+
+    fn decided<'a, D>(
+        &self,
+        person: &'a Person,
+        detail: &'a D,
+        decision: Decision,
+        reason: &'a str,
+        view: Digest,
+    ) -> Decided<'a, D> {
+        Decided {
+            operator: &person.name,
+            detail,
+            decision,
+            reason,
+            view,
+            head: self.head(),
+            now: countersign::clock::now(),
+        }
+    }
+
+    /// The body that decides by this statement, signed by this person.
     pub fn approval(&self, person: &Person, said: &Statement) -> Value {
+        self.signed(person, said, said.request.digest, &said.reason)
+    }
+
+    /// The same of a proposed policy.
+    pub fn policy_decision(&self, person: &Person, said: &PolicyStatement) -> Value {
+        self.signed(person, said, said.proposal.digest, &said.reason)
+    }
+
+    fn signed<S: serde::Serialize>(
+        &self,
+        person: &Person,
+        said: &S,
+        digest: Digest,
+        reason: &str,
+    ) -> Value {
         let payload = canonical(said);
         let signature = person.sign(&approval_namespace(self.broker.engine.origin()), &payload);
-        json!({"digest": said.request.digest, "reason": said.reason,
+        json!({"digest": digest, "reason": reason,
             "signed": {"payload": payload, "signature": signature}})
     }
 

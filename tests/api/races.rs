@@ -3,19 +3,19 @@
 
 use crate::{
     harness::{Answer, Api, Person},
-    policies::{propose, variant},
+    policies::propose,
 };
 use countersign::{
     broker::{
         engine::{Engine, EngineError, fresh_bits},
-        signing::check_decision,
+        signing::{check_decision, decision_purpose, policy_purpose},
     },
     clock,
     domain::{
-        Actor, ApprovalId, Command, Context, Event, OperatorId, Proof, ProposalId, Refusal,
-        RequestId, RequestState, TokenId,
+        Actor, ApprovalId, Command, Context, Decision, Event, OperatorId, PolicyStatement, Proof,
+        ProposalId, Refusal, RequestId, RequestState, Statement, TokenId,
     },
-    wire::{SignedStatement, policy_digest},
+    wire::SignedStatement,
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -91,10 +91,19 @@ impl Scene {
     async fn proposed(&self, number: u32) -> String {
         let id = propose(&self.api, &self.proposer, number).await;
         let path = format!("/v1/policies/proposals/{id}/approvals");
-        let body = json!({"digest": policy_digest(&variant(number))});
-        let by = &self.approvers[0].token;
-        self.api.post(by, &path, body).await.is(200);
+        let first = &self.approvers[0];
+        let body = self.decides(first, &id).await;
+        self.api.post(&first.token, &path, body).await.is(200);
         id
+    }
+
+    /// What somebody sends who approves a proposed policy.
+    async fn decides(&self, person: &Person, proposal: &str) -> Value {
+        let api = &self.api;
+        let said = api
+            .says_policy(person, proposal, Decision::Approve, "fine")
+            .await;
+        api.policy_decision(person, &said)
     }
 
     /// The events of one request, each with the policy that was in force there.
@@ -173,22 +182,22 @@ impl Scene {
         &self,
         number: u32,
         start: Start,
-        race: impl AsyncFn(&Scene, &str, Vec<Value>, Option<(&str, u32)>) -> Vec<Result<(), String>>,
+        race: impl AsyncFn(&Scene, &str, Vec<Value>, Option<(&str, Value)>) -> Vec<Result<(), String>>,
     ) -> bool {
         let (request, bodies) = self.one_short(&format!("orders/race-{number}")).await;
         let proposal = self.proposed(number).await;
         let path = format!("/v1/policies/proposals/{proposal}/approvals");
-        let digest = json!({"digest": policy_digest(&variant(number))});
+        let decision = self.decides(&self.approvers[1], &proposal).await;
         let last = &self.approvers[1].token;
         if start == Start::PolicyFirst {
-            let decided = self.api.post(last, &path, digest.clone()).await;
+            let decided = self.api.post(last, &path, decision.clone()).await;
             assert_eq!(decided.is(200).json()["state"], "in_force");
         }
-        let racing = (start == Start::Together).then_some((proposal.as_str(), number));
+        let racing = (start == Start::Together).then_some((proposal.as_str(), decision.clone()));
         let answers = race(self, &request, bodies, racing).await;
         if start == Start::SignaturesFirst {
             self.api.until(&request, RequestState::Issued).await;
-            self.api.post(last, &path, digest).await.is(200);
+            self.api.post(last, &path, decision).await.is(200);
         }
         let done = answers.iter().filter(|answer| answer.is_ok()).count();
         assert!(done <= 1, "{done} of {AT_ONCE} were the last");
@@ -223,7 +232,7 @@ impl Scene {
     /// Rounds of each kind. What must come of those that are no race is known.
     async fn rounds(
         &self,
-        race: impl AsyncFn(&Scene, &str, Vec<Value>, Option<(&str, u32)>) -> Vec<Result<(), String>>,
+        race: impl AsyncFn(&Scene, &str, Vec<Value>, Option<(&str, Value)>) -> Vec<Result<(), String>>,
     ) {
         assert!(!self.round(1, Start::PolicyFirst, &race).await);
         assert!(self.round(2, Start::SignaturesFirst, &race).await);
@@ -243,18 +252,17 @@ async fn over_http(
     scene: &Scene,
     request: &str,
     bodies: Vec<Value>,
-    proposal: Option<(&str, u32)>,
+    proposal: Option<(&str, Value)>,
 ) -> Vec<Result<(), String>> {
     let path = format!("/v1/requests/{request}/approvals");
     let signatures = bodies.iter().zip(&scene.approvers[1..]);
     let signatures = signatures.map(|(body, person)| scene.api.posting(&person.token, &path, body));
     let sent: Vec<_> = signatures.map(Answer::of).collect();
     let policy = async {
-        let Some((proposal, number)) = proposal else {
+        let Some((proposal, body)) = proposal else {
             return;
         };
         let path = format!("/v1/policies/proposals/{proposal}/approvals");
-        let body = json!({"digest": policy_digest(&variant(number))});
         let last = &scene.approvers[1].token;
         let decided = scene.api.post(last, &path, body).await.is(200);
         assert_eq!(decided.json()["state"], "in_force");
@@ -273,7 +281,7 @@ async fn in_process(
     scene: &Scene,
     request: &str,
     bodies: Vec<Value>,
-    proposal: Option<(&str, u32)>,
+    proposal: Option<(&str, Value)>,
 ) -> Vec<Result<(), String>> {
     let engine = scene.engine();
     let id: RequestId = request.parse().expect("an identifier");
@@ -284,7 +292,8 @@ async fn in_process(
         let state = engine.state();
         let (operator, held) = (&state.operators[&by], &state.requests[&id]);
         let (call, now) = (countersign::secret::digest_of(&person.name), clock::now());
-        let checked = check_decision(engine, operator, held, &sent, call, now).await;
+        let purpose = |said: &Statement| decision_purpose(operator, id, said.request.rev);
+        let checked = check_decision(engine, operator, purpose, &sent, call, now).await;
         let approve = Command::Approve {
             request: id,
             approval: ApprovalId::from_bits(fresh_bits(now)),
@@ -294,14 +303,22 @@ async fn in_process(
         };
         commands.push((by, approve));
     }
-    if let Some((proposal, number)) = proposal {
+    if let Some((proposal, body)) = proposal {
+        let sent: SignedStatement = serde_json::from_value(body["signed"].clone()).expect("signed");
+        let last: OperatorId = scene.approvers[1].id.parse().expect("an identifier");
+        let proposal: ProposalId = proposal.parse().expect("an identifier");
+        let state = engine.state();
+        let (operator, held) = (&state.operators[&last], &state.proposals[&proposal]);
+        let (call, now) = (countersign::secret::digest_of("the last"), clock::now());
+        let purpose = |_: &PolicyStatement| policy_purpose(operator, held);
+        let checked = check_decision(engine, operator, purpose, &sent, call, now).await;
         let approve = Command::ApprovePolicy {
-            proposal: proposal.parse::<ProposalId>().expect("an identifier"),
-            approval: ApprovalId::from_bits(fresh_bits(clock::now())),
-            digest: policy_digest(&variant(number)),
-            reason: String::new(),
+            proposal,
+            approval: ApprovalId::from_bits(fresh_bits(now)),
+            digest: held.digest,
+            reason: "fine".into(),
+            checked: Some(Box::new(checked.expect("a good signature"))),
         };
-        let last = scene.approvers[1].id.parse().expect("an identifier");
         commands.insert(AT_ONCE / 2, (last, approve));
     }
     let barrier = Arc::new(Barrier::new(commands.len()));

@@ -8,7 +8,7 @@ use countersign::{
     broker::signing::{LOGIN_LIFE, login_purpose},
     clock,
     config::{BrokerConfig, broker::Login},
-    domain::{Operator, RequestId, RequestState, Statement, statement::STATEMENT_LIFE},
+    domain::{Decision, Operator, RequestId, RequestState, Statement, statement::STATEMENT_LIFE},
     ssh::{Identity, OwnKey, Signer},
     wire::{
         Challenge,
@@ -750,4 +750,66 @@ async fn a_certificate_by_a_configured_authority_for_this_person_now() {
         .await
         .refused(403, "separation-of-duties");
     api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_is_signed_and_checked_by_stock_openssh() {
+    let scene = Scene::set().await;
+    let path = format!("/v1/requests/{}/denials", scene.request);
+    let deny = async |body: Value| scene.api.post(&scene.maya.token, &path, body).await;
+    let digest = scene.said().await.request.digest;
+    let silent = json!({"digest": digest, "reason": "too wide"});
+    let told = deny(silent).await.refused(403, "separation-of-duties");
+    assert!(told.text.contains("unsigned"), "{told:?}");
+    // What was signed to approve denies nothing.
+    let yes = scene.said().await;
+    deny(scene.api.approval(&scene.maya, &yes))
+        .await
+        .refused(409, "conflict");
+
+    let no = || {
+        scene
+            .api
+            .says(&scene.maya, &scene.request, Decision::Deny, "too wide")
+    };
+    let said = no().await;
+    // And the other way round.
+    scene
+        .send(&scene.api.approval(&scene.maya, &said))
+        .await
+        .refused(409, "conflict");
+    let said = no().await;
+    assert_eq!(said.form, "urn:countersign:denial:v1");
+    deny(scene.api.approval(&scene.maya, &said)).await.is(200);
+    let path = format!("/v1/requests/{}", scene.request);
+    let detail = scene.api.get(&scene.maya.token, &path).await.is(200).json();
+    let key = scene.maya.identity().key.fingerprint();
+    assert_eq!(
+        detail["end_proof"],
+        json!({"proof": "ssh_signature", "key": key, "hardware": false})
+    );
+    let log = scene.api.broker.engine.events(1, 4_000).await;
+    let denied = log.expect("the log").into_iter().find_map(|recorded| {
+        let event = serde_json::to_value(&recorded.event).expect("JSON");
+        (event["type"] == "request.denied").then(|| event["data"]["ending"]["proof"].clone())
+    });
+    crate::policies::verified(&scene.api, "maya", &denied.expect("a denial"));
+    scene.api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_no_key_at_hand_denies_all_the_same_and_the_record_says_so() {
+    let scene = Scene::set().await;
+    let path = format!("/v1/requests/{}/denials", scene.request);
+    let digest = scene.said().await.request.digest;
+    let body = json!({"digest": digest, "reason": "stolen laptop", "unsigned": true});
+    scene.api.post(&scene.maya.token, &path, body).await.is(200);
+    let path = format!("/v1/requests/{}", scene.request);
+    let detail = scene.api.get(&scene.maya.token, &path).await.is(200).json();
+    assert_eq!(detail["row"]["state"], "denied");
+    assert_eq!(
+        detail["end_proof"],
+        json!({"proof": "token", "key": null, "hardware": false})
+    );
+    scene.api.stop().await;
 }

@@ -200,6 +200,11 @@ pub fn requests(desk: &mut Desk, people: &People) {
         0,
     );
     desk.reaches(&denied, "denied");
+    let no = desk.json(&["audit", "denial", &denied]);
+    assert_eq!(
+        (no["decision"].as_str(), no["by"].as_str()),
+        (Some("deny"), Some("maya.k"))
+    );
 
     let withdrawn = desk.change(&admin, &asking("reports/third", "reports", "production"), 4);
     let withdrawn = text(&withdrawn["subject"]);

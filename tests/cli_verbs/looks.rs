@@ -168,6 +168,11 @@ pub fn contexts(desk: &mut Desk) {
     assert_eq!(list[1]["current"], true);
     desk.run(&admin, &["overview", "--context", "here"])
         .expect(0);
+    // Without a key of its own it would trust the next that comes.
+    desk.run(&admin, &["context", "forget-key", "here"])
+        .expect(2);
+    let forget = ["context", "forget-key", "here", "--on-trust"];
+    desk.run(&admin, &forget).expect(0);
     desk.run(&admin, &["context", "remove", "there"]).expect(0);
     assert_eq!(names(&desk.json(&["context", "list"]), "name"), ["here"]);
     // Looking is all that a read-only context allows.

@@ -95,6 +95,8 @@ impl Hostile {
         let deny = Deny {
             digest,
             reason: text.into(),
+            signed: None,
+            unsigned: true,
         };
         done(person.deny(denied, &deny, &Once::new()).await);
 

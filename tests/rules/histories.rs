@@ -283,7 +283,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 54] = [
+const EVERY_KIND: [&str; 57] = [
     "client.onboarded",
     "client.offboarded",
     "client.owner_changed",
@@ -292,6 +292,9 @@ const EVERY_KIND: [&str; 54] = [
     "operator.token_revoked",
     "operator.granted",
     "approval.voided",
+    "policy.approval_given",
+    "policy.approval_voided",
+    "policy.in_force",
     "operator.offboarded",
     "operator.key_enrolled",
     "operator.key_countersigned",

@@ -3,7 +3,7 @@
 use crate::world::*;
 use countersign::domain::{
     Actor, Command, Context, Decision, Digest, Evaluation, Facts, GatewayId, OperatorId, Profile,
-    ProposalId, Quorum, RiskFactor, Role, Route, RuleResult,
+    ProposalId, Quorum, RiskFactor, Role, Route, RuleResult, StepUp,
     check::{LIST_MAX, NAME_MAX, PAYLOAD_MAX, SCOPE_MAX, SIGNATURE_MAX, TEXT_MAX, clip},
     event::{Event, UsageEntry},
     facts::{AnomalyFacts, ApprovalFacts},
@@ -338,6 +338,8 @@ fn the_largest_policy_and_its_approval_fit() {
             digest: Digest([digest; 32]),
             files,
             base: 1,
+            base_digest: Digest([7; 32]),
+            step_up: StepUp::HardwareKey,
             reason: "\u{1}".repeat(REASON_MAX),
             quorum: Quorum {
                 count: 1,

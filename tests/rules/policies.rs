@@ -3,7 +3,8 @@
 use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
-    Command, ProposalId, ProposalState, Quorum, Role, State, request::Outcome,
+    Checked, Command, Decision, OperatorId, PolicyStatement, ProposalId, ProposalState, Quorum,
+    Role, State, StepUp, request::Outcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,6 +124,7 @@ fn an_approval_is_of_the_text_that_was_seen() {
         approval,
         reason,
         digest: digest(&plan("another/text")),
+        checked: None,
     };
     let told = world.when(by(ANA), command);
     assert!(told.contains("is not what is proposed"), "{told}");
@@ -156,6 +158,8 @@ fn one_no_ends_it_its_proposer_takes_it_back_and_time_runs_out() {
         proposal: denied,
         digest,
         reason: reason.into(),
+        checked: None,
+        unsigned: false,
     };
     let told = world.when(by(ANA), deny(" "));
     assert!(told.starts_with("refused invalid"), "{told}");
@@ -191,7 +195,9 @@ fn a_policy_that_names_nobody_cannot_be_changed_and_it_is_its_fault() {
         files,
         digest,
         base,
+        base_digest,
         reason,
+        step_up,
         approval_ttl_s,
         ..
     } = world.proposal(1, 2)
@@ -203,7 +209,9 @@ fn a_policy_that_names_nobody_cannot_be_changed_and_it_is_its_fault() {
         files,
         digest,
         base,
+        base_digest,
         reason,
+        step_up,
         approval_ttl_s,
         quorum: Quorum {
             count: 2,
@@ -245,4 +253,150 @@ fn what_is_held_and_was_granted_is_counted() {
     assert_eq!((held.ever, held.living), (1, 0));
     assert!(held.scopes.is_empty());
     assert_eq!(world.state.granted.requester(OPAL).unwrap().issued, 1);
+}
+
+/// A proposal that wants signatures of two, who had their keys before it.
+fn proposed_to_sign(world: &mut World) -> ProposalId {
+    for who in [ANA, BEN] {
+        if world.state.operators[&who].ssh_keys().next().is_none() {
+            world.enrol_key(who);
+        }
+    }
+    world.pass(Duration::seconds(1));
+    let mut command = world.proposal(world.state.policy_version(), 2);
+    let Command::ProposePolicy { id, step_up, .. } = &mut command else {
+        unreachable!()
+    };
+    *step_up = StepUp::SshSignature;
+    let id = *id;
+    world.given(by(OPAL), command);
+    id
+}
+
+/// The signed approval of `who`, with what was signed changed by `change`.
+fn signed(
+    world: &mut World,
+    who: OperatorId,
+    proposal: ProposalId,
+    change: impl FnOnce(&mut Checked<PolicyStatement>),
+) -> String {
+    let mut statement = world.signed_policy(who, proposal, Decision::Approve, "looks right");
+    change(&mut statement);
+    let mut command = world.approve_policy(proposal);
+    if let Command::ApprovePolicy { checked, .. } = &mut command {
+        *checked = Some(Box::new(statement));
+    }
+    world.when(by(who), command)
+}
+
+#[test]
+fn a_policy_is_put_in_force_by_two_signatures_about_it_and_nothing_else() {
+    let mut world = World::new();
+    let other = proposed_to_sign(&mut world);
+    let id = proposed_to_sign(&mut world);
+    let unsigned = world.approve_policy(id);
+    assert_eq!(
+        world.when(by(ANA), unsigned),
+        "refused separation-of-duties signature-needed"
+    );
+    type Change = fn(&mut Checked<PolicyStatement>);
+    let changes: [(&str, Change); 9] = [
+        ("form", |c| c.statement.form = "urn:other".into()),
+        ("text", |c| c.statement.proposal.digest = digest(&plan("x"))),
+        ("version", |c| c.statement.proposal.version += 1),
+        ("policy in force", |c| c.statement.base.version = "0".into()),
+        ("policy in force", |c| {
+            c.statement.base.digest = digest(&plan("x"));
+        }),
+        ("decision", |c| c.statement.decision = Decision::Deny),
+        ("person", |c| c.statement.approver.principal = "ben".into()),
+        ("key", |c| c.statement.approver.key = "SHA256:9".into()),
+        ("reason", |c| c.statement.reason = "other".into()),
+    ];
+    for (what, change) in changes {
+        let told = signed(&mut world, ANA, id, change);
+        let about = format!("refused conflict what was signed is about another {what}");
+        assert!(told.starts_with(&about), "{what}: {told}");
+    }
+    let told = signed(&mut world, ANA, id, |c| c.statement.proposal.id = other);
+    assert!(told.contains("about another proposal"), "{told}");
+    assert!(world.state.proposals[&id].approvals.is_empty());
+
+    assert_eq!(signed(&mut world, ANA, id, |_| {}), GIVEN);
+    let told = signed(&mut world, BEN, id, |checked| {
+        let key = format!("SHA256:{}", ANA.bits());
+        checked.statement.approver.key.clone_from(&key);
+        checked.signed.fingerprint = key;
+        checked.signed.certificate = true;
+    });
+    assert_eq!(told, "refused separation-of-duties distinct-keys");
+    assert_eq!(signed(&mut world, BEN, id, |_| {}), IN_FORCE);
+    // What was signed about a text that was compared with the one before is over with it.
+    let told = signed(&mut world, ANA, other, |_| {});
+    assert!(told.contains("superseded"), "{told}");
+}
+
+#[test]
+fn a_removed_key_takes_its_approval_of_a_policy_with_it_and_another_key_gives_it_again() {
+    let mut world = World::new();
+    let id = proposed_to_sign(&mut world);
+    assert_eq!(signed(&mut world, ANA, id, |_| {}), GIVEN);
+    let remove = Command::RemoveKey {
+        operator: ANA,
+        fingerprint: format!("SHA256:{}", ANA.bits()),
+        reason: "lost".into(),
+    };
+    assert_eq!(
+        world.when(by(ROOT), remove),
+        "operator.key_removed policy.approval_voided"
+    );
+    assert_eq!(
+        signed(&mut world, BEN, id, |_| {}),
+        GIVEN,
+        "one of two counts"
+    );
+    assert_eq!(state_of(&world.state, id), ProposalState::AwaitingApproval);
+    let with_certificate = |checked: &mut Checked<PolicyStatement>| {
+        checked.signed.certificate = true;
+    };
+    assert_eq!(signed(&mut world, ANA, id, with_certificate), IN_FORCE);
+}
+
+#[test]
+fn a_policy_is_denied_by_a_signature_or_unsigned_in_so_many_words() {
+    let mut world = World::new();
+    let deny = |world: &World, id, signs, unsigned| Command::DenyPolicy {
+        proposal: id,
+        digest: world.state.proposals[&id].digest,
+        reason: "too wide".into(),
+        checked: signs,
+        unsigned,
+    };
+    let id = proposed_to_sign(&mut world);
+    let silent = deny(&world, id, None, false);
+    assert_eq!(
+        world.when(by(ANA), silent),
+        "refused separation-of-duties signature-needed"
+    );
+    let approval = world.signed_policy(ANA, id, Decision::Approve, "too wide");
+    let turned = deny(&world, id, Some(Box::new(approval)), false);
+    let told = world.when(by(ANA), turned);
+    assert!(told.contains("about another decision"), "{told}");
+    let checked = world.signed_policy(ANA, id, Decision::Deny, "too wide");
+    let honest = deny(&world, id, Some(Box::new(checked)), false);
+    assert_eq!(world.when(by(ANA), honest), "policy.denied");
+    let ending = world.state.proposals[&id].ended_by.clone().unwrap();
+    assert!(matches!(
+        ending.proof,
+        Some(countersign::domain::Proof::SshSignature(_))
+    ));
+
+    let id = proposed_to_sign(&mut world);
+    let unsigned = deny(&world, id, None, true);
+    assert_eq!(world.when(by(ANA), unsigned), "policy.denied");
+    let ending = world.state.proposals[&id].ended_by.clone().unwrap();
+    assert!(matches!(
+        ending.proof,
+        Some(countersign::domain::Proof::Token { .. })
+    ));
 }

@@ -498,6 +498,8 @@ fn denial(world: &mut World, who: OperatorId, reason: &str) -> (Actor, Command) 
             digest,
             reason: reason.into(),
             revocation: RevocationId::from_bits(world.fresh()),
+            checked: None,
+            unsigned: true,
         },
     )
 }

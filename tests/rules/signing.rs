@@ -4,8 +4,8 @@
 use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
-    Checked, Command, Decision, Evaluation, OperatorId, Quorum, RequestId, RequestState, Review,
-    RevocationId, StepUp, TokenId, VersionState, request::Outcome,
+    Checked, Command, Decision, Evaluation, OperatorId, Proof, Quorum, RequestId, RequestState,
+    Review, RevocationId, StepUp, TokenId, VersionState, request::Outcome,
 };
 
 const GIVEN: &str = "approval.given";
@@ -508,6 +508,82 @@ fn narrowing_voids_what_was_signed_and_takes_only_away() {
     );
 }
 
+/// The denial of a request by `who`, with this statement, or saying that there is none.
+fn denial(
+    world: &mut World,
+    who: OperatorId,
+    request: RequestId,
+    checked: Option<Checked>,
+    unsigned: bool,
+) -> String {
+    let command = Command::Deny {
+        request,
+        digest: world.state.requests[&request].digest,
+        reason: "too wide".into(),
+        revocation: RevocationId::from_bits(world.fresh()),
+        checked: checked.map(Box::new),
+        unsigned,
+    };
+    world.when(by(who), command)
+}
+
+fn ended_by(world: &World, request: RequestId) -> Proof {
+    let ending = world.state.requests[&request].ended_by.clone();
+    ending.unwrap().proof.unwrap()
+}
+
+#[test]
+fn a_denial_is_signed_by_whoever_has_a_key() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(
+        denial(&mut world, ANA, request, None, false),
+        "refused separation-of-duties signature-needed",
+        "a signature is not left out without a word"
+    );
+    // What says yes denies nothing, and what says no approves nothing.
+    let yes = world.signed(ANA, request, Decision::Approve, "too wide");
+    let told = denial(&mut world, ANA, request, Some(yes.clone()), false);
+    assert!(told.contains("about another decision"), "{told}");
+    let mut renamed = yes;
+    renamed.statement.decision = Decision::Deny;
+    let told = denial(&mut world, ANA, request, Some(renamed), false);
+    assert!(told.contains("about another form"), "{told}");
+    let mut other = world.signed(ANA, request, Decision::Deny, "too wide");
+    other.statement.plan.ttl_s += 1;
+    let told = denial(&mut world, ANA, request, Some(other), false);
+    assert!(told.contains("about another plan"), "{told}");
+
+    let checked = world.signed(ANA, request, Decision::Deny, "too wide");
+    assert_eq!(
+        denial(&mut world, ANA, request, Some(checked), false),
+        "request.denied"
+    );
+    assert!(matches!(ended_by(&world, request), Proof::SshSignature(_)));
+}
+
+#[test]
+fn stopping_is_kept_from_nobody_and_the_record_says_that_it_was_not_signed() {
+    let mut world = World::new();
+    let request = asked(&mut world);
+    assert_eq!(
+        denial(&mut world, ANA, request, None, true),
+        "request.denied"
+    );
+    assert!(matches!(ended_by(&world, request), Proof::Token { .. }));
+
+    // Whoever has no key need not say so.
+    let mut world = World::new();
+    let (request, command) =
+        world.submission(plan("payments/api"), signed_evaluation(StepUp::HardwareKey));
+    world.given(by(OPAL), command);
+    assert_eq!(
+        denial(&mut world, ANA, request, None, false),
+        "request.denied"
+    );
+    assert!(matches!(ended_by(&world, request), Proof::Token { .. }));
+}
+
 #[test]
 fn what_people_denied_cannot_be_asked_again_unchanged_for_a_day() {
     let mut world = World::new();
@@ -518,6 +594,8 @@ fn what_people_denied_cannot_be_asked_again_unchanged_for_a_day() {
         digest,
         reason: "no".into(),
         revocation: RevocationId::from_bits(9),
+        checked: None,
+        unsigned: true,
     };
     assert_eq!(world.when(by(ANA), deny), "request.denied");
     let (_, again) = world.submission(plan("payments/api"), evaluation(Outcome::Needs, 2));
@@ -733,6 +811,8 @@ fn others_close_the_review_or_withdraw_what_was_issued() {
         digest: world.state.requests[&request].digest,
         reason: "that was no emergency".into(),
         revocation: RevocationId::from_bits(9),
+        checked: None,
+        unsigned: true,
     };
     assert_eq!(
         world.when(by(ANA), deny),

@@ -10,8 +10,9 @@ use chrono::Duration;
 use countersign::{
     domain::{
         Actor, ApprovalId, Checked, Client, ClientId, Command, CredentialId, Decision, Environment,
-        Evaluation, Facts, GatewayId, MintedVersion, Operator, Profile, Quorum, RequestId,
-        RequestState, Review, RevocationId, RiskFactor, Role, SshKey, StepUp, TokenId,
+        Evaluation, Facts, GatewayId, MintedVersion, Operator, PolicyStatement, Profile,
+        ProposalId, Quorum, RequestId, RequestState, Review, RevocationId, RiskFactor, Role,
+        SshKey, StepUp, TokenId,
         decide::{may_decide, may_decide_policy},
         event::UsageEntry,
         request::Outcome,
@@ -362,6 +363,31 @@ impl History {
         Some(Box::new(checked))
     }
 
+    /// The same about a proposal; nothing, now and then where a session is enough.
+    fn checked_policy(
+        &self,
+        step: &Step,
+        who: &Actor,
+        proposal: ProposalId,
+        decision: Decision,
+    ) -> Option<Box<Checked<PolicyStatement>>> {
+        let Actor::Operator { id, .. } = who else {
+            return None;
+        };
+        let asked = self.world.state.proposals[&proposal].step_up;
+        if step.how % 8 == 0 || asked == StepUp::None && step.how % 2 == 0 {
+            return None;
+        }
+        let mut checked = self.world.signed_policy(*id, proposal, decision, "because");
+        match step.how % 24 {
+            1 => checked.statement.decision = Decision::Deny,
+            2 => checked.statement.proposal.version += 1,
+            3 => checked.signed.fingerprint = "SHA256:3".into(),
+            _ => {}
+        }
+        Some(Box::new(checked))
+    }
+
     fn open_request(&mut self, step: &Step) -> Option<(Actor, Command)> {
         use RequestState::*;
         let wanted = match step.what {
@@ -467,7 +493,7 @@ impl History {
                 let state = &self.world.state;
                 self.someone(step, |someone| {
                     may_decide(state, &held, &state.operators[&someone.id]).is_ok()
-                        && !held.approvals.iter().any(|given| given.by == someone.id)
+                        && !held.approved_by(someone.id)
                 })?
             }
             What::Retry => self.holder(step, &[Role::Operator, Role::Admin])?,
@@ -496,6 +522,12 @@ impl History {
                 digest,
                 reason,
                 revocation: RevocationId::from_bits(self.world.fresh()),
+                checked: if step.how % 2 == 0 {
+                    None
+                } else {
+                    self.checked(step, &who, request, Decision::Deny)
+                },
+                unsigned: step.how % 3 == 0,
             },
             What::Withdraw => Command::Withdraw { request, reason },
             What::Retry => Command::Retry { request },
@@ -562,7 +594,12 @@ impl History {
             let who = self.holder(step, &[Role::Operator, Role::Approver, Role::Admin])?;
             // Now and then compared with another version than the one in force.
             let base = self.world.state.policy_version() - u32::from(step.how % 16 == 0);
-            let command = self.world.proposal(base, 1 + step.how % 2);
+            let mut command = self.world.proposal(base, 1 + step.how % 2);
+            if let Command::ProposePolicy { step_up, .. } = &mut command
+                && step.which % 2 > 0
+            {
+                *step_up = StepUp::SshSignature;
+            }
             return Some((who, command));
         }
         let all = self.world.state.proposals.values();
@@ -582,7 +619,7 @@ impl History {
                 let state = &self.world.state;
                 self.someone(step, |someone| {
                     may_decide_policy(&held, &state.operators[&someone.id]).is_ok()
-                        && !held.approvals.iter().any(|given| given.by == someone.id)
+                        && !held.approved_by(someone.id)
                 })?
             }
         };
@@ -592,11 +629,14 @@ impl History {
                 approval: ApprovalId::from_bits(self.world.fresh()),
                 digest,
                 reason,
+                checked: self.checked_policy(step, &who, proposal, Decision::Approve),
             },
             What::DenyPolicy => Command::DenyPolicy {
                 proposal,
                 digest,
                 reason,
+                checked: self.checked_policy(step, &who, proposal, Decision::Deny),
+                unsigned: step.how % 3 == 0,
             },
             _ => Command::WithdrawPolicy { proposal, reason },
         };

@@ -7,19 +7,30 @@ use countersign::{
     domain::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
         Decision, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId, Kind,
-        MintedVersion, Operator, OperatorId, Plan, Profile, Proof, ProposalId, Quorum, Recorded,
-        Refusal, RequestId, RequestState, Risk, Role, Signed, SshKey, State, StepUp, Text, Texts,
-        Tier, Token, TokenId, Version, VersionState,
+        MintedVersion, Operator, OperatorId, Plan, PolicyStatement, Profile, Proof, ProposalId,
+        Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, Signed, SshKey, State,
+        StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
         statement::{
-            About, Approver, LogHead, PolicyRef, STATEMENT, STATEMENT_LIFE, Statement, View,
+            About, AboutPolicy, Approver, Form, LogHead, PolicyRef, STATEMENT_LIFE, Statement, View,
         },
     },
     secret::digest_of_bytes,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The log that is signed about.
+const LOG: &str = "broker.example/log";
+
+fn log_head() -> LogHead {
+    LogHead {
+        origin: LOG.into(),
+        size: 1,
+        root: String::new(),
+    }
+}
 
 /// The longest leaf that the log takes.
 pub const LEAF_MAX: usize = 65_535;
@@ -268,7 +279,9 @@ impl World {
             digest: digest_of_bytes(&serde_json_canonicalizer::to_vec(&files).unwrap()),
             files,
             base,
+            base_digest: digest_of_bytes(&base.to_be_bytes()),
             reason: "tighter".into(),
+            step_up: StepUp::None,
             quorum: Quorum {
                 count,
                 groups: vec!["security".into()],
@@ -284,7 +297,63 @@ impl World {
             approval: countersign::domain::ApprovalId::from_bits(self.fresh()),
             digest: self.state.proposals[&proposal].digest,
             reason: "looks right".into(),
+            checked: None,
         }
+    }
+
+    /// What `who` signs about a proposal.
+    pub fn signed_policy(
+        &self,
+        who: OperatorId,
+        proposal: ProposalId,
+        decision: Decision,
+        reason: &str,
+    ) -> Checked<PolicyStatement> {
+        let held = &self.state.proposals[&proposal];
+        let (about, signed) = self.by_key(who);
+        let statement = PolicyStatement {
+            form: PolicyStatement::form(decision).into(),
+            aud: LOG.into(),
+            log: log_head(),
+            proposal: AboutPolicy {
+                id: proposal,
+                version: held.base + 1,
+                digest: held.digest,
+            },
+            base: PolicyRef {
+                version: held.base.to_string(),
+                digest: held.base_digest.expect("a proposal of today"),
+            },
+            decision,
+            approver: about,
+            view: View {
+                renderer: "test".into(),
+                digest: held.digest,
+            },
+            nonce: "n".into(),
+            iat: self.now,
+            exp: self.now + STATEMENT_LIFE,
+            reason: reason.into(),
+        };
+        Checked { statement, signed }
+    }
+
+    /// Who signs, and what the broker noted of the signature.
+    fn by_key(&self, who: OperatorId) -> (Approver, Signed) {
+        let fingerprint = format!("SHA256:{}", who.bits());
+        let approver = Approver {
+            principal: self.state.operators[&who].name.clone(),
+            key: fingerprint.clone(),
+        };
+        let signed = Signed {
+            fingerprint,
+            hardware: false,
+            certificate: false,
+            payload: "{}".into(),
+            signature: "signature".into(),
+            allowed_signer: "line".into(),
+        };
+        (approver, signed)
     }
 
     pub fn approve(&mut self, request: RequestId) -> Command {
@@ -325,15 +394,11 @@ impl World {
     ) -> Checked {
         let held = &self.state.requests[&request];
         let policy = held.evaluation.as_ref().expect("policy has spoken");
-        let fingerprint = format!("SHA256:{}", who.bits());
+        let (approver, signed) = self.by_key(who);
         let statement = Statement {
-            form: STATEMENT.into(),
-            aud: "broker.example/log".into(),
-            log: LogHead {
-                origin: "broker.example/log".into(),
-                size: 1,
-                root: String::new(),
-            },
+            form: Statement::form(decision).into(),
+            aud: LOG.into(),
+            log: log_head(),
             request: About {
                 id: request,
                 rev: held.revision,
@@ -345,10 +410,7 @@ impl World {
                 digest: policy.policy_digest,
             },
             decision,
-            approver: Approver {
-                principal: self.state.operators[&who].name.clone(),
-                key: fingerprint.clone(),
-            },
+            approver,
             view: View {
                 renderer: "test".into(),
                 digest: held.digest,
@@ -358,17 +420,7 @@ impl World {
             exp: self.now + STATEMENT_LIFE,
             reason: reason.into(),
         };
-        Checked {
-            statement,
-            signed: Signed {
-                fingerprint,
-                hardware: false,
-                certificate: false,
-                payload: "{}".into(),
-                signature: "signature".into(),
-                allowed_signer: "line".into(),
-            },
-        }
+        Checked { statement, signed }
     }
 
     /// The approval of `who`, signed.

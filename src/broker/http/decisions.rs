@@ -10,8 +10,9 @@ use super::{
 use crate::{
     broker::{engine::fresh_bits, evaluate::Asked, signing},
     domain::{
-        ApprovalId, Checked, Command, Evaluation, Plan, Request, RequestId, RevocationId, StepUp,
-        decide::decide,
+        ApprovalId, Checked, Command, Evaluation, Plan, Request, RequestId, RevocationId,
+        Statement,
+        decide::{Matter, decide},
         statement::{PolicyRef, STATEMENT_LIFE},
     },
     wire::{
@@ -49,7 +50,6 @@ pub async fn signing_order(
     })?;
     let purpose = signing::decision_purpose(operator, id, request.revision);
     let nonces = &app.engine().signing().nonces;
-    let counts_since = request.submitted_at;
     let body = SigningOrder {
         origin: app.engine().origin().to_owned(),
         nonce: nonces.issue(purpose, call.now, STATEMENT_LIFE),
@@ -61,14 +61,8 @@ pub async fn signing_order(
             digest: policy.policy_digest,
         },
         step_up: request.step_up(),
-        keys: operator
-            .ssh_keys()
-            .filter(|key| {
-                let own = request.requester == operator.id;
-                key.counts_at(if own { call.now } else { counts_since })
-                    && (own || key.enrolled_by != request.requester)
-                    && (key.hardware || request.step_up() != StepUp::HardwareKey)
-            })
+        keys: Matter::of(&request)
+            .keys(operator, call.now)
             .map(|key| key.fingerprint.clone())
             .collect(),
     };
@@ -85,17 +79,16 @@ async fn checked<T>(
     let Some(signed) = signed.filter(|_| !call.is_repetition()) else {
         return Ok(None);
     };
-    signing::check_decision(
-        app.engine(),
-        &call.caller.operator,
-        request,
-        signed,
-        call.identity(&signed.payload),
-        call.now,
-    )
-    .await
-    .map(|checked| Some(Box::new(checked)))
-    .map_err(|error| ApiError::new(&problem::SIGNATURE, error.to_string()))
+    let operator = &call.caller.operator;
+    let purpose = |said: &Statement| {
+        // For the revision that was signed: that it is another one by now is for the rules to say.
+        signing::decision_purpose(operator, request.id, said.request.rev)
+    };
+    let identity = call.identity(&signed.payload);
+    signing::check_decision(app.engine(), operator, purpose, signed, identity, call.now)
+        .await
+        .map(|checked| Some(Box::new(checked)))
+        .map_err(|error| ApiError::new(&problem::SIGNATURE, error.to_string()))
 }
 
 /// Approves a request, bound to the digest of the plan that was seen.
@@ -119,20 +112,25 @@ pub async fn approve(
     Ok(receipt(&call.submit(&app, command).await?))
 }
 
-/// Denies a request: one person's no ends it. Of a request whose quorum was skipped, it withdraws what was issued.
+/// Denies a request: one person's no ends it. Of a request whose quorum was skipped, it withdraws what was issued. Where
+/// `step_up` asks for signatures, it is signed, or `unsigned` says that its maker cannot.
 #[utoipa::path(post, path = "/v1/requests/{id}/denials", tag = "requests", request_body = Deny,
     params(("id" = String, Path, description = "`req_…`")), responses((status = 200, body = Receipt)))]
 pub async fn deny(
     Shared(app): Shared<App>,
     Id(id): Id<RequestId>,
-    call: Call<Deny>,
+    mut call: Call<Deny>,
 ) -> Result<Response, ApiError> {
-    call.must_see_request(id)?;
+    let request = the_request(&call, id)?;
+    let intention = (id, call.body.digest, call.body.reason.clone());
+    call.means("deny", &intention);
     let command = Command::Deny {
         request: id,
         digest: call.body.digest,
         reason: call.body.reason.clone(),
         revocation: RevocationId::from_bits(fresh_bits(call.now)),
+        checked: checked(&app, &call, &request, call.body.signed.as_ref()).await?,
+        unsigned: call.body.unsigned,
     };
     Ok(receipt(&call.submit(&app, command).await?))
 }

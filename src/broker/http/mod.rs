@@ -188,6 +188,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(policies::show))
         .routes(routes!(policies::propose))
         .routes(routes!(policies::proposal))
+        .routes(routes!(policies::signing_order))
         .routes(routes!(policies::approve))
         .routes(routes!(policies::deny))
         .routes(routes!(policies::withdraw))

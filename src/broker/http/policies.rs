@@ -3,25 +3,29 @@
 use super::{
     App,
     credentials::trail,
-    extract::{Call, Id, Reader, invalid},
+    extract::{Call, Id, Nothing, Reader, invalid},
     list::{answer, not_modified, tagged},
-    problem::ApiError,
+    problem::{self, ApiError},
     requests::{created, receipt},
 };
 use crate::{
     broker::{
         engine::fresh_bits,
-        evaluate::quorum,
+        evaluate::{quorum, step_up},
+        signing,
         simulation::{self},
     },
     domain::{
-        ApprovalId, Command, Proposal, ProposalId, ProposalState, Refusal, State,
+        ApprovalId, Checked, Command, Event, PolicyStatement, Proposal, ProposalId, ProposalState,
+        Refusal, State,
+        decide::policy_matter,
         policy::{FILES_MAX, encoded_size},
+        statement::{PolicyRef, STATEMENT_LIFE},
     },
     policy::{Policy, PolicyError},
     wire::{
         Approve, Deny, NewProposal, Policies, PolicyDetail, ProposalDetail, Reason, Receipt,
-        Simulate, Simulation, policy_digest,
+        SignedStatement, SigningOrder, Simulate, Simulation, policy_digest,
     },
 };
 use axum::{
@@ -101,14 +105,17 @@ pub async fn propose(
 ) -> Result<Response, ApiError> {
     let body = &call.body;
     // Who may not propose is told so before anything is compiled for them.
-    let change = app.engine().policies().change(&call.state);
+    let policies = app.engine().policies();
+    let change = policies.change(&call.state);
     let command = Command::ProposePolicy {
         id: ProposalId::from_bits(fresh_bits(call.now)),
         files: body.files.clone(),
         digest: policy_digest(&body.files),
         base: body.base,
+        base_digest: policies.digest(&call.state),
         reason: body.reason.clone(),
         quorum: quorum(change.quorum),
+        step_up: step_up(change.step_up),
         approval_ttl_s: change.approval_ttl_s,
     };
     if !call.replays(&call.state) {
@@ -163,43 +170,131 @@ fn faulty(error: &PolicyError) -> ApiError {
     }
 }
 
+/// What a statement about this proposal is made with: a nonce, and what it has to say. Changes nothing.
+#[utoipa::path(post, path = "/v1/policies/proposals/{id}/signing", tag = "policies", request_body = Nothing,
+    params(("id" = String, Path, description = "`prp_…`")), responses((status = 200, body = SigningOrder)))]
+pub async fn signing_order(
+    Shared(app): Shared<App>,
+    Id(id): Id<ProposalId>,
+    call: Call<Nothing>,
+) -> Result<Response, ApiError> {
+    call.must_read_all()?;
+    let held = find(&call.state, id)?;
+    let operator = &call.caller.operator;
+    let engine = app.engine();
+    let purpose = signing::policy_purpose(operator, held);
+    let body = SigningOrder {
+        origin: engine.origin().to_owned(),
+        nonce: engine
+            .signing()
+            .nonces
+            .issue(purpose, call.now, STATEMENT_LIFE),
+        expires_at: call.now + STATEMENT_LIFE,
+        now: call.now,
+        revision: held.base + 1,
+        policy: PolicyRef {
+            version: held.base.to_string(),
+            digest: held
+                .base_digest
+                .unwrap_or_else(|| engine.policies().digest(&call.state)),
+        },
+        step_up: held.step_up,
+        keys: policy_matter(held)
+            .keys(operator, call.now)
+            .map(|key| key.fingerprint.clone())
+            .collect(),
+    };
+    Ok(answer(call.state.sequence, &body))
+}
+
+async fn checked<T>(
+    app: &App,
+    call: &Call<T>,
+    held: &Proposal,
+    signed: Option<&SignedStatement>,
+) -> Result<Option<Box<Checked<PolicyStatement>>>, ApiError> {
+    // A repetition gets the first one's answer, by its key: the nonce was spent by then.
+    let Some(signed) = signed.filter(|_| !call.is_repetition()) else {
+        return Ok(None);
+    };
+    let operator = &call.caller.operator;
+    let purpose = |_: &PolicyStatement| signing::policy_purpose(operator, held);
+    let identity = call.identity(&signed.payload);
+    signing::check_decision(app.engine(), operator, purpose, signed, identity, call.now)
+        .await
+        .map(|checked| Some(Box::new(checked)))
+        .map_err(|error| ApiError::new(&problem::SIGNATURE, error.to_string()))
+}
+
+/// Nothing comes in force on approvals whose signatures do not hold any more: those before this one are checked again.
+fn countersigned(app: &App, state: &State, held: &Proposal) -> Result<(), ApiError> {
+    let refused = |why| ApiError::new(&problem::SIGNATURE, why);
+    let engine = app.engine();
+    let authorities = &engine.signing().authorities;
+    let good = signing::countersigned_policy(authorities, state, engine.origin(), held)
+        .map_err(refused)?;
+    let needed = usize::from(held.quorum.count);
+    if good + 1 >= needed {
+        Ok(())
+    } else {
+        Err(refused(format!(
+            "{} of {needed} signatures hold for this text",
+            good + 1
+        )))
+    }
+}
+
 /// Approves a proposal, bound to the digest of the text that was seen. The last approval that is needed puts it in force.
 #[utoipa::path(post, path = "/v1/policies/proposals/{id}/approvals", tag = "policies", request_body = Approve,
     params(("id" = String, Path, description = "`prp_…`")), responses((status = 200, body = Receipt)))]
 pub async fn approve(
     Shared(app): Shared<App>,
     Id(id): Id<ProposalId>,
-    call: Call<Approve>,
+    mut call: Call<Approve>,
 ) -> Result<Response, ApiError> {
     call.must_read_all()?;
+    let intention = (id, call.body.digest, call.body.reason.clone());
+    call.means("approve", &intention);
+    let state = Arc::clone(&call.state);
+    let held = find(&state, id)?;
     let command = Command::ApprovePolicy {
         proposal: id,
         approval: ApprovalId::from_bits(fresh_bits(call.now)),
         digest: call.body.digest,
         reason: call.body.reason.clone(),
+        checked: checked(&app, &call, held, call.body.signed.as_ref()).await?,
     };
-    let held = find(&call.state, id)?;
     if held.state == ProposalState::AwaitingApproval && !call.replays(&call.state) {
-        crate::domain::decide(&call.state, &command, &call.context())?;
+        let events = crate::domain::decide(&call.state, &command, &call.context())?;
+        let last = |event: &Event| matches!(event, Event::PolicyInForce { .. });
+        if events.iter().any(last) {
+            countersigned(&app, &state, held)?;
+        }
         // It loaded when it was proposed; this build may be another.
         load(&app, &call.state, &held.files).await?;
     }
     Ok(receipt(&call.submit(&app, command).await?))
 }
 
-/// Denies a proposal: one person's no ends it.
+/// Denies a proposal: one person's no ends it. It is signed, or `unsigned` says that its maker cannot.
 #[utoipa::path(post, path = "/v1/policies/proposals/{id}/denials", tag = "policies", request_body = Deny,
     params(("id" = String, Path, description = "`prp_…`")), responses((status = 200, body = Receipt)))]
 pub async fn deny(
     Shared(app): Shared<App>,
     Id(id): Id<ProposalId>,
-    call: Call<Deny>,
+    mut call: Call<Deny>,
 ) -> Result<Response, ApiError> {
     call.must_read_all()?;
+    let intention = (id, call.body.digest, call.body.reason.clone());
+    call.means("deny", &intention);
+    let state = Arc::clone(&call.state);
+    let held = find(&state, id)?;
     let command = Command::DenyPolicy {
         proposal: id,
         digest: call.body.digest,
         reason: call.body.reason.clone(),
+        checked: checked(&app, &call, held, call.body.signed.as_ref()).await?,
+        unsigned: call.body.unsigned,
     };
     Ok(receipt(&call.submit(&app, command).await?))
 }

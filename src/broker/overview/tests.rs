@@ -225,6 +225,7 @@ fn issuance_approvals_and_decisions_are_counted_by_hand() {
                 by: "maya".into(),
                 reason: "no".into(),
                 at: at(now - HOUR + 60),
+                proof: None,
             },
         },
     );

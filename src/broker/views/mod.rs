@@ -19,11 +19,12 @@ use super::usage::Usage;
 use crate::{
     domain::{
         Approval, Cadence, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request,
-        ReviewState, Revocation, State, Tier, credential::CredentialState,
+        ReviewState, Revocation, State, Tier, credential::CredentialState, request::Ending,
     },
     wire::{
         ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, RevocationRow,
-        TokenRow, request::ApprovalView,
+        TokenRow,
+        request::{ApprovalView, DenialProof},
     },
 };
 use chrono::{DateTime, Utc};
@@ -45,6 +46,22 @@ fn approval_view(approval: &Approval) -> ApprovalView {
         hardware: matches!(&approval.proof, Proof::SshSignature(signed) if signed.hardware),
         void: approval.void.clone(),
     }
+}
+
+/// What shows that a denial was a person's.
+fn denial_proof(ending: Option<&Ending>) -> Option<DenialProof> {
+    Some(match ending?.proof.as_ref()? {
+        Proof::Token { .. } => DenialProof {
+            proof: "token".to_owned(),
+            key: None,
+            hardware: false,
+        },
+        Proof::SshSignature(signed) => DenialProof {
+            proof: "ssh_signature".to_owned(),
+            key: Some(signed.fingerprint.clone()),
+            hardware: signed.hardware,
+        },
+    })
 }
 
 /// One snapshot, seen at one time.

@@ -92,11 +92,7 @@ impl Views<'_> {
             since: Some(since),
             proposal: Some(held.id),
             proposed_by: held.proposer_name.clone(),
-            approved_by: held
-                .approvals
-                .iter()
-                .map(|given| given.by_name.clone())
-                .collect(),
+            approved_by: held.standing().map(|given| given.by_name.clone()).collect(),
             reason: held.reason.clone(),
         })
     }
@@ -114,18 +110,20 @@ impl Views<'_> {
             files: held.files.clone(),
             before: self.files(loaded, held.base).unwrap_or_default(),
             approvals: held.approvals.iter().map(super::approval_view).collect(),
+            step_up: held.step_up,
             may_decide: self.proposal_verdict(held, viewer),
             deciders: self
                 .state
                 .operators
                 .values()
                 .filter(|person| may_decide_policy(held, person).is_ok())
-                .filter(|person| !held.approvals.iter().any(|given| given.by == person.id))
+                .filter(|person| !held.approved_by(person.id))
                 .map(|person| person.name.clone())
                 .take(DECIDERS)
                 .collect(),
             ended_by: held.ended_by.as_ref().map(|ending| ending.by.clone()),
             end_reason: held.ended_by.as_ref().map(|ending| ending.reason.clone()),
+            end_proof: super::denial_proof(held.ended_by.as_ref()),
             trail,
         }
     }
@@ -143,7 +141,7 @@ impl Views<'_> {
         if held.deadline <= self.now {
             return refused("too-late", "the time to decide is over".to_owned());
         }
-        if held.approvals.iter().any(|given| given.by == viewer.id) {
+        if held.approved_by(viewer.id) {
             let detail = "you have approved this already; another person is needed".to_owned();
             return refused("distinct-people", detail);
         }
@@ -164,7 +162,8 @@ impl Views<'_> {
     }
 }
 
-fn proposal_row(held: &Proposal) -> ProposalRow {
+/// What lists show of a proposal.
+pub fn proposal_row(held: &Proposal) -> ProposalRow {
     ProposalRow {
         id: held.id,
         state: held.state,
@@ -174,7 +173,7 @@ fn proposal_row(held: &Proposal) -> ProposalRow {
         reason: held.reason.clone(),
         proposed_at: held.proposed_at,
         deadline: held.deadline,
-        approvals: held.approvals.len() as u32,
+        approvals: held.standing().count() as u32,
         needed: held.quorum.count.into(),
         groups: held.quorum.groups.clone(),
         version: held.version.map(|(version, _)| version),

@@ -114,6 +114,7 @@ impl Views<'_> {
                 .ended_by
                 .as_ref()
                 .map(|ending| ending.reason.clone()),
+            end_proof: super::denial_proof(request.ended_by.as_ref()),
             failure: request.failure.clone(),
             may_retry: (request.state == RequestState::Failed)
                 .then(|| judged(may_retry(self.state, request, self.now))),
@@ -357,6 +358,7 @@ mod tests {
                     by: "maya".into(),
                     reason: "no".into(),
                     at: at(50 * day),
+                    proof: None,
                 },
             },
         );

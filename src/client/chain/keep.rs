@@ -71,6 +71,39 @@ impl Keep {
         Ok(Some(place.display().to_string()))
     }
 
+    /// Forgets the key of the first contact and the last checkpoint, and says where they lie now: the next contact is the
+    /// first again. `None` if nothing was kept.
+    pub fn forget_trust(&self) -> Result<Option<String>, KeepError> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
+        let kept: Vec<_> = ["verifier-key", "checkpoint"]
+            .into_iter()
+            .filter(|name| folder.join(name).exists())
+            .collect();
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let place = (1..=u32::MAX)
+            .map(|n| folder.join("forgotten").join(n.to_string()))
+            .find(|place| !place.exists())
+            .expect("numbers do not run out");
+        let moved = |attempted, path: &Path| {
+            let path = path.to_owned();
+            move |source| KeepError {
+                attempted,
+                path,
+                source,
+            }
+        };
+        fs::create_dir_all(&place).map_err(moved("write", &place))?;
+        for name in kept {
+            let from = folder.join(name);
+            fs::rename(&from, place.join(name)).map_err(moved("move", &from))?;
+        }
+        Ok(Some(place.display().to_string()))
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<(), KeepError> {
         match &self.folder {
             Some(folder) => write(&folder.join(name), text),

@@ -192,6 +192,25 @@ impl<S: LogSource> Chain<S> {
             verifier: None,
             state: ChainState::Unchecked,
         };
+        let own = |key: &str| key.trim() == trusted.trim();
+        if let Some(first) = kept.as_deref().filter(|first| !own(first))
+            && chain.pinned_head().is_err()
+        {
+            // What was kept was signed by the key of the first contact: every later head would be an alarm.
+            let first = first
+                .trim()
+                .parse::<VerifierKey>()
+                .map_or_else(|error| error.to_string(), |key| key.fingerprint());
+            chain.state = ChainState::Alarm(Alarm {
+                word: "OTHER KEY".to_owned(),
+                detail: format!(
+                    "this context trusts {}, and what was seen of the log before was signed by {first}, which was trusted at first contact; if the new key is right, forget that one",
+                    chain.key.fingerprint()
+                ),
+                command: format!("countersign context forget-key {context}"),
+                evidence: None,
+            });
+        }
         if offered.trim() != trusted.trim() {
             chain.state = ChainState::Alarm(Alarm {
                 word: "OTHER KEY".to_owned(),

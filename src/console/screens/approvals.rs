@@ -643,7 +643,7 @@ impl Screen for Approvals {
                 decide::note_sheet(detail, own)
             }
             ActKind::Hold => decide::hold_sheet(detail),
-            ActKind::Deny => decide::deny_sheet(detail),
+            ActKind::Deny => decide::deny_sheet(detail, self.to_sign(ctx.shared, false)),
             ActKind::Withdraw => decide::withdraw_sheet(detail),
             ActKind::Retry => decide::retry_sheet(detail),
             _ => return,

@@ -122,6 +122,26 @@ impl<'a> Look<'a> {
         self.quoted(role, lead, &safe(text), columns)
     }
 
+    /// One line of a text as it stands, its blanks too, behind `lead`; what does not fit goes on the next line.
+    pub fn verbatim(
+        &self,
+        role: Role,
+        lead: &str,
+        text: &str,
+        columns: usize,
+    ) -> Vec<Line<'static>> {
+        let room = columns.saturating_sub(width(lead)).max(8);
+        crate::console::paint::chop(text, room)
+            .iter()
+            .map(|part| {
+                self.row()
+                    .put(self.style(Role::Rule), lead)
+                    .put(self.style(role), part)
+                    .line()
+            })
+            .collect()
+    }
+
     /// Someone's words in lines of at most `columns`, with their own line ends: `lead` is a gutter on each line.
     pub fn quoted(&self, role: Role, lead: &str, text: &str, columns: usize) -> Vec<Line<'static>> {
         let room = columns.saturating_sub(width(lead)).max(8);

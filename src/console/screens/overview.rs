@@ -123,6 +123,7 @@ fn counted(jump: &Jump) -> Vec<String> {
     let what = match jump.screen {
         ScreenId::Approvals => "requests",
         ScreenId::Credentials => "credentials",
+        ScreenId::Policy => "proposed policies that wait",
         _ => "records of the log",
     };
     let which = match (&jump.filter, &jump.id) {
@@ -278,6 +279,7 @@ impl Screen for OverviewScreen {
             twin: match jump.screen {
                 ScreenId::Credentials => format!("countersign credential list --filter '{id}'"),
                 ScreenId::Approvals => format!("countersign request list --filter '{id}'"),
+                ScreenId::Policy => format!("countersign policy show {id}"),
                 _ => format!("countersign audit list --filter '{id}'"),
             },
             id,

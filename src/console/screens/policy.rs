@@ -1,16 +1,24 @@
 //! What decides, what is proposed in its place, what that changes, and what it would have decided before.
 
+/// May I, and the sheets.
+pub mod decide;
 /// The parts as lines.
 pub mod page;
 
-use super::{Act, Jump, Screen, Subject, kit};
+use super::{Act, Jump, Screen, ScreenId, Subject, kit};
+use crate::client::sign::head_of;
 use crate::console::backend::{Frame, Region};
 use crate::console::command::{ActKind, Command};
 use crate::console::effect::{Call, CallId};
-use crate::console::event::{Event, Reply};
+use crate::console::event::{Event, Level, Reply};
 use crate::console::model::{Available, Ctx, Overlay, Shared};
 use crate::console::theme::{Role, Theme};
-use crate::wire::{Policies, PolicyDetail, ProposalDetail, ProposalId, ProposalState, Simulation};
+use crate::secret::digest_of;
+use crate::wire::{
+    Environment, Policies, PolicyDetail, ProposalDetail, ProposalId, ProposalState, Simulation,
+    StepUp,
+};
+use decide::PolicyToSign;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use serde::{Deserialize, Serialize};
@@ -37,6 +45,8 @@ pub struct PolicyScreen {
     skip: usize,
     /// How far the text below is scrolled.
     below: usize,
+    /// Which of the shown proposal's lines were on the screen.
+    seen: Vec<bool>,
     version: Option<PolicyDetail>,
     proposal: Option<ProposalDetail>,
     detail_asked: Option<CallId>,
@@ -50,18 +60,23 @@ impl PolicyScreen {
         self.asked = Some(ctx.call(Call::Policies));
     }
 
-    /// Proposals that wait, then the versions, newest first.
+    /// Proposals that wait, then the versions, newest first, then proposals that came to nothing.
     fn items(&self) -> Vec<Item> {
         let Some(all) = &self.all else {
             return Vec::new();
         };
-        let waiting = all
+        let waits = |state| state == ProposalState::AwaitingApproval;
+        let waiting = all.proposals.iter().filter(|row| waits(row.state));
+        let versions = all.versions.iter().map(|row| Item::Version(row.version));
+        let over = all
             .proposals
             .iter()
-            .filter(|row| row.state == ProposalState::AwaitingApproval)
-            .map(|row| Item::Proposal(row.id));
-        let versions = all.versions.iter().map(|row| Item::Version(row.version));
-        waiting.chain(versions).collect()
+            .filter(|row| !waits(row.state) && row.version.is_none());
+        waiting
+            .map(|row| Item::Proposal(row.id))
+            .chain(versions)
+            .chain(over.map(|row| Item::Proposal(row.id)))
+            .collect()
     }
 
     fn at(&self, items: &[Item]) -> usize {
@@ -128,7 +143,9 @@ impl PolicyScreen {
         if items.get(at).copied() != self.current() {
             self.cursor = items.get(at).copied();
             self.below = 0;
+            self.seen.clear();
             self.fetch(ctx);
+            self.look(ctx.shared);
         }
         self.skip = kit::scrolled(self.skip, at, self.list_rows(ctx.shared), items.len());
     }
@@ -138,8 +155,71 @@ impl PolicyScreen {
         self.items().len().min(usize::from(rows.max(3)))
     }
 
+    /// Rows that the text below the list has.
     fn text_rows(&self, shared: &Shared) -> usize {
-        usize::from(kit::body(shared).height).saturating_sub(self.list_rows(shared) + 1)
+        let theme = kit::theme_of(shared);
+        let look = kit::Look::new(shared, &theme);
+        let columns = kit::body(shared).width.into();
+        let title = self
+            .all
+            .as_ref()
+            .map_or(1, |all| page::title(all, &look, columns).len());
+        usize::from(kit::body(shared).height).saturating_sub(self.list_rows(shared) + title)
+    }
+
+    /// Marks what is on the screen now as seen. What was seen in another layout does not count.
+    fn look(&mut self, shared: &Shared) {
+        if self.shown_proposal().is_none() {
+            return self.seen.clear();
+        }
+        let (rows, lines) = (self.text_rows(shared), self.shown_lines(shared).len());
+        self.below = self.below.min(lines.saturating_sub(rows));
+        if self.seen.len() != lines {
+            self.seen = vec![false; lines];
+        }
+        // The last row says how much is below, while there is more.
+        let end = if self.below + rows >= lines {
+            lines
+        } else {
+            self.below + rows.saturating_sub(1)
+        };
+        self.seen[self.below..end].fill(true);
+    }
+
+    fn shown_lines(&self, shared: &Shared) -> Vec<Line<'static>> {
+        let theme = kit::theme_of(shared);
+        let look = kit::Look::new(shared, &theme);
+        self.text(&look, kit::body(shared).width.into())
+    }
+
+    fn hidden(&self) -> usize {
+        match self.seen.as_slice() {
+            [] => usize::MAX,
+            seen => seen.iter().filter(|seen| !**seen).count(),
+        }
+    }
+
+    /// What would be signed: exactly the lines of the proposal, on the log that was verified here. Nothing, where a
+    /// session is enough.
+    fn to_sign(&self, shared: &Shared) -> Result<Option<PolicyToSign>, String> {
+        let (Some(detail), Some(session)) = (self.shown_proposal(), &shared.session) else {
+            return Err("it is not here yet".into());
+        };
+        if detail.step_up == StepUp::None {
+            return Ok(None);
+        }
+        let head = head_of(&shared.chain, &session.origin).map_err(|error| error.to_string())?;
+        let shown: Vec<String> = self
+            .shown_lines(shared)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        Ok(Some(PolicyToSign {
+            operator: session.name.clone(),
+            detail: detail.clone(),
+            view: digest_of(&shown.join("\n")),
+            head,
+        }))
     }
 
     fn text(&self, look: &kit::Look<'_>, columns: usize) -> Vec<Line<'static>> {
@@ -162,11 +242,10 @@ impl PolicyScreen {
     }
 
     fn scroll(&mut self, by: isize, shared: &Shared) {
-        let theme = kit::theme_of(shared);
-        let look = kit::Look::new(shared, &theme);
-        let lines = self.text(&look, kit::body(shared).width.into()).len();
+        let lines = self.shown_lines(shared).len();
         let last = lines.saturating_sub(self.text_rows(shared));
         self.below = self.below.saturating_add_signed(by).min(last);
+        self.look(shared);
     }
 
     /// The whole text, file after file.
@@ -220,6 +299,7 @@ impl PolicyScreen {
         self.proposal = None;
         self.simulation = None;
         self.simulation_asked = None;
+        self.seen.clear();
     }
 
     fn reply(&mut self, id: CallId, event: &Event, ctx: &mut Ctx<'_>) {
@@ -265,10 +345,26 @@ impl PolicyScreen {
     }
 }
 
+impl PolicyScreen {
+    /// What comes while another screen is shown, or something lies over this one, was not seen.
+    fn look_if_shown(&mut self, ctx: &Ctx<'_>) {
+        if ctx.current == ScreenId::Policy && !ctx.frozen {
+            self.look(ctx.shared);
+        }
+    }
+}
+
 impl Screen for PolicyScreen {
     fn update(&mut self, event: &Event, ctx: &mut Ctx<'_>) {
         match event {
-            Event::Reply(id, _) => self.reply(*id, event, ctx),
+            Event::Reply(id, _) => {
+                self.reply(*id, event, ctx);
+                self.look_if_shown(ctx);
+            }
+            Event::Resized(..) => {
+                self.seen.clear();
+                self.look_if_shown(ctx);
+            }
             Event::Feed(item) if item.event.kind.starts_with("policy.") && self.all.is_some() => {
                 self.forget();
                 self.ask(ctx);
@@ -282,6 +378,7 @@ impl Screen for PolicyScreen {
         if self.all.is_none() && self.asked.is_none() {
             self.ask(ctx);
         }
+        self.look(ctx.shared);
     }
 
     fn jump(&mut self, jump: &Jump, ctx: &mut Ctx<'_>) {
@@ -290,6 +387,8 @@ impl Screen for PolicyScreen {
             .as_deref()
             .and_then(|id| id.parse().ok())
             .map(Item::Proposal);
+        self.below = 0;
+        self.seen.clear();
         self.ask(ctx);
     }
 
@@ -321,7 +420,22 @@ impl Screen for PolicyScreen {
             height: area.height.saturating_sub(head),
             ..area
         };
-        kit::paint(frame.buffer, below, &self.text(&look, columns), self.below);
+        let text = self.text(&look, columns);
+        kit::paint(frame.buffer, below, &text, self.below);
+        let more = text
+            .len()
+            .saturating_sub(self.below + usize::from(below.height));
+        if more > 0 && below.height > 0 {
+            let words = format!("{more} lines below: ctrl-d");
+            let last = Rect {
+                y: below.bottom() - 1,
+                height: 1,
+                ..below
+            };
+            crate::console::paint::clear(frame.buffer, last);
+            let line = look.rule_in("", &words, columns, Role::Warn);
+            kit::paint(frame.buffer, last, &[line], 0);
+        }
         frame.region(Region {
             id: 8,
             top: below.top(),
@@ -330,41 +444,70 @@ impl Screen for PolicyScreen {
         });
     }
 
-    fn acts(&self, _shared: &Shared) -> Vec<Act> {
+    fn acts(&self, shared: &Shared) -> Vec<Act> {
         let Some(detail) = self.shown_proposal() else {
             return Vec::new();
         };
-        let id = detail.row.id;
-        let refused = |verb: &str| {
-            Some(if detail.may_decide.allowed {
-                format!("decide it with: countersign policy {verb} {id}")
-            } else {
-                detail.may_decide.detail.clone()
-            })
-        };
-        vec![
+        let mut acts = vec![
             Act {
                 kind: ActKind::Approve,
                 effect: format!(
                     "lets this text decide every request, as version {}",
                     detail.row.base + 1
                 ),
-                refused: refused("approve"),
+                refused: decide::approve_refused(detail, self.hidden())
+                    .or_else(|| self.to_sign(shared).err()),
             },
             Act {
                 kind: ActKind::Deny,
                 effect: "ends this proposal; what is in force stays".to_owned(),
-                refused: refused("deny"),
+                refused: decide::deny_refused(detail),
             },
-        ]
+        ];
+        let own = shared
+            .session
+            .as_ref()
+            .is_some_and(|session| session.name == detail.row.proposed_by);
+        if own || shared.holds(Environment::Production, &[crate::wire::Role::Admin]) {
+            acts.push(Act {
+                kind: ActKind::Withdraw,
+                effect: "takes the proposal back; what is in force stays".to_owned(),
+                refused: decide::withdraw_refused(detail),
+            });
+        }
+        acts
+    }
+
+    fn act(&mut self, kind: ActKind, ctx: &mut Ctx<'_>) {
+        let acts = self.acts(ctx.shared);
+        let Some(act) = acts.iter().find(|act| act.kind == kind) else {
+            return;
+        };
+        if let Some(why) = &act.refused {
+            return ctx.toast(Level::Bad, why.clone());
+        }
+        let Some(detail) = self.shown_proposal() else {
+            return;
+        };
+        let simulation = self.shown_simulation();
+        let sheet = match kind {
+            ActKind::Approve => match self.to_sign(ctx.shared) {
+                Ok(to_sign) => decide::approve_sheet(detail, simulation, to_sign),
+                Err(why) => return ctx.toast(Level::Bad, why),
+            },
+            ActKind::Deny => decide::deny_sheet(detail, simulation, self.to_sign(ctx.shared)),
+            ActKind::Withdraw => decide::withdraw_sheet(detail),
+            _ => return,
+        };
+        ctx.sheet(sheet);
     }
 
     fn hints(&self, _shared: &Shared) -> Vec<Command> {
         vec![
             Command::Down,
+            Command::Acts,
             Command::HalfPageDown,
             Command::Open,
-            Command::Acts,
             Command::Raw,
             Command::Export,
             Command::Refresh,

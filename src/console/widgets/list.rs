@@ -5,7 +5,7 @@
 //! ▸▲ vpn-bastion        ssh  netops    overdue ████████████
 //!  ✓ wh-reader-etl      db   data     00:14:20 █·······┊···
 //! ```
-//! Column 0 is the cursor, column 1 a sign or the mark; a bar over the whole row would cost hundreds of
+//! Column 0 is the cursor, column 1 a sign or the mark, and column 2 the sign of a marked row; a bar over the whole row would cost hundreds of
 //! bytes a move.
 
 use ratatui::buffer::Buffer;
@@ -17,7 +17,7 @@ use crate::console::backend::Region;
 use crate::console::theme::{Role, Theme};
 use crate::display::sanitize::Cut;
 
-/// Columns of the gutter: cursor, sign, blank.
+/// Columns of the gutter: cursor, mark or sign, the sign of a marked row.
 pub const GUTTER: u16 = 3;
 
 /// How wide a column is.
@@ -296,14 +296,11 @@ pub fn list(
                 theme.style(Role::Focused),
             );
         }
-        let (sign, role) = match gutter {
-            Gutter { marked: true, .. } => (theme.glyphs.mark, Role::Marked),
-            Gutter {
-                sign: Some(sign), ..
-            } => sign,
-            Gutter { .. } => ("", Role::Text),
-        };
-        put(buf, theme, (area.x + 1, y), 1, sign, theme.style(role));
+        // A marked row keeps its sign, one column further on: what needs a person is not hidden by choosing it.
+        let mark = gutter.marked.then_some((theme.glyphs.mark, Role::Marked));
+        for (x, (sign, role)) in (area.x + 1..).zip(mark.into_iter().chain(gutter.sign)) {
+            put(buf, theme, (x, y), 1, sign, theme.style(role));
+        }
         for place in &placed {
             let align = columns[place.column].align;
             let mut slot = CellSlot {
@@ -367,7 +364,7 @@ mod tests {
         fn gutter(&self, row: usize) -> Gutter {
             Gutter {
                 marked: row == 2,
-                sign: (row == 1).then_some(("▲", Role::Warn)),
+                sign: (row == 1 || row == 2).then_some(("▲", Role::Warn)),
             }
         }
         fn cell(&self, row: usize, column: usize, slot: &mut CellSlot<'_>) {
@@ -424,7 +421,7 @@ mod tests {
                 "   NAME              OWNER   LEFT↑",
                 "▸  pg-ledger-rw      ledger  00:00",
                 " ▲ vpn               ledger  10:00",
-                " ✓ 日本␛-svc         ledger  20:00",
+                " ✓▲日本␛-svc         ledger  20:00",
             ]
         );
     }

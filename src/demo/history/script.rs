@@ -12,9 +12,9 @@ use crate::{
         pens::{Agreed, Pens},
     },
     domain::{
-        ApprovalId, Client, ClientId, Command, Credential, CredentialId, Digest, Environment, Kind,
-        MintedVersion, OperatorId, Plan, RequestId, RevocationId, Role, SshKey, Text, Tier,
-        Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
+        ApprovalId, Checked, Client, ClientId, Command, Credential, CredentialId, Decision, Digest,
+        Environment, Kind, MintedVersion, OperatorId, Plan, RequestId, RevocationId, Role, SshKey,
+        Text, Tier, Version, VersionState, event::UsageEntry, request::Outcome as PolicyOutcome,
         statement::LogHead,
     },
     secret::{SecretMaterial, digest_of, mint_token},
@@ -260,7 +260,6 @@ impl<'a> Author<'a> {
             let asked =
                 self.start + TimeDelta::seconds(3_600 + self.variety.below(span - 3_600) as i64);
             let (place, plan) = self.plan(serial);
-            let digest = plan_digest(&plan);
             let ttl_s = plan.ttl_s;
             let (id, outcome, needed, command) = self.submission(engine, place, plan, asked);
             let asker = self.services[place].operator;
@@ -277,18 +276,7 @@ impl<'a> Author<'a> {
                     let deciders = ["maya.k", "tomo.s", "ana.r"];
                     let first = self.variety.below(3) as usize;
                     if self.variety.chance(8) {
-                        let reason = self.variety.of(&self.company.words.denials).clone();
-                        let by = self.people[deciders[first]];
-                        self.act(
-                            decided,
-                            by,
-                            Command::Deny {
-                                request: id,
-                                digest,
-                                reason,
-                                revocation: RevocationId::from_bits(fresh_bits(decided)),
-                            },
-                        );
+                        self.deny(&command, deciders[first], decided);
                         continue;
                     }
                     for turn in 0..usize::from(needed) {
@@ -305,6 +293,49 @@ impl<'a> Author<'a> {
 
     /// Somebody approves what `submitted` asks for, signed where policy wants that.
     fn approve(&mut self, submitted: &Command, by: &str, at: DateTime<Utc>) {
+        let reason = self.variety.of(&self.company.words.approvals).clone();
+        let Some((request, digest, checked)) =
+            self.signed(submitted, by, Decision::Approve, &reason, at)
+        else {
+            return;
+        };
+        let command = Command::Approve {
+            request,
+            approval: ApprovalId::from_bits(fresh_bits(at)),
+            digest,
+            checked,
+            reason,
+        };
+        self.act(at, self.people[by], command);
+    }
+
+    /// Somebody denies what `submitted` asks for, signed where policy wants that.
+    fn deny(&mut self, submitted: &Command, by: &str, at: DateTime<Utc>) {
+        let reason = self.variety.of(&self.company.words.denials).clone();
+        let Some((request, digest, checked)) =
+            self.signed(submitted, by, Decision::Deny, &reason, at)
+        else {
+            return;
+        };
+        let command = Command::Deny {
+            request,
+            digest,
+            reason,
+            revocation: RevocationId::from_bits(fresh_bits(at)),
+            unsigned: checked.is_none(),
+            checked,
+        };
+        self.act(at, self.people[by], command);
+    }
+
+    fn signed(
+        &self,
+        submitted: &Command,
+        by: &str,
+        decision: Decision,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Option<(RequestId, Digest, Option<Box<Checked>>)> {
         let Command::SubmitRequest {
             id,
             plan,
@@ -313,26 +344,19 @@ impl<'a> Author<'a> {
             ..
         } = submitted
         else {
-            return;
+            return None;
         };
-        let reason = self.variety.of(&self.company.words.approvals).clone();
         let agreed = Agreed {
             by,
+            decision,
             request: *id,
             plan,
             digest: *digest,
             evaluation,
-            reason: &reason,
+            reason,
             at,
         };
-        let command = Command::Approve {
-            request: *id,
-            approval: ApprovalId::from_bits(fresh_bits(at)),
-            digest: *digest,
-            checked: self.pens.sign(&self.head, &agreed),
-            reason,
-        };
-        self.act(at, self.people[by], command);
+        Some((*id, *digest, self.pens.sign(&self.head, &agreed)))
     }
 
     fn issue(

@@ -1,18 +1,18 @@
-//! Who may say yes or no, what a signature must say to count, and how many yeses are enough.
+//! Who may say yes or no, and how many yeses are enough.
 
 use super::{
-    fresh, keys, operator, people,
+    fresh, operator, people,
     requests::{denials, find, open, outlived, same_policy, seconds},
+    signatures::{
+        Denied, Matter, Words, denial_proof, distinct_key, proof, proven, request_differs,
+    },
 };
 use crate::domain::{
-    Actor, Approval, ApprovalId, BreakGlass, Checked, Command, Context, Decision, Digest, Event,
-    Operator, OperatorId, Proof, Refusal, Request, RequestId, RequestState, RevocationId, Role,
-    State, StepUp,
+    Approval, ApprovalId, BreakGlass, Checked, Command, Context, Decision, Digest, Event, Operator,
+    OperatorId, Refusal, Request, RequestId, RequestState, RevocationId, Role, State, StepUp,
     check::Check,
     request::{Ending, Evaluation, Outcome},
-    statement::{STATEMENT, STATEMENT_LIFE},
 };
-use chrono::{DateTime, Utc};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What is said where a quorum names no group: nobody can decide it.
@@ -45,7 +45,23 @@ pub(super) fn decide(
             digest,
             reason,
             revocation,
-        } => deny(state, context, *request, *digest, reason, *revocation),
+            checked,
+            unsigned,
+        } => {
+            let proof = Denied {
+                checked: checked.as_deref(),
+                unsigned: *unsigned,
+            };
+            deny(
+                state,
+                context,
+                *request,
+                *digest,
+                reason,
+                *revocation,
+                &proof,
+            )
+        }
         Command::BreakGlass {
             request,
             reason,
@@ -83,26 +99,15 @@ fn approve(
             detail: "you have approved this already; another person is needed".into(),
         });
     }
-    let proof = proof(
-        context,
-        held,
-        held.step_up(),
-        Decision::Approve,
-        approver,
+    let said = Words {
+        decision: Decision::Approve,
+        person: approver,
         reason,
-        checked,
-    )?;
-    if let Proof::SshSignature(signed) = &proof
-        && held
-            .standing()
-            .any(|given| given.key() == Some(&signed.fingerprint))
-    {
-        return Err(Refusal::Separation {
-            rule: "distinct-keys",
-            detail: "this key has signed an approval already; another person's key is needed"
-                .into(),
-        });
-    }
+    };
+    let proof = proof(context, Matter::of(held), &said, checked, |statement| {
+        request_differs(held, statement)
+    })?;
+    distinct_key(&proof, held.standing())?;
     let given = Approval {
         id: approval,
         by: approver.id,
@@ -138,24 +143,33 @@ fn deny(
     digest: Digest,
     reason: &str,
     revocation: RevocationId,
+    shown: &Denied<'_>,
 ) -> Result<Vec<Event>, Refusal> {
     let held = decidable(state, context, id, digest)?;
     let denier = may_decide(state, held, operator(state, context)?)?;
     people::require_reason(reason)?;
+    let said = Words {
+        decision: Decision::Deny,
+        person: denier,
+        reason,
+    };
+    let proof = denial_proof(context, Matter::of(held), &said, shown, |statement| {
+        request_differs(held, statement)
+    })?;
+    let ending = Ending {
+        by: denier.name.clone(),
+        reason: reason.to_owned(),
+        at: context.now,
+        proof: Some(proof),
+    };
     if held.review_owed().is_some() {
-        return fail_review(state, held, &denier.name, reason, revocation, context.now).ok_or(
-            Refusal::Conflict {
-                detail: "the secret is being made at this moment; deny it again in a moment".into(),
-            },
-        );
+        return fail_review(state, held, ending, revocation).ok_or(Refusal::Conflict {
+            detail: "the secret is being made at this moment; deny it again in a moment".into(),
+        });
     }
     Ok(vec![Event::RequestDenied {
         request: id,
-        ending: Ending {
-            by: denier.name.clone(),
-            reason: reason.to_owned(),
-            at: context.now,
-        },
+        ending,
     }])
 }
 
@@ -163,25 +177,27 @@ fn deny(
 pub(super) fn fail_review(
     state: &State,
     held: &Request,
-    by: &str,
-    reason: &str,
+    ending: Ending,
     revocation: RevocationId,
-    now: DateTime<Utc>,
 ) -> Option<Vec<Event>> {
+    let Ending {
+        by,
+        reason,
+        at: now,
+        proof,
+    } = ending.clone();
+    let why = format!("issued without a quorum, and its review failed: {reason}");
     let mut events = vec![Event::ReviewFailed {
         request: held.id,
-        by: by.to_owned(),
-        reason: reason.to_owned(),
+        by: by.clone(),
+        reason,
+        proof,
     }];
     match held.state {
         RequestState::Issuing => return None,
         RequestState::Approved | RequestState::Failed => events.push(Event::RequestDenied {
             request: held.id,
-            ending: Ending {
-                by: by.to_owned(),
-                reason: reason.to_owned(),
-                at: now,
-            },
+            ending,
         }),
         _ => {}
     }
@@ -193,13 +209,12 @@ pub(super) fn fail_review(
             .version(number)
             .is_some_and(|version| version.accepted(now))
     {
-        let why = format!("issued without a quorum, and its review failed: {reason}");
         events.push(super::sweep::withdrawal(
             credential,
             number,
             revocation,
             &crate::domain::check::clip(&why, crate::domain::check::TEXT_MAX),
-            by,
+            &by,
             now,
         ));
     }
@@ -242,16 +257,18 @@ fn break_glass(
         });
     };
     let review_by = context.now + seconds(review.within_s);
-    let step_up = evaluation.step_up.max(StepUp::SshSignature);
-    let proof = proof(
-        context,
-        held,
-        step_up,
-        Decision::BreakGlass,
+    let matter = Matter {
+        step_up: evaluation.step_up.max(StepUp::SshSignature),
+        ..Matter::of(held)
+    };
+    let said = Words {
+        decision: Decision::BreakGlass,
         person,
         reason,
-        checked,
-    )?;
+    };
+    let proof = proof(context, matter, &said, checked, |statement| {
+        request_differs(held, statement)
+    })?;
     Ok(vec![
         Event::GlassBroken {
             request: id,
@@ -303,134 +320,6 @@ fn decidable<'a>(
         });
     }
     Ok(held)
-}
-
-/// What shows that the decision is `person`'s, if it is as strong as `step_up` asks.
-fn proof(
-    context: &Context,
-    held: &Request,
-    step_up: StepUp,
-    decision: Decision,
-    person: &Operator,
-    reason: &str,
-    checked: Option<&Checked>,
-) -> Result<Proof, Refusal> {
-    let Some(checked) = checked else {
-        return match (&context.actor, step_up) {
-            (Actor::Operator { proof, .. }, StepUp::None) => Ok(proof.clone()),
-            _ => Err(Refusal::Separation {
-                rule: "signature-needed",
-                detail: "this is decided by a signature of your SSH key, not by a session alone"
-                    .into(),
-            }),
-        };
-    };
-    says(held, decision, person, reason, checked)?;
-    in_time(checked, context.now)?;
-    key_counts(held, decision, person, checked, context.now)?;
-    if step_up == StepUp::HardwareKey && !checked.signed.hardware {
-        return Err(Refusal::Separation {
-            rule: "hardware-key-needed",
-            detail: "this is signed with a security key that is touched for it (an sk- key)".into(),
-        });
-    }
-    let proof = Proof::SshSignature(Box::new(checked.signed.clone()));
-    let mut check = Check::default();
-    check.proof("/signed", &proof);
-    check.finish()?;
-    Ok(proof)
-}
-
-/// Whether what was signed is this decision, about this request as it is now, by this person.
-fn says(
-    held: &Request,
-    decision: Decision,
-    person: &Operator,
-    reason: &str,
-    checked: &Checked,
-) -> Result<(), Refusal> {
-    let said = &checked.statement;
-    let policy = held.evaluation.as_ref();
-    let differs = [
-        (said.form != STATEMENT, "form"),
-        (said.request.id != held.id, "request"),
-        (said.request.rev != held.revision, "revision of the request"),
-        (said.request.digest != held.digest, "digest"),
-        (said.plan != held.plan, "plan"),
-        (
-            policy.is_none_or(|policy| {
-                policy.policy_version != said.policy.version
-                    || policy.policy_digest != said.policy.digest
-            }),
-            "policy",
-        ),
-        (said.decision != decision, "decision"),
-        (said.approver.principal != person.name, "person"),
-        (said.approver.key != checked.signed.fingerprint, "key"),
-        (said.reason != reason, "reason"),
-    ];
-    match differs.iter().find(|(differs, _)| *differs) {
-        None => Ok(()),
-        Some((_, what)) => Err(Refusal::Conflict {
-            detail: format!("what was signed is about another {what}; look again, and sign that"),
-        }),
-    }
-}
-
-fn in_time(checked: &Checked, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let said = &checked.statement;
-    // A signer's clock may be a little ahead of ours.
-    let ahead = chrono::Duration::minutes(1);
-    if said.iat <= now + ahead && now < said.exp && said.exp - said.iat <= STATEMENT_LIFE {
-        Ok(())
-    } else {
-        Err(Refusal::Conflict {
-            detail: format!(
-                "the signature is good from {} until {}, and it is {now}; if that is wrong, set the clock right, and sign anew",
-                said.iat, said.exp
-            ),
-        })
-    }
-}
-
-fn key_counts(
-    held: &Request,
-    decision: Decision,
-    person: &Operator,
-    checked: &Checked,
-    now: DateTime<Utc>,
-) -> Result<(), Refusal> {
-    let refuse = |rule, detail: String| Err(Refusal::Separation { rule, detail });
-    if checked.signed.certificate {
-        return Ok(());
-    }
-    let fingerprint = &checked.signed.fingerprint;
-    let Some(key) = person.ssh_key(fingerprint) else {
-        return refuse(
-            "unknown-key",
-            format!("the key {fingerprint} is not enrolled for {}", person.name),
-        );
-    };
-    if !key.counts_at(now) {
-        return Err(keys::not_countersigned(key));
-    }
-    // In an emergency one acts for oneself: whose key it is, and since when, is looked at by the others afterwards.
-    if decision == Decision::BreakGlass {
-        return Ok(());
-    }
-    if !key.counts_at(held.submitted_at) {
-        return refuse(
-            "key-younger-than-request",
-            "a key that was enrolled after the request does not count for it".into(),
-        );
-    }
-    if key.enrolled_by == held.requester {
-        return refuse(
-            "key-enrolled-by-requester",
-            "this key was enrolled by who asks now; it does not count for what they ask".into(),
-        );
-    }
-    Ok(())
 }
 
 /// Whether `person` may decide `request`: the answer to the approver's first question.
@@ -491,17 +380,6 @@ pub fn may_decide<'a>(
     Ok(person)
 }
 
-/// Whether what shows an approval still does: a key that was taken out of use since takes its approvals with it.
-pub(super) fn proven(request: &Request, approval: &Approval, person: &Operator) -> bool {
-    match (&approval.proof, request.step_up()) {
-        (Proof::Token { .. }, step_up) => step_up == StepUp::None,
-        (Proof::SshSignature(signed), step_up) => {
-            (step_up != StepUp::HardwareKey || signed.hardware)
-                && (signed.certificate || person.ssh_key(&signed.fingerprint).is_some())
-        }
-    }
-}
-
 /// The distinct people whose approvals still count: entitled now, for this very digest, each with a key of their own.
 pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId> {
     let mut keys = BTreeSet::new();
@@ -509,7 +387,8 @@ pub(super) fn standing(state: &State, request: &Request) -> BTreeSet<OperatorId>
         .standing()
         .filter(|approval| {
             state.operators.get(&approval.by).is_some_and(|person| {
-                may_decide(state, request, person).is_ok() && proven(request, approval, person)
+                may_decide(state, request, person).is_ok()
+                    && proven(request.step_up(), approval, person)
             })
         })
         .filter(|approval| approval.key().is_none_or(|key| keys.insert(key)))

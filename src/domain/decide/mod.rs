@@ -11,14 +11,16 @@ mod policy;
 mod quorum;
 mod requests;
 mod reviews;
+mod signatures;
 mod sweep;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use issuance::{CLAIM_WINDOW, OVERLAP, may_retry};
 pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
-pub use policy::may_decide_policy;
+pub use policy::{matter as policy_matter, may_decide_policy};
 pub use requests::outlived;
+pub use signatures::Matter;
 
 use super::{
     Actor, Command, Context, Environment, Event, Operator, Refusal, Role, State, check,

@@ -177,6 +177,7 @@ fn ending(state: &State, context: &Context, reason: &str) -> Ending {
         by: stamp(state, context).name,
         reason: reason.to_owned(),
         at: context.now,
+        proof: None,
     }
 }
 

@@ -1,9 +1,13 @@
 //! How a policy comes in force: proposed by one, approved by others, and never beside what it was compared with.
 
-use super::{fresh, operator, people};
+use super::{
+    fresh, operator, people,
+    signatures::{Denied, Matter, Words, denial_proof, distinct_key, proof, proven},
+};
 use crate::domain::{
-    Actor, Approval, ApprovalId, Command, Context, Digest, Environment, Event, Operator,
-    OperatorId, Proposal, ProposalId, Quorum, Refusal, Role, State,
+    Approval, ApprovalId, Checked, Command, Context, Decision, Digest, Environment, Event,
+    Operator, OperatorId, PolicyStatement, Proposal, ProposalId, Quorum, Refusal, Role, State,
+    StepUp,
     check::{Check, NAME_MAX, clip},
     policy::{FILES_COUNT_MAX, FILES_MAX, GROUPS_MAX, ProposalState, REASON_MAX, encoded_size},
     request::Ending,
@@ -30,16 +34,20 @@ pub(super) fn decide(
             files,
             digest,
             base,
+            base_digest,
             reason,
             quorum,
+            step_up,
             approval_ttl_s,
         } => {
             let proposed = Proposed {
                 files,
                 digest: *digest,
                 base: *base,
+                base_digest: *base_digest,
                 reason,
                 quorum,
+                step_up: *step_up,
                 approval_ttl_s: *approval_ttl_s,
             };
             propose(state, context, *id, &proposed)
@@ -49,19 +57,28 @@ pub(super) fn decide(
             approval,
             digest,
             reason,
-        } => approve(state, context, *proposal, *approval, *digest, reason),
+            checked,
+        } => {
+            let given = Given {
+                approval: *approval,
+                digest: *digest,
+                reason,
+                checked: checked.as_deref(),
+            };
+            approve(state, context, *proposal, &given)
+        }
         Command::DenyPolicy {
             proposal,
             digest,
             reason,
+            checked,
+            unsigned,
         } => {
-            let held = decidable(state, context, *proposal, *digest)?;
-            let denier = may_decide_policy(held, operator(state, context)?)?;
-            people::require_reason(reason)?;
-            Ok(vec![Event::PolicyDenied {
-                proposal: *proposal,
-                ending: ending(denier, reason, context),
-            }])
+            let shown = Denied {
+                checked: checked.as_deref(),
+                unsigned: *unsigned,
+            };
+            deny(state, context, *proposal, *digest, reason, &shown)
         }
         Command::WithdrawPolicy { proposal, reason } => withdraw(state, context, *proposal, reason),
         _ => Ok(Vec::new()),
@@ -72,9 +89,18 @@ struct Proposed<'a> {
     files: &'a BTreeMap<String, String>,
     digest: Digest,
     base: u32,
+    base_digest: Digest,
     reason: &'a str,
     quorum: &'a Quorum,
+    step_up: StepUp,
     approval_ttl_s: u64,
+}
+
+struct Given<'a> {
+    approval: ApprovalId,
+    digest: Digest,
+    reason: &'a str,
+    checked: Option<&'a Checked<PolicyStatement>>,
 }
 
 fn propose(
@@ -147,8 +173,10 @@ fn propose(
         files: proposed.files.clone(),
         digest: proposed.digest,
         base: proposed.base,
+        base_digest: Some(proposed.base_digest),
         reason: proposed.reason.to_owned(),
         quorum,
+        step_up: proposed.step_up,
         state: ProposalState::AwaitingApproval,
         proposed_at: context.now,
         deadline: context.now + super::requests::seconds(proposed.approval_ttl_s),
@@ -195,35 +223,38 @@ fn approve(
     state: &State,
     context: &Context,
     id: ProposalId,
-    approval: ApprovalId,
-    digest: Digest,
-    reason: &str,
+    given: &Given<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    let held = decidable(state, context, id, digest)?;
+    let held = decidable(state, context, id, given.digest)?;
     let approver = may_decide_policy(held, operator(state, context)?)?;
-    let Actor::Operator { proof, .. } = &context.actor else {
-        return Ok(Vec::new());
-    };
     let mut check = Check::default();
-    check.text("/reason", reason, false);
-    check.proof("/proof", proof);
+    check.text("/reason", given.reason, false);
     check.finish()?;
-    if held.approvals.iter().any(|given| given.by == approver.id) {
+    if held.approved_by(approver.id) {
         return Err(Refusal::Separation {
             rule: "distinct-people",
             detail: "you have approved this already; another person is needed".into(),
         });
     }
+    let words = Words {
+        decision: Decision::Approve,
+        person: approver,
+        reason: given.reason,
+    };
+    let proof = proof(context, matter(held), &words, given.checked, |statement| {
+        differs(held, statement)
+    })?;
+    distinct_key(&proof, held.standing())?;
     let mut events = vec![Event::PolicyApprovalGiven {
         proposal: id,
         approval: Box::new(Approval {
-            id: approval,
+            id: given.approval,
             by: approver.id,
             by_name: approver.name.clone(),
             at: context.now,
-            digest,
-            reason: reason.to_owned(),
-            proof: proof.clone(),
+            digest: given.digest,
+            reason: given.reason.to_owned(),
+            proof,
             void: None,
         }),
     }];
@@ -234,6 +265,60 @@ fn approve(
         });
     }
     Ok(events)
+}
+
+fn deny(
+    state: &State,
+    context: &Context,
+    id: ProposalId,
+    digest: Digest,
+    reason: &str,
+    shown: &Denied<'_, PolicyStatement>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = decidable(state, context, id, digest)?;
+    let denier = may_decide_policy(held, operator(state, context)?)?;
+    people::require_reason(reason)?;
+    let words = Words {
+        decision: Decision::Deny,
+        person: denier,
+        reason,
+    };
+    let proof = denial_proof(context, matter(held), &words, shown, |statement| {
+        differs(held, statement)
+    })?;
+    Ok(vec![Event::PolicyDenied {
+        proposal: id,
+        ending: Ending {
+            proof: Some(proof),
+            ..ending(denier, reason, context)
+        },
+    }])
+}
+
+/// A proposal, as far as keys go.
+pub fn matter(held: &Proposal) -> Matter {
+    Matter {
+        asker: held.proposer,
+        asked_at: held.proposed_at,
+        step_up: held.step_up,
+    }
+}
+
+/// What a statement about a proposal says otherwise than it is. A proposal is never changed, only superseded.
+fn differs(held: &Proposal, said: &PolicyStatement) -> Option<&'static str> {
+    let base = &said.base;
+    let differs = [
+        (said.proposal.id != held.id, "proposal"),
+        (said.proposal.digest != held.digest, "text"),
+        (said.proposal.version != held.base + 1, "version"),
+        (
+            base.version != held.base.to_string()
+                || held.base_digest.is_some_and(|digest| digest != base.digest),
+            "policy in force",
+        ),
+    ];
+    let found = differs.iter().find(|(differs, _)| *differs);
+    found.map(|(_, what)| *what)
 }
 
 fn withdraw(
@@ -269,6 +354,7 @@ fn ending(by: &Operator, reason: &str, context: &Context) -> Ending {
         by: by.name.clone(),
         reason: reason.to_owned(),
         at: context.now,
+        proof: None,
     }
 }
 
@@ -350,14 +436,18 @@ pub fn may_decide_policy<'a>(
     Ok(person)
 }
 
-/// The distinct people whose approvals still count: entitled now, for this very text.
+/// The distinct people whose approvals still count: entitled now, for this very text, each with a key of their own.
 fn standing(state: &State, proposal: &Proposal) -> BTreeSet<OperatorId> {
+    let mut keys = BTreeSet::new();
     proposal
-        .approvals
-        .iter()
-        .filter(|approval| approval.digest == proposal.digest)
-        .filter_map(|approval| state.operators.get(&approval.by))
-        .filter(|person| may_decide_policy(proposal, person).is_ok())
-        .map(|person| person.id)
+        .standing()
+        .filter(|approval| {
+            state.operators.get(&approval.by).is_some_and(|person| {
+                may_decide_policy(proposal, person).is_ok()
+                    && proven(proposal.step_up, approval, person)
+            })
+        })
+        .filter(|approval| approval.key().is_none_or(|key| keys.insert(key)))
+        .map(|approval| approval.by)
         .collect()
 }

@@ -1,16 +1,21 @@
-//! What follows for requests when somebody may no longer decide: their approvals are void, in the log and for good, and
+//! What follows for requests and proposed policies when somebody may no longer decide: their approvals are void, in the log and for good, and
 //! a request that was approved goes back to the people if too few are left. So nothing that is approved lacks its
 //! people, and nothing is tried again and again that the rules would refuse each time.
 
 use super::{
-    decisions::{may_decide, proven},
-    requests::seconds,
+    decisions::may_decide, policy::may_decide_policy, requests::seconds, signatures::proven,
 };
-use crate::domain::{Event, Operator, Refusal, Request, RequestState, State, request::Outcome};
+use crate::domain::{
+    Environment, Event, Operator, ProposalState, Quorum, Refusal, Request, RequestState, State,
+    request::Outcome,
+};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
-/// The events for all requests that are not made yet, when an operator becomes `changed`.
+/// Why an approval falls that was signed by it.
+const KEY_GONE: &str = "the key that signed it was taken out of use";
+
+/// The events for all requests and policies that are not made yet, when an operator becomes `changed`.
 pub(super) fn fallen(state: &State, changed: Operator, now: DateTime<Utc>) -> Vec<Event> {
     let person = Arc::new(changed);
     let open = state.awaiting.iter().chain(&state.to_issue);
@@ -22,9 +27,12 @@ pub(super) fn fallen(state: &State, changed: Operator, now: DateTime<Utc>) -> Ve
             continue;
         };
         let why = match may_decide(state, request, &person) {
-            Err(refusal) => lost(request, &person, &refusal),
-            Ok(_) if proven(request, approval, &person) => continue,
-            Ok(_) => "the key that signed it was taken out of use".to_owned(),
+            Err(refusal) => {
+                let environment = request.plan.environment;
+                lost(environment, request.quorum(), &person, &refusal)
+            }
+            Ok(_) if proven(request.step_up(), approval, &person) => continue,
+            Ok(_) => KEY_GONE.to_owned(),
         };
         events.push(Event::ApprovalVoided {
             request: request.id,
@@ -37,6 +45,33 @@ pub(super) fn fallen(state: &State, changed: Operator, now: DateTime<Utc>) -> Ve
             let left = request.standing().count() - 1;
             events.extend(reopened(request, left, now));
         }
+    }
+    events.extend(fallen_policies(state, &person));
+    events
+}
+
+/// The same for policies that wait.
+fn fallen_policies(state: &State, person: &Arc<Operator>) -> Vec<Event> {
+    let mut events = Vec::new();
+    let open = state.proposals.values();
+    for proposal in open.filter(|held| held.state == ProposalState::AwaitingApproval) {
+        let Some(approval) = proposal.standing().find(|given| given.by == person.id) else {
+            continue;
+        };
+        let why = match may_decide_policy(proposal, person) {
+            Err(refusal) => {
+                let quorum = Some(&proposal.quorum);
+                lost(Environment::Production, quorum, person, &refusal)
+            }
+            Ok(_) if proven(proposal.step_up, approval, person) => continue,
+            Ok(_) => KEY_GONE.to_owned(),
+        };
+        events.push(Event::PolicyApprovalVoided {
+            proposal: proposal.id,
+            approval: approval.id,
+            by: approval.by_name.clone(),
+            reason: why,
+        });
     }
     events
 }
@@ -53,13 +88,17 @@ pub(super) fn reopened(request: &Request, left: usize, now: DateTime<Utc>) -> Op
 }
 
 /// What somebody has lost who may no longer decide.
-fn lost(request: &Request, person: &Operator, refusal: &Refusal) -> String {
-    let environment = request.plan.environment;
+fn lost(
+    environment: Environment,
+    quorum: Option<&Quorum>,
+    person: &Operator,
+    refusal: &Refusal,
+) -> String {
     match refusal {
         _ if person.offboarded_at.is_some() => "the account was closed".to_owned(),
         Refusal::Role { .. } => format!("no longer an approver in {environment}"),
         _ => {
-            let groups = request.quorum().map(|quorum| quorum.groups.join(" or "));
+            let groups = quorum.map(|quorum| quorum.groups.join(" or "));
             format!("no longer in {}", groups.unwrap_or_default())
         }
     }

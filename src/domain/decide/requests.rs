@@ -174,6 +174,7 @@ fn submit(
                 by: "policy".into(),
                 reason: denials(&evaluation),
                 at: context.now,
+                proof: None,
             };
             Event::RequestDenied {
                 request: id,
@@ -424,6 +425,7 @@ fn reevaluate(
                 by: "policy".into(),
                 reason: denials(&evaluation),
                 at: context.now,
+                proof: None,
             },
         }),
         Outcome::Needs => {
@@ -617,6 +619,7 @@ fn withdraw(
                 by: asker.name.clone(),
                 reason: reason.to_owned(),
                 at: context.now,
+                proof: None,
             },
         }]),
         RequestState::Withdrawn => Ok(Vec::new()),

@@ -3,7 +3,7 @@
 use super::{decisions::fail_review, gateways, people};
 use crate::domain::{
     Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
-    State, Version, VersionState, state::Due,
+    State, Version, VersionState, request::Ending, state::Due,
 };
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -33,14 +33,13 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
             }
             Due::Review(id) => {
                 if let Some(request) = state.requests.get(id) {
-                    let failed = fail_review(
-                        state,
-                        request,
-                        BROKER,
-                        "nobody looked at it in time",
-                        revocation,
-                        now,
-                    );
+                    let ending = Ending {
+                        by: BROKER.to_owned(),
+                        reason: "nobody looked at it in time".to_owned(),
+                        at: now,
+                        proof: None,
+                    };
+                    let failed = fail_review(state, request, ending, revocation);
                     events.extend(failed.into_iter().flatten());
                 }
             }

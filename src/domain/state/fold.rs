@@ -102,6 +102,7 @@ impl State {
             | Event::GatewayRemoved { .. } => self.apply_gateway(&recorded.event, at),
             Event::PolicyProposed { .. }
             | Event::PolicyApprovalGiven { .. }
+            | Event::PolicyApprovalVoided { .. }
             | Event::PolicyInForce { .. }
             | Event::PolicyDenied { .. }
             | Event::PolicyWithdrawn { .. }

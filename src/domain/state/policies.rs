@@ -45,6 +45,14 @@ impl State {
             Event::PolicyApprovalGiven { approval, .. } => self.change_proposal(id, |proposal| {
                 proposal.approvals.push(approval.as_ref().clone());
             }),
+            Event::PolicyApprovalVoided {
+                approval, reason, ..
+            } => self.change_proposal(id, |proposal| {
+                let given = proposal.approvals.iter_mut();
+                for given in given.filter(|given| given.id == *approval) {
+                    given.void = Some(reason.clone());
+                }
+            }),
             Event::PolicyInForce { version, .. } => {
                 self.put_in_force(id, *version, at);
             }

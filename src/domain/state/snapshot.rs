@@ -9,8 +9,8 @@ use crate::domain::{
     Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
     Environment, Evaluation, Evidence, Gateway, GatewayId, Kind, Note, Operator, OperatorId, Plan,
     Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach, Request, RequestId,
-    RequestState, Revocation, RevocationId, Role, Route, Signed, SshKey, Text, Texts, Tier, Token,
-    TokenId, Version, VersionState,
+    RequestState, Revocation, RevocationId, Role, Route, Signed, SshKey, StepUp, Text, Texts, Tier,
+    Token, TokenId, Version, VersionState,
     event::Subject,
     operator::Authenticator,
     request::Ending,
@@ -333,7 +333,7 @@ mod time_or_none {
 
 /// A module for fields of type `Arc<$type>`, and one for fields of type `Vec<$type>`, by way of the mirror.
 macro_rules! by_mirror {
-    ($(shared $module:ident: $type:ident as $mirror:ident;)* $(list $list:ident: $item:ident as $item_mirror:ident as $text:literal;)*) => {
+    ($(shared $module:ident: $type:ident as $mirror:ident;)* $(list $list:ident: $item:ident as $item_mirror:ident as $text:literal;)* $(option $option:ident: $some:ident as $some_mirror:ident as $some_text:literal;)*) => {
         $(mod $module {
             use super::{$mirror, $type, Arc};
             use serde::{Deserializer, Serializer};
@@ -369,6 +369,30 @@ macro_rules! by_mirror {
                 let mut list: Vec<$item> = Vec::<Held>::deserialize(deserializer)?.into_iter().map(|held| held.0).collect();
                 list.shrink_to_fit();
                 Ok(list)
+            }
+        })*
+        $(mod $option {
+            use super::{$some, $some_mirror, Deserialize, Serialize};
+            use serde::{Deserializer, Serializer};
+
+            struct Lent<'a>(&'a $some);
+
+            impl Serialize for Lent<'_> {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    $some_mirror::serialize(self.0, serializer)
+                }
+            }
+
+            #[derive(Deserialize)]
+            struct Held(#[serde(with = $some_text)] $some);
+
+            #[expect(clippy::ref_option, reason = "serde's signature")]
+            pub(super) fn serialize<S: Serializer>(held: &Option<$some>, serializer: S) -> Result<S::Ok, S::Error> {
+                held.as_ref().map(Lent).serialize(serializer)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$some>, D::Error> {
+                Ok(Option::<Held>::deserialize(deserializer)?.map(|held| held.0))
             }
         })*
     };
@@ -469,6 +493,7 @@ struct PlainRequest {
     deadline: Option<DateTime<Utc>>,
     #[serde(with = "approvals")]
     approvals: Vec<Approval>,
+    #[serde(with = "ending")]
     ended_by: Option<Ending>,
     attempts: u32,
     facts_at: u64,
@@ -492,8 +517,10 @@ struct PlainProposal {
     files: BTreeMap<String, String>,
     digest: Digest,
     base: u32,
+    base_digest: Option<Digest>,
     reason: String,
     quorum: Quorum,
+    step_up: StepUp,
     state: ProposalState,
     #[serde(with = "time")]
     proposed_at: DateTime<Utc>,
@@ -501,6 +528,7 @@ struct PlainProposal {
     deadline: DateTime<Utc>,
     #[serde(with = "approvals")]
     approvals: Vec<Approval>,
+    #[serde(with = "ending")]
     ended_by: Option<Ending>,
     version: Option<(u32, DateTime<Utc>)>,
     sequence: u64,
@@ -527,6 +555,17 @@ struct PlainApproval {
 enum PlainProof {
     Token { token: TokenId },
     SshSignature(Box<Signed>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Ending")]
+struct PlainEnding {
+    by: String,
+    reason: String,
+    #[serde(with = "time")]
+    at: DateTime<Utc>,
+    #[serde(with = "shown_by")]
+    proof: Option<Proof>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -727,4 +766,6 @@ by_mirror! {
     list routes: Route as PlainRoute as "PlainRoute";
     list tokens: Token as PlainToken as "PlainToken";
     list versions: Version as PlainVersion as "PlainVersion";
+    option ending: Ending as PlainEnding as "PlainEnding";
+    option shown_by: Proof as PlainProof as "PlainProof";
 }

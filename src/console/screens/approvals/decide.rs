@@ -222,9 +222,9 @@ fn facts(detail: &RequestDetail, verb: &str) -> Vec<Fact> {
 }
 
 /// What a person's key will say, for the sheet.
-fn signing(to_sign: Option<&ToSign>, detail: &RequestDetail) -> Option<Fact> {
+pub fn signing<D>(to_sign: Option<&ToSign<D>>, step_up: StepUp) -> Option<Fact> {
     let to_sign = to_sign?;
-    let key = match detail.step_up {
+    let key = match step_up {
         StepUp::HardwareKey => "your security key signs this, once you touch it",
         _ => "your SSH key signs this; touch it, if it is one that asks",
     };
@@ -232,6 +232,23 @@ fn signing(to_sign: Option<&ToSign>, detail: &RequestDetail) -> Option<Fact> {
         "SIGN",
         format!("{key}: as {}, log #{}", to_sign.operator, to_sign.head.size),
     ))
+}
+
+/// What a person's key will say of a denial, where signatures are asked for: it stops with one and without.
+pub fn signing_denial<D>(
+    to_sign: Result<Option<&ToSign<D>>, &str>,
+    step_up: StepUp,
+) -> Option<Fact> {
+    const WITHOUT: &str = "it is denied all the same, and recorded as not signed";
+    match to_sign {
+        Ok(to_sign) => {
+            let mut fact = signing(to_sign, step_up)?;
+            fact.text.push_str("; without a key at hand ");
+            fact.text.push_str(WITHOUT);
+            Some(fact)
+        }
+        Err(why) => Some(Fact::new("SIGN", format!("nothing: {why}; {WITHOUT}")).tone(Tone::Warn)),
+    }
 }
 
 /// The sheet that approves exactly what was seen. In production, and wherever a key signs, the credential's name is
@@ -254,7 +271,7 @@ pub fn approve_sheet(detail: &RequestDetail, to_sign: Option<ToSign>) -> Sheet {
             row.needed
         )
     };
-    facts.extend(signing(to_sign.as_ref(), detail));
+    facts.extend(signing(to_sign.as_ref(), detail.step_up));
     facts.push(Fact::new("THEN", then));
     let typed = production || to_sign.is_some();
     let action = Action::Approve(row.id, plan_digest(&detail.plan), to_sign.map(Box::new));
@@ -451,7 +468,7 @@ pub fn break_glass_sheet(detail: &RequestDetail, to_sign: ToSign) -> Sheet {
         0,
         Fact::new("", "EMERGENCY: nobody else has agreed to this").tone(Tone::Warn),
     );
-    facts.extend(signing(Some(&to_sign), detail));
+    facts.extend(signing(Some(&to_sign), detail.step_up));
     facts.push(Fact::new(
         "THEN",
         "made at once, for minutes; everybody is told; if others do not sign for it in time, it is withdrawn",
@@ -463,17 +480,28 @@ pub fn break_glass_sheet(detail: &RequestDetail, to_sign: ToSign) -> Sheet {
         .field(Field::confirm(&detail.plan.credential))
 }
 
-/// The sheet that denies it: a reason and nothing else, so that no is never harder than yes.
-pub fn deny_sheet(detail: &RequestDetail) -> Sheet {
+/// The sheet that denies it: a reason, and the name where a key signs, so that no is never harder than yes and nobody
+/// signs by accident. What keeps a key from signing does not keep anybody from denying.
+pub fn deny_sheet(detail: &RequestDetail, to_sign: Result<Option<ToSign>, String>) -> Sheet {
     let mut facts = facts(detail, "DENY");
+    let signs = to_sign.as_ref().map(Option::as_ref).map_err(String::as_str);
+    facts.extend(signing_denial(signs, detail.step_up));
+    let to_sign = to_sign.ok().flatten();
+    let typed = to_sign.is_some();
     facts.push(Fact::new(
         "THEN",
         "it is over at once; nothing is made; a new request can be made",
     ));
-    let action = Action::Deny(detail.row.id, plan_digest(&detail.plan));
-    Sheet::new("DENY", "deny", target(detail, action))
+    let digest = plan_digest(&detail.plan);
+    let action = Action::Deny(detail.row.id, digest, to_sign.map(Box::new));
+    let sheet = Sheet::new("DENY", "deny", target(detail, action))
         .facts(facts)
-        .field(Field::reason(true))
+        .field(Field::reason(true));
+    if typed {
+        sheet.field(Field::confirm(&detail.plan.credential))
+    } else {
+        sheet
+    }
 }
 
 /// The sheet that takes one's own request back.
@@ -538,7 +566,8 @@ pub fn deny_all_sheet(burst: &Burst<'_>) -> Sheet {
         "each is over at once, with a record of its own; nothing is made; a new request can be made",
     ));
     let targets = rows.iter().map(|row| Target {
-        action: Action::Deny(row.id, row.digest),
+        // Its rows were shown, and none in full: that is nothing to sign, and the record says so.
+        action: Action::Deny(row.id, row.digest, None),
         name: row.credential.clone(),
         sequence: row.sequence,
         sent: None,

@@ -557,6 +557,9 @@ fn outcome(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<
         let reason = detail.end_reason.as_deref().unwrap_or("");
         let text = format!("{state} by {by}: {reason}");
         lines.extend(look.wrapped(state_role(state), " ", &text, columns));
+        if let Some(proof) = &detail.end_proof {
+            lines.extend(look.wrapped(Role::Muted, " ", &proof.words(), columns));
+        }
     }
     if let Some(credential) = detail.credential_id {
         lines.push(look.line(Role::Good, format!(" made: {credential}  (o opens it)")));

@@ -69,6 +69,32 @@ const MEANING: &[(&str, &str)] = &[
         "It may be made: by policy alone, or because enough people approved.",
     ),
     ("request.denied", "It is over: nothing is made."),
+    (
+        "review.failed",
+        "What was issued without a quorum is withdrawn: somebody said no, or nobody looked in time.",
+    ),
+    (
+        "policy.proposed",
+        "Another policy was proposed, with its whole text. Decisions are bound to its digest.",
+    ),
+    (
+        "policy.approval_given",
+        "One person approved exactly the text of this digest.",
+    ),
+    (
+        "policy.approval_voided",
+        "An approval no longer counts: whoever gave it lost the role, the group, the key or the account.",
+    ),
+    (
+        "policy.in_force",
+        "Enough people approved: it decides every request from this record on.",
+    ),
+    (
+        "policy.denied",
+        "The proposal is over; the policy in force stays.",
+    ),
+    ("policy.withdrawn", "The proposal was taken back."),
+    ("policy.expired", "Nobody decided the proposal in time."),
     ("request.expired", "Nobody decided in time."),
     ("request.withdrawn", "It was taken back."),
     (
@@ -199,11 +225,26 @@ pub fn explain(record: &EventRecord, checked: &str) -> Vec<String> {
             record.actor.name
         ),
     });
+    lines.extend(proof(&record.data));
     lines.push(format!(
         "It is leaf {} of the log: {checked}.",
         count(record.sequence.saturating_sub(1))
     ));
     lines
+}
+
+/// Whether a decision was signed, and by which key; nothing of what is no decision of a person.
+fn proof(data: &serde_json::Value) -> Option<String> {
+    let held = ["approval", "ending", "glass"]
+        .iter()
+        .find_map(|part| data.get(part)?.get("proof"))
+        .or_else(|| data.get("proof"))?;
+    Some(match held.get("fingerprint").and_then(|key| key.as_str()) {
+        Some(key) => {
+            format!("It is signed by the key {key}; `audit approval` and `audit denial` export it.")
+        }
+        None => "It was not signed: only the session shows who it was.".to_owned(),
+    })
 }
 
 /// Ways to what belongs to a record.

@@ -92,6 +92,21 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
         }
         page.item(line.line(), "need:approvals", requests(None, id));
     }
+    if let Some(policy) = &approvals.policy {
+        let what = plural(approvals.policies, "policy proposed", "policies proposed");
+        let left = format!("{} left ", compact(policy.deadline - look.now));
+        let missing = policy.needed.saturating_sub(policy.approvals);
+        let words = format!("by {}; {missing} more must sign it", policy.proposed_by);
+        let line = row(Role::Warn, &what)
+            .at_most(look.style(Role::Text), words, 44)
+            .end(look.style(Role::Warn), left, columns);
+        let jump = Jump {
+            screen: ScreenId::Policy,
+            id: Some(policy.id.to_string()),
+            filter: None,
+        };
+        page.item(line.line(), "need:policies", jump);
+    }
     if let Some(first) = overview.revocations.pending.first() {
         let n = overview.revocations.pending.len() as u64;
         let what = plural(n, "revocation not enforced", "revocations not enforced");

@@ -1,12 +1,13 @@
 //! The parts of the policy screen as lines: the list, one proposal, one version.
 
-use super::Item;
+use super::{Item, decide::missing};
 use crate::console::screens::kit::Look;
 use crate::console::theme::Role;
 use crate::display::diff::{self, Line as Changed};
 use crate::display::time::{ago, count};
 use crate::wire::{
-    Policies, PolicyDetail, PolicyRow, ProposalDetail, ProposalRow, Simulation, policy_digest,
+    Policies, PolicyDetail, PolicyRow, ProposalDetail, ProposalRow, ProposalState, Simulation,
+    policy_digest,
 };
 use ratatui::text::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,11 @@ pub fn row(
 type Cells = (String, Role, String, String);
 
 fn proposal_cells(row: &ProposalRow, look: &Look<'_>) -> Cells {
+    let who = format!("{}: {}", row.proposed_by, row.reason);
+    if row.state != ProposalState::AwaitingApproval {
+        let state = format!("  {}, {}", row.state, ago(row.proposed_at, look.now));
+        return ("proposed".to_owned(), Role::Muted, state, who);
+    }
     let state = format!(
         "{} {} of {}, {}",
         look.theme.glyphs.ring,
@@ -71,7 +77,7 @@ fn proposal_cells(row: &ProposalRow, look: &Look<'_>) -> Cells {
         row.needed,
         ago(row.deadline, look.now)
     );
-    let who = format!("{}: {}", row.proposed_by, row.reason);
+    let who = format!("{}; {who}", missing(row));
     ("proposed".to_owned(), Role::Warn, state, who)
 }
 
@@ -129,10 +135,14 @@ pub fn proposal(
     };
     lines.extend(look.wrapped(role, " ", &may, columns));
     let needs = format!(
-        "{} of {} from {}; text {}",
+        "{} of {} from {}; {}; text {}",
         row.approvals,
         row.needed,
         row.groups.join(" or "),
+        match row.state {
+            ProposalState::AwaitingApproval => missing(row),
+            state => format!("it is {state}"),
+        },
         digest.short()
     );
     lines.extend(look.wrapped(Role::Text, " ", &needs, columns));
@@ -141,8 +151,22 @@ pub fn proposal(
         lines.extend(look.wrapped(Role::Bad, " ", words, columns));
     }
     for given in &detail.approvals {
-        let words = format!("approved by {}, {}", given.by, ago(given.at, look.now));
-        lines.extend(look.wrapped(Role::Text, " ", &words, columns));
+        let (role, how) = match (&given.void, &given.key) {
+            (Some(why), _) => (Role::Warn, format!("; it no longer counts: {why}")),
+            (None, Some(key)) => (Role::Text, format!(", signed by {key}")),
+            (None, None) => (Role::Text, String::new()),
+        };
+        let at = ago(given.at, look.now);
+        let words = format!("approved by {}, {at}{how}", given.by);
+        lines.extend(look.wrapped(role, " ", &words, columns));
+    }
+    if let Some(by) = &detail.ended_by {
+        let reason = detail.end_reason.as_deref().unwrap_or_default();
+        let words = format!("{} by {by}: {reason}", row.state);
+        lines.extend(look.wrapped(Role::Bad, " ", &words, columns));
+        if let Some(proof) = &detail.end_proof {
+            lines.extend(look.wrapped(Role::Muted, " ", &proof.words(), columns));
+        }
     }
     lines.extend(simulated(simulation, simulating, look, columns));
     lines.push(look.rule("WHAT IT CHANGES", "", columns));
@@ -152,26 +176,41 @@ pub fn proposal(
     lines
 }
 
+/// What it would have decided otherwise, in short.
+pub fn simulated_words(simulation: Option<&Simulation>, simulating: bool) -> String {
+    match simulation {
+        Some(simulation) => format!(
+            "{} of {} decisions would differ",
+            count(simulation.differ),
+            count(simulation.decisions)
+        ),
+        None if simulating => "taking recorded decisions again".to_owned(),
+        None => "not known what it would have decided".to_owned(),
+    }
+}
+
+/// The files that it changes, by name.
+pub fn changed_files(detail: &ProposalDetail) -> Vec<&str> {
+    let (before, after) = (&detail.before, &detail.files);
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(String::as_str)
+        .collect()
+}
+
 fn simulated(
     simulation: Option<&Simulation>,
     simulating: bool,
     look: &Look<'_>,
     columns: usize,
 ) -> Vec<Line<'static>> {
-    let Some(simulation) = simulation else {
-        let note = if simulating {
-            "taking recorded decisions again"
-        } else {
-            "not known"
-        };
-        return vec![look.rule("SIMULATION", note, columns)];
-    };
-    let note = format!(
-        "{} of {} decisions would differ",
-        count(simulation.differ),
-        count(simulation.decisions)
-    );
+    let note = simulated_words(simulation, simulating);
     let mut lines = vec![look.rule("SIMULATION", &note, columns)];
+    let Some(simulation) = simulation else {
+        return lines;
+    };
     if simulation.without_facts > 0 {
         let words = format!(
             "{} more of the last {} days have no recorded facts",
@@ -276,7 +315,7 @@ fn changes(
                 Some(Changed::Removed(text)) => (Role::Bad, "   - ", text),
                 Some(Changed::Added(text)) => (Role::Good, "   + ", text),
             };
-            lines.extend(look.wrapped(role, lead, text, columns));
+            lines.extend(look.verbatim(role, lead, text, columns));
         }
     }
     if lines.is_empty() {

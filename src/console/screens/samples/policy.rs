@@ -129,8 +129,8 @@ pub fn proposal() -> ProposalDetail {
             by: "ana.r".into(),
             at: at(-1_800),
             reason: String::new(),
-            proof: "token".into(),
-            key: None,
+            proof: "ssh_signature".into(),
+            key: Some("SHA256:o3Yp1sXb0rXkQe5m2cW8vTq9hUjL4nZ7aGfDdRiS6Bw".into()),
             hardware: false,
             void: None,
         }],
@@ -140,8 +140,10 @@ pub fn proposal() -> ProposalDetail {
             detail: String::new(),
         },
         deciders: vec!["maya.k".into(), "tomo.s".into()],
+        step_up: StepUp::SshSignature,
         ended_by: None,
         end_reason: None,
+        end_proof: None,
         trail: Vec::new(),
     }
 }

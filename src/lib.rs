@@ -10,6 +10,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The broker: the single writer, what follows from events, and the HTTP face.
 pub mod broker;
+/// The one way to write a value as JSON: what is hashed and what is signed.
+pub mod canonical;
 /// The command line: one file a noun, the scriptable twin of every screen.
 pub mod cli;
 /// A typed client of the broker's HTTP API: retries, idempotency keys, stream with resume, login.

@@ -10,6 +10,7 @@ use std::{
 /// What each module may use of ours, and why no more.
 const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("clock", &[], "a leaf"),
+    ("canonical", &[], "a leaf: one form of JSON, of whatever"),
     ("ssh", &[], "a leaf: the formats of another program"),
     (
         "domain",
@@ -28,7 +29,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "policy",
-        &["domain"],
+        &["domain", "canonical"],
         "the domain's facts in, a decision out: what it decides is in its own words",
     ),
     (
@@ -36,7 +37,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         &["domain"],
         "keeps the domain's digests of what it makes",
     ),
-    ("wire", &["domain"], "speaks the domain's words"),
+    (
+        "wire",
+        &["domain", "canonical"],
+        "speaks the domain's words",
+    ),
     (
         "config",
         &["secret", "ssh", "clock", "policy", "issuers", "event_log"],
@@ -64,6 +69,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         "broker",
         &[
             "domain",
+            "canonical",
             "wire",
             "policy",
             "issuers",

@@ -6,6 +6,7 @@ use super::{
     snapshot,
 };
 use crate::{
+    canonical,
     domain::{
         Actor, Cause, Command, Context, Event, Recorded, Refusal, State,
         decide::{self, decide},
@@ -13,7 +14,6 @@ use crate::{
     },
     event_log::store::{AppendError, Head, SideWrite, Store as _},
     secret::digest_of_bytes,
-    wire::canonical,
 };
 use std::{
     sync::{Arc, atomic::Ordering},

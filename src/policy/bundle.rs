@@ -292,7 +292,7 @@ impl Bundle {
     /// Lower-case hexadecimal SHA-256 of the JCS (RFC 8785) bytes of the files.
     pub fn digest(&self) -> String {
         use std::fmt::Write;
-        let bytes = serde_json_canonicalizer::to_vec(&self.files).expect("text serialises");
+        let bytes = crate::canonical::to_vec(&self.files).expect("text serialises");
         digest::digest(&digest::SHA256, &bytes)
             .as_ref()
             .iter()

@@ -1,7 +1,8 @@
 //! What an approval is bound to: SHA-256 over a plan's canonical bytes. Broker and console each compute it
 //! from the plan itself, so neither takes the other's word for what is approved.
 
-use super::{Digest, Plan, canonical};
+use super::{Digest, Plan};
+use crate::canonical;
 use std::collections::BTreeMap;
 
 /// The plan's canonical form: JSON by RFC 8785 (JCS), the bytes that an approval covers.
@@ -17,7 +18,7 @@ pub fn plan_digest(plan: &Plan) -> Digest {
 
 /// SHA-256 of a policy's files, by name, in their canonical form: what an approval of a policy is bound to.
 pub fn policy_digest(files: &BTreeMap<String, String>) -> Digest {
-    sha256(&serde_json_canonicalizer::to_vec(files).expect("names and texts are strings"))
+    sha256(&canonical::to_vec(files).expect("names and texts are strings"))
 }
 
 fn sha256(bytes: &[u8]) -> Digest {

@@ -3,8 +3,6 @@
 
 /// Requests that belong together.
 pub mod burst;
-/// The one way to write a value as JSON, for hashing.
-pub mod canonical;
 /// Clients of credentials.
 pub mod client;
 /// The columnar media type of lists.

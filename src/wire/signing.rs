@@ -6,6 +6,7 @@ pub use crate::domain::{
     Decision,
     statement::{About, AboutPolicy, Approver, Form, LogHead, PolicyRef, STATEMENT, View},
 };
+use crate::{canonical, domain::Statement};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,7 @@ pub enum NotCanonical {
 
 /// The bytes that are signed: JSON by RFC 8785.
 pub fn signed_bytes<T: Serialize>(said: &T) -> Vec<u8> {
-    serde_json_canonicalizer::to_vec(said)
+    canonical::to_vec(said)
         .expect("a statement has string keys, whole numbers and no map that could fail")
 }
 

@@ -34,13 +34,16 @@ struct Canonical {
     text: Vec<u8>,
     /// Objects that have begun and not ended, outermost first.
     open: Vec<Object>,
+    /// Their members, those of the innermost last.
+    members: Vec<Member>,
     aside: Vec<u8>,
 }
 
 struct Object {
     /// Where its first member begins, after the brace.
     start: usize,
-    members: Vec<Member>,
+    /// Where its members begin in `Canonical::members`.
+    first: usize,
 }
 
 struct Member {
@@ -70,26 +73,32 @@ impl Canonical {
             let value = magnitude as f64;
             return self.double(writer, if negative { -value } else { value });
         }
+        // By hand: a leaf has many numbers, and `write!` takes several times as long.
+        let mut digits = [0; 20];
+        let (mut start, mut left) = (digits.len(), magnitude);
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
         if negative {
-            self.write(writer, b"-")?;
+            start -= 1;
+            digits[start] = b'-';
         }
-        if self.open.is_empty() {
-            write!(writer, "{magnitude}")
-        } else {
-            write!(self.text, "{magnitude}")
-        }
+        self.write(writer, &digits[start..])
     }
 
-    /// As ECMAScript writes a double.
     fn double(&mut self, writer: &mut (impl Write + ?Sized), value: f64) -> io::Result<()> {
-        let text = serde_json_canonicalizer::to_vec(&value)?;
-        self.write(writer, &text)
+        self.write(writer, ecmascript(value).as_bytes())
     }
 
     /// Puts the members of the object that ends here in order.
     fn sort(&mut self, object: Object) {
-        let Object { start, mut members } = object;
-        let text = &mut self.text;
+        let Object { start, first } = object;
+        let (text, members) = (&mut self.text, &mut self.members[first..]);
         if members.is_sorted_by(|a, b| order(&text[a.key.clone()], &text[b.key.clone()]).is_lt()) {
             return;
         }
@@ -103,6 +112,43 @@ impl Canonical {
                 .extend_from_slice(&text[member.key.start..member.end]);
         }
         text[start..].copy_from_slice(&self.aside);
+    }
+}
+
+/// A finite double as ECMAScript writes it (`Number::toString`): the fewest digits that are this one, and an exponent
+/// only for what is very large or very small.
+fn ecmascript(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let sign = if value < 0.0 { "-" } else { "" };
+    let shortest = format!("{:e}", value.abs());
+    let (digits, exponent) = shortest
+        .split_once('e')
+        .expect("a finite number is written with an exponent");
+    let digits = digits.replace('.', "");
+    let exponent: i32 = exponent.parse().expect("an exponent is a whole number");
+    // How many digits are before the point.
+    let point = exponent + 1;
+    let count = digits.len() as i32;
+    match point {
+        1..=21 if count <= point => {
+            let zeros = "0".repeat((point - count) as usize);
+            format!("{sign}{digits}{zeros}")
+        }
+        1..=21 => {
+            let (whole, rest) = digits.split_at(point as usize);
+            format!("{sign}{whole}.{rest}")
+        }
+        -5..=0 => {
+            let zeros = "0".repeat(-point as usize);
+            format!("{sign}0.{zeros}{digits}")
+        }
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let dot = if rest.is_empty() { "" } else { "." };
+            format!("{sign}{first}{dot}{rest}e{exponent:+}")
+        }
     }
 }
 
@@ -235,7 +281,7 @@ impl Formatter for Canonical {
         self.text.push(b'{');
         self.open.push(Object {
             start: self.text.len(),
-            members: Vec::with_capacity(24),
+            first: self.members.len(),
         });
         Ok(())
     }
@@ -245,22 +291,16 @@ impl Formatter for Canonical {
             self.text.push(b',');
         }
         let start = self.text.len();
-        if let Some(object) = self.open.last_mut() {
-            object.members.push(Member {
-                key: start..start,
-                end: start,
-            });
-        }
+        self.members.push(Member {
+            key: start..start,
+            end: start,
+        });
         Ok(())
     }
 
     fn end_object_key<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
         let end = self.text.len();
-        if let Some(member) = self
-            .open
-            .last_mut()
-            .and_then(|open| open.members.last_mut())
-        {
+        if let Some(member) = self.members.last_mut() {
             member.key.end = end;
         }
         Ok(())
@@ -272,11 +312,7 @@ impl Formatter for Canonical {
 
     fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
         let end = self.text.len();
-        if let Some(member) = self
-            .open
-            .last_mut()
-            .and_then(|open| open.members.last_mut())
-        {
+        if let Some(member) = self.members.last_mut() {
             member.end = end;
         }
         Ok(())
@@ -284,7 +320,9 @@ impl Formatter for Canonical {
 
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         if let Some(object) = self.open.pop() {
+            let first = object.first;
             self.sort(object);
+            self.members.truncate(first);
         }
         self.text.push(b'}');
         if self.open.is_empty() {
@@ -351,7 +389,31 @@ mod tests {
         })
     }
 
+    #[test]
+    fn doubles_are_as_ecmascript_writes_them() {
+        for (value, expected) in [
+            (-0.0, "0"),
+            (1e21, "1e+21"),
+            (-1e20, "-100000000000000000000"),
+            (1.5e300, "1.5e+300"),
+            (123.456, "123.456"),
+            (0.000_001, "0.000001"),
+            (-1.2e-7, "-1.2e-7"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(ecmascript(value), expected);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_double_is_what_the_reference_writes(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let expected = serde_json_canonicalizer::to_string(&value).expect("plain data");
+            prop_assert_eq!(ecmascript(value), expected);
+        }
+
         #[test]
         fn it_writes_what_the_reference_writes(value in value()) {
             let expected = serde_json_canonicalizer::to_string(&value).expect("plain data");

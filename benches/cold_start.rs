@@ -1,8 +1,9 @@
-//! What a start costs: 1 M adopted credentials, with a snapshot and without, what stays in memory, and what the first
-//! screen takes to count.
+//! What a start costs, with a snapshot and without, what stays in memory, and what the first screen takes to count: of
+//! a fleet of 1 M credentials that were adopted and did nothing since, and of a log of 1 M events, eight for each
+//! credential that was asked for, issued and claimed.
 //!
-//! `cargo bench --bench cold_start [-- COUNT]` makes the fleet through the real writer, then opens the folder in
-//! processes of their own and prints seconds and resident bytes a credential.
+//! `cargo bench --bench cold_start [-- COUNT]` makes each through the real writer, then opens its folder in processes
+//! of their own and prints seconds and resident bytes a credential.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,19 +16,33 @@ use chrono::TimeDelta;
 use countersign::{
     broker::{
         engine::{Engine, fresh_bits, system_context},
+        evaluate::Asked,
         overview::overview,
-        serve::{Broker, Options},
+        serve::{Broker, Options, new_operator},
     },
     clock,
     config::BrokerConfig,
     domain::{
         Actor, Client, ClientId, Command, Context, Credential, CredentialId, Environment, Kind,
-        OperatorId, Proof, Text, Tier, TokenId, Version, VersionState,
+        MintedVersion, OperatorId, Plan, Proof, RequestId, Role, Text, Tier, TokenId, Version,
+        VersionState,
     },
-    secret::digest_of_bytes,
+    secret::{digest_of_bytes, mint_token},
+    wire::plan_digest,
 };
 use futures_util::StreamExt as _;
-use std::{collections::BTreeMap, fs, hint::black_box, path::Path, process, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    future::Future,
+    hint::black_box,
+    path::Path,
+    process,
+    time::Instant,
+};
+
+/// Events of one credential that is asked for, issued and claimed.
+const EVENTS: u64 = 8;
 
 fn main() {
     let arguments: Vec<_> = std::env::args()
@@ -40,12 +55,24 @@ fn main() {
         .unwrap();
     match arguments.as_slice() {
         [open, data] if open == "open" => runtime.block_on(open_once(Path::new(data))),
-        [count] => runtime.block_on(run(count.parse().unwrap())),
-        _ => runtime.block_on(run(1_000_000)),
+        [count] => runtime.block_on(both(count.parse().unwrap())),
+        _ => runtime.block_on(both(1_000_000)),
     }
 }
 
-async fn run(count: u64) {
+async fn both(count: u64) {
+    println!("{count} credentials, adopted");
+    run(count, async |engine| adopt(engine, count).await).await;
+    let credentials = count / EVENTS;
+    println!("{count} events of {credentials} credentials, issued and claimed");
+    run(credentials, async |engine| {
+        issue_all(engine, credentials).await
+    })
+    .await;
+}
+
+/// `make` makes so many credentials.
+async fn run(count: u64, make: impl AsyncFnOnce(&Engine)) {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty");
     Broker::open_quiet(&options(&empty))
@@ -56,9 +83,9 @@ async fn run(count: u64) {
     let data = folder.path().join("data");
     let start = Instant::now();
     let broker = Broker::open_quiet(&options(&data)).await.unwrap();
-    adopt(&broker.engine, count).await;
+    make(&broker.engine).await;
     println!(
-        "{count} adopted, one command each              {:>8.1} s",
+        "making them                              {:>8.1} s",
         start.elapsed().as_secs_f64()
     );
     let start = Instant::now();
@@ -150,21 +177,107 @@ async fn open_once(data: &Path) {
     process::exit(0);
 }
 
-async fn adopt(engine: &Engine, count: u64) {
-    let admin = engine.state().operator_named("admin").unwrap().id;
+/// Onboards the client of all of it.
+async fn onboard(engine: &Engine, admin: OperatorId, environment: Environment) -> ClientId {
     let client = ClientId::from_bits(fresh_bits(clock::now()));
     let onboard = Command::OnboardClient(Box::new(Client {
         id: client,
         name: "checkout-api".into(),
         owner: "payments".into(),
         contact: String::new(),
-        environment: Environment::Production,
-        tier: Tier::High,
+        environment,
+        tier: Tier::Low,
         dependents: vec![],
         offboarded_at: None,
         sequence: 0,
     }));
     engine.submit(onboard, context(admin)).await.unwrap();
+    client
+}
+
+async fn at_once(doing: impl Iterator<Item: Future<Output = ()>>) {
+    futures_util::stream::iter(doing)
+        .buffer_unordered(2048)
+        .for_each(|()| async {})
+        .await;
+}
+
+/// As a service asks for keys that need nobody, and takes them.
+async fn issue_all(engine: &Engine, count: u64) {
+    let admin = engine.state().operator_named("admin").unwrap().id;
+    let client = onboard(engine, admin, Environment::Development).await;
+    let now = clock::now();
+    let roles = BTreeMap::from([(Environment::Development, BTreeSet::from([Role::Requester]))]);
+    let ends = now + TimeDelta::days(1);
+    let token = mint_token("opr");
+    let mut service = new_operator("svc", "", now, roles, BTreeSet::new(), &token, ends);
+    service.client = Some(client);
+    let requester = service.id;
+    let enrol = Command::EnrolOperator(Box::new(service));
+    engine.submit(enrol, context(admin)).await.unwrap();
+    at_once((0..count).map(|number| issue(engine, requester, client, number))).await;
+}
+
+async fn issue(engine: &Engine, requester: OperatorId, client: ClientId, number: u64) {
+    let now = clock::now();
+    let id = RequestId::from_bits(fresh_bits(now));
+    let plan = Plan {
+        credential: format!("payments/checkout-{number:07}"),
+        environment: Environment::Development,
+        kind: Kind::ApiKey,
+        issuer: "countersign".into(),
+        role: String::new(),
+        client,
+        audience: "https://payments.example".into(),
+        scopes: vec!["orders:read".into(), "orders:write".into()],
+        ttl_s: 86_400,
+    };
+    let asked = Asked {
+        plan: &plan,
+        requester,
+        reason: "the nightly run",
+        tags: &[],
+        break_glass: false,
+    };
+    let (facts, evaluation) = engine.evaluate(&asked, now);
+    let submit = Command::SubmitRequest {
+        id,
+        digest: plan_digest(&plan),
+        plan,
+        reason: "the nightly run".into(),
+        owner: "payments".into(),
+        tags: vec![],
+        evaluation: Box::new(evaluation),
+        facts: Box::new(facts),
+    };
+    engine.submit(submit, context(requester)).await.unwrap();
+    let made = vec![
+        Command::StartIssuance {
+            request: id,
+            attempt: 1,
+            locator: BTreeMap::new(),
+        },
+        Command::RecordMinted {
+            request: id,
+            attempt: 1,
+            credential: CredentialId::from_bits(fresh_bits(now)),
+            minted: Box::new(MintedVersion {
+                digest: Some(digest_of_bytes(&number.to_be_bytes())),
+                locator: BTreeMap::new(),
+                expires_at: Some(now + TimeDelta::days(1)),
+                warnings: vec![],
+            }),
+        },
+    ];
+    let system = system_context("issuance", now);
+    engine.submit_all(made, system, vec![]).await.unwrap();
+    let claim = Command::Claim { request: id };
+    engine.submit(claim, context(requester)).await.unwrap();
+}
+
+async fn adopt(engine: &Engine, count: u64) {
+    let admin = engine.state().operator_named("admin").unwrap().id;
+    let client = onboard(engine, admin, Environment::Production).await;
     let adoptions = (0..count).map(|number| async move {
         engine
             .submit(
@@ -174,10 +287,7 @@ async fn adopt(engine: &Engine, count: u64) {
             .await
             .unwrap();
     });
-    futures_util::stream::iter(adoptions)
-        .buffer_unordered(2048)
-        .for_each(|()| async {})
-        .await;
+    at_once(adoptions).await;
 }
 
 fn credential(number: u64, client: ClientId) -> Credential {

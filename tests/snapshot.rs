@@ -10,6 +10,7 @@ use chrono::{DateTime, Duration, Utc};
 use countersign::{
     broker::{
         engine::{fresh_bits, system_context},
+        leaf,
         serve::{Broker, Options},
         snapshot::Snapshots,
     },
@@ -620,7 +621,7 @@ fn fold(leaves: &[Vec<u8>]) -> State {
 
 fn resume(mut state: State, tail: &[Vec<u8>]) -> State {
     for leaf in tail {
-        state.apply(&serde_json::from_slice(leaf).unwrap());
+        state.apply(&leaf::read(leaf).unwrap());
     }
     state
 }

@@ -6,6 +6,7 @@ use super::{
     feed::{Feed, Subscription, TooOld},
     folding,
     issuers::Issuers,
+    leaf,
     policies::{InForce, Policies},
     sealed::Sealed,
     signing::Signing,
@@ -321,7 +322,7 @@ impl Engine {
         leaves
             .iter()
             .map(|leaf| {
-                serde_json::from_slice(&leaf.bytes).map_err(|error| EngineError::Unavailable {
+                leaf::read(&leaf.bytes).map_err(|error| EngineError::Unavailable {
                     reason: format!("leaf {} cannot be read: {error}", leaf.index),
                     retry_after_s: 60,
                 })

@@ -1,10 +1,11 @@
 //! The state at the start: from the snapshot if it holds, and from the log's own leaves beyond it, or from all of them.
 //!
 //! The log is verified leaf by leaf in either case, and the snapshot is only believed once the log, verified, has at
-//! its sequence the root that it names.
+//! its sequence the root that it names. While one thread hashes, others read what the leaves say, and one folds it.
 
 use super::{
     engine::StartError,
+    leaf,
     snapshot::{Found, SnapshotError, Snapshots},
 };
 use crate::{
@@ -16,7 +17,20 @@ use crate::{
         store::{Store as _, StoreError},
     },
 };
-use std::{sync::Arc, thread::JoinHandle};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// How many threads read leaves: to read one takes as long as to hash it and to fold it.
+const READERS: usize = 2;
+/// How many leaves go from thread to thread at once.
+const LOT: usize = 1024;
+/// How many lots wait for each thread at most: some megabytes.
+const WAITING: usize = 4;
 
 /// A log that was opened, and what it comes to.
 pub(super) struct Folded {
@@ -45,18 +59,19 @@ pub(super) async fn open(
             path: path.to_owned(),
             source,
         })?;
-    fold.settle();
+    let folded = fold.end();
     let Some((sequence, root)) = expected else {
         return Ok(Folded {
-            state: fold.end()?,
+            state: folded?,
             log,
             from_snapshot: None,
         });
     };
-    let held = match fold.refused.take() {
-        Some(error) => Err(error),
-        None => match log.root_at(sequence).await {
-            Ok(at) if at == root => Ok(()),
+    let held = match folded {
+        Err(Unfolded::Snapshot(error)) => Err(error),
+        Err(error) => return Err(error.into()),
+        Ok(state) => match log.root_at(sequence).await {
+            Ok(at) if at == root => Ok(state),
             Ok(_) | Err(_) => Err(SnapshotError::Other {
                 what: "root",
                 found: crate::domain::Digest(root).to_string(),
@@ -65,10 +80,10 @@ pub(super) async fn open(
         },
     };
     match held {
-        Ok(()) => {
+        Ok(state) => {
             snapshots.covered(sequence);
             Ok(Folded {
-                state: fold.end()?,
+                state,
                 log,
                 from_snapshot: Some(sequence),
             })
@@ -117,10 +132,10 @@ fn ignored(error: &SnapshotError) {
 
 async fn from_the_start(log: &Log<SqliteStore>, path: &str) -> Result<State, StartError> {
     let mut fold = Fold::new(None);
-    let size = log.head().size;
-    while fold.state.sequence < size {
+    let (mut next, size) = (0, log.head().size);
+    while next < size {
         let leaves = log
-            .leaves(fold.state.sequence, 4096)
+            .leaves(next, 4096)
             .await
             .map_err(|error| StartError::Store {
                 path: path.to_owned(),
@@ -129,64 +144,122 @@ async fn from_the_start(log: &Log<SqliteStore>, path: &str) -> Result<State, Sta
         for leaf in &leaves {
             fold.leaf(leaf.index, &leaf.bytes);
         }
-        if let Some((index, source)) = fold.unreadable.take() {
-            return Err(StartError::Leaf { index, source });
-        }
+        next += leaves.len() as u64;
     }
-    fold.end()
+    Ok(fold.end()?)
 }
 
+/// Why there is no state.
+#[derive(Debug)]
+enum Unfolded {
+    /// The snapshot cannot be used after all.
+    Snapshot(SnapshotError),
+    /// This leaf cannot be read.
+    Leaf(u64, serde_json::Error),
+}
+
+impl From<Unfolded> for StartError {
+    fn from(unfolded: Unfolded) -> Self {
+        match unfolded {
+            Unfolded::Leaf(index, source) => Self::Leaf { index, source },
+            Unfolded::Snapshot(error) => {
+                unreachable!("a fold from the start has no snapshot: {error}")
+            }
+        }
+    }
+}
+
+/// Leaves that follow on each other.
+#[derive(Default)]
+struct Lot {
+    first: u64,
+    bytes: Vec<u8>,
+    /// Where each ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+/// The fold, beside the verification. Lots go to the readers in turn, and from there, in the same turn, to the one
+/// thread that folds. Whoever ends early has the others' sends fail, and says why when all are joined.
 struct Fold {
     /// Leaves before this one are in the snapshot.
-    first: u64,
-    /// The snapshot, being decoded while the log is verified.
-    decoding: Option<JoinHandle<Result<State, SnapshotError>>>,
-    /// Why the snapshot cannot be used after all.
-    refused: Option<SnapshotError>,
-    state: State,
-    unreadable: Option<(u64, serde_json::Error)>,
+    after: u64,
+    lot: Lot,
+    turn: usize,
+    readers: Vec<SyncSender<Lot>>,
+    folding: JoinHandle<Result<State, Unfolded>>,
 }
+
+type Read = Result<Vec<Recorded>, Unfolded>;
 
 impl Fold {
     fn new(found: Option<Found>) -> Self {
+        let after = found.as_ref().map_or(0, |found| found.sequence);
+        let (readers, read): (Vec<_>, Vec<_>) = (0..READERS)
+            .map(|_| {
+                let (send, lots) = sync_channel(WAITING);
+                let (done, read) = sync_channel(WAITING);
+                thread::spawn(move || read_lots(&lots, &done));
+                (send, read)
+            })
+            .unzip();
         Self {
-            first: found.as_ref().map_or(0, |found| found.sequence),
-            decoding: found.map(|found| std::thread::spawn(move || found.state())),
-            refused: None,
-            state: State::default(),
-            unreadable: None,
-        }
-    }
-
-    /// Waits for the snapshot, if it is still being decoded. The log's reading task has a thread of its own.
-    fn settle(&mut self) {
-        let Some(decoding) = self.decoding.take() else {
-            return;
-        };
-        match decoding.join().unwrap_or(Err(SnapshotError::NotOurs)) {
-            Ok(state) => self.state = state,
-            Err(error) => self.refused = Some(error),
+            after,
+            lot: Lot::default(),
+            turn: 0,
+            readers,
+            folding: thread::spawn(move || fold(found, &read)),
         }
     }
 
     fn leaf(&mut self, index: u64, leaf: &[u8]) {
-        if index < self.first || self.unreadable.is_some() {
+        if index < self.after {
             return;
         }
-        self.settle();
-        if self.refused.is_some() {
-            return;
+        if self.lot.ends.is_empty() {
+            self.lot.first = index;
         }
-        match serde_json::from_slice::<Recorded>(leaf) {
-            Ok(recorded) => self.state.apply(&recorded),
-            Err(source) => self.unreadable = Some((index, source)),
+        self.lot.bytes.extend_from_slice(leaf);
+        self.lot.ends.push(self.lot.bytes.len());
+        if self.lot.ends.len() == LOT {
+            self.hand_on();
         }
     }
 
-    fn end(self) -> Result<State, StartError> {
-        match self.unreadable {
-            Some((index, source)) => Err(StartError::Leaf { index, source }),
-            None => Ok(self.state),
+    fn hand_on(&mut self) {
+        let _ended = self.readers[self.turn].send(std::mem::take(&mut self.lot));
+        self.turn = (self.turn + 1) % READERS;
+    }
+
+    fn end(mut self) -> Result<State, Unfolded> {
+        self.hand_on();
+        drop(self.readers);
+        self.folding.join().expect("a fold is total")
+    }
+}
+
+fn read_lots(lots: &Receiver<Lot>, done: &SyncSender<Read>) {
+    for lot in lots {
+        let mut start = 0;
+        let each = (lot.first..).zip(&lot.ends).map(|(index, end)| {
+            let leaf = &lot.bytes[std::mem::replace(&mut start, *end)..*end];
+            leaf::read(leaf).map_err(|error| Unfolded::Leaf(index, error))
+        });
+        if done.send(each.collect()).is_err() {
+            return;
         }
     }
+}
+
+fn fold(found: Option<Found>, read: &[Receiver<Read>]) -> Result<State, Unfolded> {
+    let mut state = match found {
+        Some(found) => found.state().map_err(Unfolded::Snapshot)?,
+        None => State::default(),
+    };
+    for reader in read.iter().cycle() {
+        let Ok(lot) = reader.recv() else { break };
+        for recorded in lot? {
+            state.apply(&recorded);
+        }
+    }
+    Ok(state)
 }

@@ -28,6 +28,8 @@ mod folding;
 pub mod http;
 /// The configured issuers.
 pub mod issuers;
+/// A leaf of the log, read.
+pub mod leaf;
 /// The listener.
 pub mod listen;
 /// Nonces that wait for their one use.

@@ -3,7 +3,7 @@
 
 use super::{
     engine::{EngineError, Inner, Outcome},
-    snapshot,
+    leaf, snapshot,
 };
 use crate::{
     canonical,
@@ -371,7 +371,7 @@ async fn settle(inner: &Inner) -> Result<Option<bool>, EngineError> {
         }
         let mut recorded = Vec::with_capacity(leaves.len());
         for leaf in leaves {
-            let event = serde_json::from_slice(&leaf.bytes).map_err(|error| away(&error))?;
+            let event = leaf::read(&leaf.bytes).map_err(|error| away(&error))?;
             let event: Arc<Recorded> = Arc::new(event);
             state.apply(&event);
             recorded.push(event);

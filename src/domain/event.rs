@@ -18,8 +18,8 @@ pub(super) fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// An event as it stands in the log: one leaf.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An event as it stands in the log: one leaf. It is read by `broker::leaf`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recorded {
     /// Version of this format; 1.
     pub v: u32,
@@ -39,7 +39,7 @@ pub struct Recorded {
     #[serde(flatten)]
     pub event: Event,
     /// SHA-256 of the subject's JCS bytes after the event; none where the subject is not an object of the state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Digest>,
 }
 

@@ -6,6 +6,7 @@ use crate::{
     world::*,
 };
 use chrono::{DateTime, Duration, Utc};
+use countersign::broker::leaf;
 use countersign::domain::{
     Actor, Command, Context, Digest, Environment, GatewayId, OperatorId, Profile, Role,
     event::Subject, request::Outcome, state::IDEMPOTENCY_WINDOW,
@@ -118,7 +119,7 @@ impl History {
             state.sequence > before,
         ) {
             let first: countersign::domain::Recorded =
-                serde_json::from_slice(&self.world.log[before as usize]).unwrap();
+                leaf::read(&self.world.log[before as usize]).unwrap();
             let held = Remembered {
                 since: context.now,
                 body: *body,
@@ -158,7 +159,7 @@ impl History {
         let (head, tail) = self.world.log.split_at(self.world.log.len() / 2);
         let mut resumed = fold(head).clone();
         for leaf in tail {
-            resumed.apply(&serde_json::from_slice(leaf).unwrap());
+            resumed.apply(&leaf::read(leaf).unwrap());
         }
         assert_eq!(dump(&resumed), dump(state));
     }
@@ -229,7 +230,7 @@ fn what_refers_to_nothing_changes_nothing() {
     full.given(by(OPAL), revoke);
     // The same events, in a log where none of their objects ever came to be, each alone.
     for leaf in &full.log {
-        let mut recorded: countersign::domain::Recorded = serde_json::from_slice(leaf).unwrap();
+        let mut recorded: countersign::domain::Recorded = leaf::read(leaf).unwrap();
         if matches!(
             recorded.event.kind(),
             "client.onboarded" | "operator.enrolled" | "request.submitted" | "gateway.registered"

@@ -1,12 +1,15 @@
 //! What must never be so, whatever was asked for in whatever order. Written against the public face of the state
 //! alone, and without the rules' own helpers.
 
-use countersign::domain::{
-    CredentialId, Enforcement, Event, GatewayId, Profile, Proof, Proposal, ProposalState, Recorded,
-    Request, RequestId, RequestState, RevocationId, Role, State, StepUp, VersionState,
-    request::Outcome,
-    revocation::{Applied, Evidence},
-    state::Due,
+use countersign::{
+    broker::leaf,
+    domain::{
+        CredentialId, Enforcement, Event, GatewayId, Profile, Proof, Proposal, ProposalState,
+        Request, RequestId, RequestState, RevocationId, Role, State, StepUp, VersionState,
+        request::Outcome,
+        revocation::{Applied, Evidence},
+        state::Due,
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -445,7 +448,7 @@ pub fn dump(state: &State) -> serde_json::Value {
 pub fn fold(log: &[Vec<u8>]) -> State {
     let mut state = State::default();
     for leaf in log {
-        state.apply(&serde_json::from_slice::<Recorded>(leaf).unwrap());
+        state.apply(&leaf::read(leaf).unwrap());
     }
     state
 }

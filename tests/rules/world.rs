@@ -4,6 +4,7 @@
 use crate::invariants::Watch;
 use chrono::{DateTime, Duration, Utc};
 use countersign::{
+    broker,
     domain::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
         Decision, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId, Kind,
@@ -518,7 +519,7 @@ pub fn leaf(recorded: &Recorded) -> Vec<u8> {
         recorded.event.kind(),
         leaf.len()
     );
-    let read: Recorded = serde_json::from_slice(&leaf).unwrap();
+    let read = broker::leaf::read(&leaf).unwrap();
     assert_eq!(&read, recorded, "an event must survive its leaf");
     assert_eq!(
         serde_json_canonicalizer::to_vec(&read).unwrap(),

@@ -1,9 +1,12 @@
 //! How each event changes the state, and the indices with it.
 
-use super::{Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State, granted::wanted};
+use super::{
+    Answered, Due, IDEMPOTENCY_WINDOW, REFUSED_WINDOW, State,
+    granted::{living, wanted},
+};
 use crate::domain::{
     Credential, CredentialId, Digest, Event, Operator, OperatorId, Recorded, Request, RequestId,
-    RequestState, Token, Version, VersionState,
+    RequestState, Token, VersionState,
     credential::remember,
     event::{Subject, UsageEntry},
     operator::Authenticator,
@@ -30,6 +33,48 @@ fn due_of(request: &Request) -> [Option<(DateTime<Utc>, Due)>; 2] {
             .review_owed()
             .map(|at| (at, Due::Review(request.id))),
     ]
+}
+
+/// Where a request stands in the indices besides its deadline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Places {
+    due: [Option<(DateTime<Utc>, Due)>; 2],
+    open: bool,
+    awaiting: bool,
+    to_issue: bool,
+}
+
+impl Places {
+    const NONE: Self = Self {
+        due: [None, None],
+        open: false,
+        awaiting: false,
+        to_issue: false,
+    };
+
+    fn of(request: &Request) -> Self {
+        Self {
+            due: due_of(request),
+            open: !request.state.ended(),
+            // A review too is something that people must decide.
+            awaiting: waits_for_people(request) || request.review_owed().is_some(),
+            to_issue: matches!(
+                request.state,
+                RequestState::Approved | RequestState::Issuing
+            ),
+        }
+    }
+}
+
+/// What a credential has due: the ends of the versions that are accepted.
+fn ends_of(credential: &Credential) -> Vec<(DateTime<Utc>, Due)> {
+    let accepted = credential.versions.iter().filter(|v| v.state.accepted());
+    accepted
+        .filter_map(|version| {
+            let due = Due::Version(credential.id, version.number);
+            version.ends_at().map(|end| (end, due))
+        })
+        .collect()
 }
 
 fn waits_for_people(request: &Request) -> bool {
@@ -255,7 +300,7 @@ impl State {
             let (requester, at) = (request.requester, request.submitted_at);
             let run = self.asking.remember(requester, request.id, at);
             request.run = Some(run).filter(|run| *run != request.id);
-            self.index_request([None, None], &request);
+            self.index_request(Places::NONE, &request);
             self.requests.insert(request.id, Arc::new(request));
             return;
         }
@@ -380,42 +425,44 @@ impl State {
     }
 
     fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
-        let Some(held) = self.requests.get(&id) else {
+        let Some(held) = self.requests.get_mut(&id) else {
             return;
         };
-        let due_before = due_of(held);
-        let mut request = held.as_ref().clone();
-        change(&mut request);
+        // Copied once for all that happens to it before the next state is published.
+        let request = Arc::make_mut(held);
+        let before = Places::of(request);
+        change(request);
         request.sequence = self.sequence;
         remember(&mut request.trail, self.sequence);
-        self.index_request(due_before, &request);
-        self.requests.insert(id, Arc::new(request));
+        let request = Arc::clone(held);
+        self.index_request(before, &request);
     }
 
-    fn index_request(&mut self, due_before: [Option<(DateTime<Utc>, Due)>; 2], request: &Request) {
-        for due in due_before.iter().flatten() {
+    fn index_request(&mut self, before: Places, request: &Request) {
+        let after = Places::of(request);
+        if before == after {
+            return;
+        }
+        for due in before.due.iter().flatten() {
             self.due.remove(due);
         }
-        self.due.extend(due_of(request).into_iter().flatten());
-        let waits_for_people = waits_for_people(request);
-        let name = (request.plan.environment, request.plan.credential.clone());
-        if !request.state.ended() {
-            self.open_by_name.insert(name, request.id);
-        } else if self.open_by_name.get(&name) == Some(&request.id) {
-            self.open_by_name.remove(&name);
+        self.due.extend(after.due.into_iter().flatten());
+        if before.open != after.open {
+            let name = (request.plan.environment, request.plan.credential.clone());
+            if after.open {
+                self.open_by_name.insert(name, request.id);
+            } else if self.open_by_name.get(&name) == Some(&request.id) {
+                self.open_by_name.remove(&name);
+            }
         }
-        // A review too is something that people must decide.
-        if waits_for_people || request.review_owed().is_some() {
+        if after.awaiting {
             self.awaiting.insert(request.id);
-        } else {
+        } else if before.awaiting {
             self.awaiting.remove(&request.id);
         }
-        if matches!(
-            request.state,
-            RequestState::Approved | RequestState::Issuing
-        ) {
+        if after.to_issue {
             self.to_issue.insert(request.id);
-        } else {
+        } else if before.to_issue {
             self.to_issue.remove(&request.id);
         }
     }
@@ -477,45 +524,43 @@ impl State {
             (credential.environment, credential.name.clone()),
             credential.id,
         );
-        for version in &credential.versions {
-            self.index_version(credential.id, version);
-        }
-        self.granted.held(None, Some(&credential));
+        self.index_digests(&credential, 0);
+        self.due.extend(ends_of(&credential));
+        self.granted.held(None, &credential);
         self.credentials.insert(credential.id, Arc::new(credential));
     }
 
-    fn index_version(&mut self, credential: CredentialId, version: &Version) {
-        if let Some(digest) = version.digest {
-            self.by_digest.insert(digest, (credential, version.number));
-        }
-        if version.state.accepted()
-            && let Some(end) = version.ends_at()
-        {
-            self.due
-                .insert((end, Due::Version(credential, version.number)));
+    /// Indexes the versions from place `first` on: the digest of one that was made does not change.
+    fn index_digests(&mut self, credential: &Credential, first: usize) {
+        for version in &credential.versions[first..] {
+            if let Some(digest) = version.digest {
+                self.by_digest
+                    .insert(digest, (credential.id, version.number));
+            }
         }
     }
 
     fn change_credential(&mut self, id: CredentialId, change: impl FnOnce(&mut Credential)) {
-        let Some(held) = self.credentials.get(&id) else {
+        let Some(held) = self.credentials.get_mut(&id) else {
             return;
         };
-        let before = held.clone();
-        let mut credential = held.as_ref().clone();
-        change(&mut credential);
+        let credential = Arc::make_mut(held);
+        let (versions, due) = (credential.versions.len(), ends_of(credential));
+        let lived = living(credential);
+        change(credential);
         credential.sequence = self.sequence;
         remember(&mut credential.trail, self.sequence);
         credential.fit();
-        for version in &before.versions {
-            if let Some(end) = version.ends_at() {
-                self.due.remove(&(end, Due::Version(id, version.number)));
+        let credential = Arc::clone(held);
+        let due_now = ends_of(&credential);
+        if due != due_now {
+            for due in &due {
+                self.due.remove(due);
             }
+            self.due.extend(due_now);
         }
-        for version in &credential.versions {
-            self.index_version(id, version);
-        }
-        self.granted.held(Some(&before), Some(&credential));
-        self.credentials.insert(id, Arc::new(credential));
+        self.index_digests(&credential, versions);
+        self.granted.held(Some(lived), &credential);
     }
 
     fn set_version(&mut self, id: CredentialId, number: u32, state: VersionState) {

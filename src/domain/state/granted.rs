@@ -33,20 +33,25 @@ pub struct Granted {
 
 /// What a plan asks for in one list: its scopes, or the role's name for what is made in a database.
 pub fn wanted(plan: &Plan) -> Vec<String> {
-    allowed(plan.kind, &plan.role, &plan.scopes)
+    let scopes = plan.scopes.iter().map(String::as_str);
+    allowed(plan.kind, &plan.role, scopes)
+        .map(str::to_owned)
+        .collect()
 }
 
-fn allowed(kind: Kind, role: &str, scopes: &[String]) -> Vec<String> {
-    match kind {
-        Kind::VaultLease | Kind::DatabaseRole => {
-            vec![role.rsplit('/').next().unwrap_or(role).to_owned()]
-        }
-        Kind::ApiKey | Kind::Jwt => scopes.to_vec(),
-    }
+fn allowed<'a>(
+    kind: Kind,
+    role: &'a str,
+    scopes: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = &'a str> {
+    let made_in_a_database = matches!(kind, Kind::VaultLease | Kind::DatabaseRole);
+    let name = made_in_a_database.then(|| role.rsplit('/').next().unwrap_or(role));
+    name.into_iter()
+        .chain(scopes.filter(move |_| !made_in_a_database))
 }
 
 /// Whether anything of it is accepted.
-fn living(credential: &Credential) -> bool {
+pub(super) fn living(credential: &Credential) -> bool {
     credential.revoked.is_none()
         && credential
             .versions
@@ -65,40 +70,36 @@ impl Granted {
         self.requesters.get(&id)
     }
 
-    /// A credential came, or changed.
-    pub(super) fn held(&mut self, before: Option<&Credential>, after: Option<&Credential>) {
-        let was = before.is_some_and(living);
-        let is = after.is_some_and(living);
-        let Some(credential) = after else {
-            return;
-        };
-        if before.is_some() && was == is {
+    /// A credential came, or changed: then `lived` says whether anything of it was accepted before.
+    pub(super) fn held(&mut self, lived: Option<bool>, credential: &Credential) {
+        let (was, is) = (lived.unwrap_or(false), living(credential));
+        if lived == Some(is) {
             return;
         }
         let grants = self.clients.entry(credential.client).or_default();
-        if before.is_none() {
+        if lived.is_none() {
             grants.ever += 1;
         }
         if was == is {
             return;
         }
-        let scopes = allowed(
-            credential.kind,
-            &credential.role,
-            &credential.scopes.to_strings(),
-        );
+        let scopes = credential.scopes.iter().map(|scope| scope.as_str());
+        let scopes = allowed(credential.kind, &credential.role, scopes);
         if is {
             grants.living += 1;
             for scope in scopes {
-                *grants.scopes.entry(scope).or_default() += 1;
+                match grants.scopes.get_mut(scope) {
+                    Some(count) => *count += 1,
+                    None => drop(grants.scopes.insert(scope.to_owned(), 1)),
+                }
             }
         } else {
             grants.living -= 1;
             for scope in scopes {
-                if let Some(count) = grants.scopes.get_mut(&scope) {
+                if let Some(count) = grants.scopes.get_mut(scope) {
                     *count -= 1;
                     if *count == 0 {
-                        grants.scopes.remove(&scope);
+                        grants.scopes.remove(scope);
                     }
                 }
             }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    thread,
 };
 
 /// One part of a state.
@@ -121,7 +122,7 @@ impl State {
                 .iter()
                 .map(|((environment, name), id)| Part::OpenName(*environment, name.clone(), *id)),
         );
-        let credentials = (self.credentials.values().cloned().map(Part::Credential))
+        let credentials = (self.credentials_by_name().cloned().map(Part::Credential))
             .chain(self.gateways.values().cloned().map(Part::Gateway))
             .chain(self.revocations.values().cloned().map(Part::Revocation))
             .chain(self.proposals.values().cloned().map(Part::Proposal))
@@ -163,16 +164,27 @@ impl State {
             .chain(lists)
             .chain(answers)
     }
-}
 
-/// How many digests are sorted before they are indexed. They are random, and a large tree is filled twice as fast in
-/// passes from end to end than by leaps.
-const DIGESTS: usize = 65_536;
+    /// In the order of the names, in which the largest of the indices is then filled from end to end.
+    fn credentials_by_name(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        let each_has_a_name = self.by_name.len() == self.credentials.len();
+        let (named, all) = if each_has_a_name {
+            (Some(&self.by_name), None)
+        } else {
+            (None, Some(&self.credentials))
+        };
+        let named = named.into_iter().flat_map(|names| names.values());
+        named
+            .filter_map(|id| self.credentials.get(id))
+            .chain(all.into_iter().flat_map(|all| all.values()))
+    }
+}
 
 /// A state that is being put together.
 #[derive(Debug, Default)]
 pub struct Restoring {
     state: State,
+    credentials: Vec<(CredentialId, Arc<Credential>)>,
     digests: Vec<(Digest, (CredentialId, u32))>,
     asked: Vec<(DateTime<Utc>, OperatorId, RequestId)>,
 }
@@ -216,8 +228,8 @@ impl Restoring {
                         self.digests.push((digest, (id, version.number)));
                     }
                 }
-                state.granted.held(None, Some(&credential));
-                state.credentials.insert(id, credential);
+                state.granted.held(None, &credential);
+                self.credentials.push((id, credential));
             }
             Part::Gateway(gateway) => {
                 state.index_gateway(&gateway);
@@ -267,19 +279,25 @@ impl Restoring {
                 state.answered.insert((operator, key), answered);
             }
         }
-        if self.digests.len() >= DIGESTS {
-            self.index_digests();
-        }
-    }
-
-    fn index_digests(&mut self) {
-        self.digests.sort_unstable_by_key(|(digest, _)| *digest);
-        self.state.by_digest.extend(self.digests.drain(..));
     }
 
     /// The state, once all parts were added.
     pub fn finish(mut self) -> State {
-        self.index_digests();
+        // Sorted first: a large tree is filled several times as fast from end to end than by leaps.
+        let (mut credentials, mut digests) = (self.credentials, self.digests);
+        let by_id = move || {
+            credentials.sort_unstable_by_key(|(id, _)| *id);
+            credentials.into_iter().collect()
+        };
+        let by_digest = move || {
+            digests.sort_unstable();
+            digests.into_iter().collect()
+        };
+        thread::scope(|scope| {
+            let by_id = scope.spawn(by_id);
+            self.state.by_digest = by_digest();
+            self.state.credentials = by_id.join().expect("sorting cannot fail");
+        });
         // As they were folded: the log's time never runs backwards.
         self.asked.sort_unstable();
         for (at, operator, run) in self.asked {

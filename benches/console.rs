@@ -18,7 +18,7 @@ use countersign::console::keys::script;
 use countersign::console::model::{Context, Model, Shared};
 use countersign::console::run::{Incoming, Runner, World};
 use countersign::console::theme::Theme;
-use countersign::wire::columns::{BLOCK_ROWS, Decoded, Decoder, block_frame, header_frame};
+use countersign::wire::columns::{BLOCK_ROWS, Decoded, Decoder, Shown, block_frame, header_frame};
 use countersign::wire::filter::Filter;
 use countersign::wire::{
     CredentialId, CredentialRow, CredentialState, Environment, Kind, ListHeader, Tier,
@@ -76,7 +76,7 @@ fn list(count: usize) -> Vec<u8> {
             sequence: number as u64 + 1,
         });
         if rows.len() == BLOCK_ROWS || number + 1 == count {
-            bytes.extend(block_frame(&rows));
+            bytes.extend(block_frame(rows.iter().map(Shown::from)));
             rows.clear();
         }
     }

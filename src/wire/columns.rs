@@ -8,7 +8,7 @@
 use super::{CredentialId, CredentialRow, CredentialState, Environment, Kind, ListHeader, Tier};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 /// The most rows in one block.
 pub const BLOCK_ROWS: usize = 4_096;
@@ -137,13 +137,17 @@ impl Block {
 
     /// One row, put together; `None` beyond the end.
     pub fn row(&self, row: usize) -> Option<CredentialRow> {
-        let word = |place: u16| self.words[usize::from(place)].clone();
-        Some(CredentialRow {
+        self.shown(row).map(CredentialRow::from)
+    }
+
+    fn shown(&self, row: usize) -> Option<Shown<'_>> {
+        let word = |place: u16| self.words[usize::from(place)].as_str();
+        Some(Shown {
             id: *self.ids.get(row)?,
-            name: self.name(row).to_owned(),
+            name: self.name(row),
             environment: self.environments[row],
             kind: self.kinds[row],
-            client: word(self.clients[row]),
+            client: word(self.clients[row]).into(),
             owner: word(self.owners[row]),
             tier: self.tiers[row],
             state: self.states[row],
@@ -158,8 +162,87 @@ impl Block {
     }
 }
 
+/// A [`CredentialRow`] whose texts stay where they are: a list of a million copies none.
+#[derive(Debug, Clone)]
+pub struct Shown<'a> {
+    /// Which credential.
+    pub id: CredentialId,
+    /// The stable name.
+    pub name: &'a str,
+    /// Where it is used.
+    pub environment: Environment,
+    /// What it is made of.
+    pub kind: Kind,
+    /// Who uses it, by name.
+    pub client: Cow<'a, str>,
+    /// The team that answers for it.
+    pub owner: &'a str,
+    /// How much harm misuse would do.
+    pub tier: Tier,
+    /// What follows from its versions and flags.
+    pub state: CredentialState,
+    /// The number of the version in use, or of the last one.
+    pub version: u32,
+    /// How many versions are accepted.
+    pub accepted: u32,
+    /// When the version in use was made.
+    pub issued_at: DateTime<Utc>,
+    /// When it ends; none means never.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it must have rotated, by cadence.
+    pub rotate_by: Option<DateTime<Utc>>,
+    /// When it was last accepted, as far as is known.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Sequence of the last change.
+    pub sequence: u64,
+}
+
+impl From<Shown<'_>> for CredentialRow {
+    fn from(shown: Shown<'_>) -> Self {
+        Self {
+            id: shown.id,
+            name: shown.name.to_owned(),
+            environment: shown.environment,
+            kind: shown.kind,
+            client: shown.client.into_owned(),
+            owner: shown.owner.to_owned(),
+            tier: shown.tier,
+            state: shown.state,
+            version: shown.version,
+            accepted: shown.accepted,
+            issued_at: shown.issued_at,
+            expires_at: shown.expires_at,
+            rotate_by: shown.rotate_by,
+            last_used_at: shown.last_used_at,
+            sequence: shown.sequence,
+        }
+    }
+}
+
+impl<'a> From<&'a CredentialRow> for Shown<'a> {
+    fn from(row: &'a CredentialRow) -> Self {
+        Self {
+            id: row.id,
+            name: &row.name,
+            environment: row.environment,
+            kind: row.kind,
+            client: row.client.as_str().into(),
+            owner: &row.owner,
+            tier: row.tier,
+            state: row.state,
+            version: row.version,
+            accepted: row.accepted,
+            issued_at: row.issued_at,
+            expires_at: row.expires_at,
+            rotate_by: row.rotate_by,
+            last_used_at: row.last_used_at,
+            sequence: row.sequence,
+        }
+    }
+}
+
 /// A block as it travels: differences and small numbers, which compress well.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Packed {
     /// The upper halves of the identifiers, which hold their time: each less the one before.
     id_upper: Vec<i64>,
@@ -191,56 +274,60 @@ fn place<T: PartialEq>(all: &[T], value: &T) -> u8 {
     place.expect("a closed word is in its own list") as u8
 }
 
-impl From<Block> for Packed {
-    fn from(block: Block) -> Self {
-        let mut lower = Vec::with_capacity(block.len() * 8);
-        let (mut upper, mut issued, mut sequences) = (vec![], vec![], vec![]);
+impl Packed {
+    fn new<'a>(rows: impl Iterator<Item = Shown<'a>>) -> Self {
+        let mut packed = Self::default();
+        let mut places: HashMap<String, u16> = HashMap::new();
         let (mut last_upper, mut last_issued, mut last_sequence) = (0_u64, 0_i64, 0_u64);
-        for row in 0..block.len() {
-            let bits = block.ids[row].bits();
-            let high = (bits >> 64) as u64;
-            upper.push(high.wrapping_sub(last_upper) as i64);
-            lower.extend_from_slice(&(bits as u64).to_be_bytes());
-            last_upper = high;
-            let at = block.issued[row].timestamp_millis();
-            issued.push(at.wrapping_sub(last_issued));
-            last_issued = at;
-            sequences.push(block.sequences[row].wrapping_sub(last_sequence) as i64);
-            last_sequence = block.sequences[row];
+        for row in rows.take(BLOCK_ROWS) {
+            let words = &mut packed.words;
+            let mut word = |word: &str| {
+                places.get(word).copied().unwrap_or_else(|| {
+                    let next = words.len() as u16;
+                    words.push(word.to_owned());
+                    places.insert(word.to_owned(), next);
+                    next
+                })
+            };
+            packed.owners.push(word(row.owner));
+            packed.clients.push(word(&row.client));
+            let bits = row.id.bits();
+            let upper = (bits >> 64) as u64;
+            packed.id_upper.push(upper.wrapping_sub(last_upper) as i64);
+            packed
+                .id_lower
+                .extend_from_slice(&(bits as u64).to_be_bytes());
+            last_upper = upper;
+            packed.names.push_str(row.name);
+            packed.name_lengths.push(row.name.len() as u16);
+            packed
+                .environments
+                .push(place(Environment::ALL, &row.environment));
+            packed.kinds.push(place(Kind::ALL, &row.kind));
+            packed.tiers.push(place(Tier::ALL, &row.tier));
+            packed.states.push(place(CredentialState::ALL, &row.state));
+            packed.versions.push(row.version);
+            packed.accepted.push(row.accepted);
+            let issued = row.issued_at.timestamp_millis();
+            let after = |time: Option<DateTime<Utc>>| time.map(|at| at.timestamp_millis() - issued);
+            packed.issued.push(issued.wrapping_sub(last_issued));
+            last_issued = issued;
+            packed.expires.push(after(row.expires_at));
+            packed.rotate.push(after(row.rotate_by));
+            packed.used.push(after(row.last_used_at));
+            packed
+                .sequences
+                .push(row.sequence.wrapping_sub(last_sequence) as i64);
+            last_sequence = row.sequence;
         }
-        let after = |times: &[Option<DateTime<Utc>>]| {
-            let pairs = times.iter().zip(&block.issued);
-            let after = pairs.map(|(time, issued)| {
-                time.map(|time| time.timestamp_millis() - issued.timestamp_millis())
-            });
-            after.collect::<Vec<_>>()
-        };
-        let lengths = (0..block.len()).map(|row| block.name(row).len() as u16);
-        Self {
-            id_upper: upper,
-            id_lower: lower,
-            name_lengths: lengths.collect(),
-            issued,
-            expires: after(&block.expires),
-            rotate: after(&block.rotate),
-            used: after(&block.used),
-            sequences,
-            environments: codes(Environment::ALL, &block.environments),
-            kinds: codes(Kind::ALL, &block.kinds),
-            tiers: codes(Tier::ALL, &block.tiers),
-            states: codes(CredentialState::ALL, &block.states),
-            names: block.names,
-            words: block.words,
-            owners: block.owners,
-            clients: block.clients,
-            versions: block.versions,
-            accepted: block.accepted,
-        }
+        packed
     }
 }
 
-fn codes<T: PartialEq>(all: &[T], values: &[T]) -> Vec<u8> {
-    values.iter().map(|value| place(all, value)).collect()
+impl From<Block> for Packed {
+    fn from(block: Block) -> Self {
+        Self::new((0..block.len()).filter_map(|row| block.shown(row)))
+    }
 }
 
 fn decoded<T: Copy>(all: &[T], codes: &[u8]) -> Result<Vec<T>, ColumnsError> {
@@ -344,14 +431,9 @@ pub fn header_frame(header: &ListHeader) -> Vec<u8> {
     frame(&serde_json::to_vec(header).expect("two numbers always serialise"))
 }
 
-/// The frame of one block; rows beyond [`BLOCK_ROWS`] are left out, so pass `rows.chunks(BLOCK_ROWS)`.
-pub fn block_frame(rows: &[CredentialRow]) -> Vec<u8> {
-    packed_frame(&Block::from_rows(rows))
-}
-
-/// The frame of a block that is there already.
-pub fn packed_frame(block: &Block) -> Vec<u8> {
-    let bytes = postcard::to_allocvec(block).expect("plain columns always serialise");
+/// The frame of one block; rows beyond [`BLOCK_ROWS`] are left out.
+pub fn block_frame<'a>(rows: impl Iterator<Item = Shown<'a>>) -> Vec<u8> {
+    let bytes = postcard::to_allocvec(&Packed::new(rows)).expect("plain columns always serialise");
     frame(&zstd::bulk::compress(&bytes, 1).expect("compressing into memory cannot fail"))
 }
 
@@ -488,7 +570,7 @@ mod tests {
         };
         let mut bytes = header_frame(&header);
         rows.chunks(BLOCK_ROWS)
-            .for_each(|part| bytes.extend(block_frame(part)));
+            .for_each(|part| bytes.extend(block_frame(part.iter().map(Shown::from))));
         assert!(
             bytes.len() / rows.len() < 45,
             "{} bytes a row",
@@ -518,7 +600,7 @@ mod tests {
             count: 1,
             sequence: 1,
         });
-        let block = block_frame(&rows(3));
+        let block = block_frame(rows(3).iter().map(Shown::from));
         let refused = |bytes: &[u8]| {
             let mut decoder = Decoder::default();
             decoder.push(&header).unwrap();

@@ -17,7 +17,7 @@ use crate::{
         VersionState, check,
     },
     wire::{
-        Adoption, CredentialDetail, CredentialRow, EventRecord, Page, Reason, Receipt,
+        Adoption, CredentialDetail, CredentialRow, EventRecord, Page, Reason, Receipt, columns,
         header as names, revocation::Revoke,
     },
 };
@@ -57,16 +57,6 @@ impl Sorted for Credential {
     }
 }
 
-fn visible<'a>(
-    reader: &'a Reader,
-    state: &'a State,
-) -> impl Iterator<Item = &'a Arc<Credential>> + 'a {
-    state
-        .credentials
-        .values()
-        .filter(|credential| reader.caller.sees(credential.client))
-}
-
 /// The inventory. A page as JSON; with `Accept: application/x-ndjson` or
 /// `application/vnd.countersign.columns` the whole list as a stream whose head has its length and sequence.
 #[utoipa::path(get, path = "/v1/credentials", tag = "credentials", params(ListParams),
@@ -83,21 +73,27 @@ pub async fn list(
     let (sequence, now) = (state.sequence, reader.now);
     let views = app.views(&state, now);
     let row = |credential: &Credential| views.credential_row(credential);
-    let form = match () {
-        () if reader.accepts(names::COLUMNS) => Some(Form::COLUMNS),
-        () if reader.accepts(names::NDJSON) => Some(Form::LINES),
-        () => None,
-    };
-    if let Some(form) = form {
-        let items = visible(&reader, &state);
-        let (app, held) = (app.clone(), Arc::clone(&state));
-        let rows = move |some: &[Arc<Credential>]| {
-            let views = app.views(&held, now);
-            some.iter().map(|one| views.credential_row(one)).collect()
+    let (whole, held, at) = (app.clone(), Arc::clone(&state), (sequence, now));
+    let sees = |credential: &Credential| reader.caller.sees(credential.client);
+    let sees_some = (!reader.caller.reads_all()).then_some(&sees as &dyn Fn(&Credential) -> bool);
+    if reader.accepts(names::COLUMNS) {
+        let block = move |some: &[Arc<Credential>]| {
+            let views = whole.views(&held, now);
+            columns::block_frame(some.iter().map(|one| views.shown(one)))
         };
-        return list::whole(form, &params, (sequence, now), items, row, rows);
+        let all = &state.credentials;
+        return list::whole(Form::COLUMNS, &params, at, all, sees_some, row, block);
     }
-    let items = visible(&reader, &state).map(AsRef::as_ref);
+    if reader.accepts(names::NDJSON) {
+        let lines = move |some: &[Arc<Credential>]| {
+            let views = whole.views(&held, now);
+            list::lines(some.iter().map(|one| views.credential_row(one)))
+        };
+        let all = &state.credentials;
+        return list::whole(Form::LINES, &params, at, all, sees_some, row, lines);
+    }
+    let items = state.credentials.values().map(AsRef::as_ref);
+    let items = items.filter(|credential| sees(credential));
     let page: Page<CredentialRow> = list::page(&params, sequence, now, items, row)?;
     Ok(answer(sequence, &page))
 }

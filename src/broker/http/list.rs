@@ -6,7 +6,7 @@ use super::{
     problem::{self, ApiError},
 };
 use crate::wire::{
-    CredentialRow, ListHeader, Page, columns,
+    ListHeader, Page, columns,
     filter::{Filter, Row},
     header as names,
 };
@@ -17,8 +17,9 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, ops::Bound, sync::Arc};
 
 /// Rows of a page unless told otherwise.
 const LIMIT: u32 = 100;
@@ -245,71 +246,46 @@ fn parse_cursor(text: &str, sort: Sort) -> Result<(Key<'static>, u128), ApiError
 }
 
 /// How a whole list is written as a stream.
-pub struct Form<R> {
+pub struct Form {
     media: &'static str,
     /// Rows of one piece.
     size: usize,
     head: fn(&ListHeader) -> Vec<u8>,
-    piece: fn(&[R]) -> Vec<u8>,
 }
 
-impl<R: Serialize> Form<R> {
+impl Form {
     /// A JSON document a line.
     pub const LINES: Self = Self {
         media: names::NDJSON,
         size: 512,
-        head: |header| lines(std::slice::from_ref(header)),
-        piece: lines,
+        head: |header| lines([header]),
     };
-}
-
-impl Form<CredentialRow> {
     /// Frames of columns.
     pub const COLUMNS: Self = Self {
         media: names::COLUMNS,
         size: columns::BLOCK_ROWS,
         head: columns::header_frame,
-        piece: columns::block_frame,
     };
 }
 
-/// The whole list as a stream, whose head has its length and sequence. `row` is asked of each item to filter by;
-/// `rows` are made of the selected ones piece by piece, as they are sent.
+/// The whole list of what there is in `all` and the caller `sees` (all of it, where that is not asked) as a stream, whose
+/// head has its length and sequence. `row` is asked of each item to filter by; a `piece` is made of some of the selected
+/// ones whenever the one before was sent. A list in the order of its making, with nothing left out, is read as it is sent.
 ///
 /// # Errors
 /// 400 for parameters that make no sense.
-pub fn whole<'a, T, R: Row + 'static>(
-    form: Form<R>,
+pub fn whole<K, T, R>(
+    form: Form,
     params: &ListParams,
     (sequence, now): (u64, DateTime<Utc>),
-    items: impl Iterator<Item = &'a Arc<T>>,
+    all: &OrdMap<K, Arc<T>>,
+    sees: Option<&dyn Fn(&T) -> bool>,
     row: impl Fn(&T) -> R,
-    rows: impl Fn(&[Arc<T>]) -> Vec<R> + Send + 'static,
+    piece: impl Fn(&[Arc<T>]) -> Vec<u8> + Send + 'static,
 ) -> Result<Response, ApiError>
 where
+    K: Ord + Copy + Send + Sync + 'static,
     T: Sorted + Send + Sync + 'static,
-{
-    let items = select(params, now, items, row)?;
-    let head = (form.head)(&ListHeader {
-        count: items.len() as u64,
-        sequence,
-    });
-    let piece = move |some: &[Arc<T>]| (form.piece)(&rows(some));
-    Ok(stream(form.media, sequence, head, form.size, items, piece))
-}
-
-/// All matching items for a stream: in the order that is asked for, else in the order of their making.
-///
-/// # Errors
-/// 400 for parameters that make no sense.
-fn select<'a, T, R>(
-    params: &ListParams,
-    now: DateTime<Utc>,
-    items: impl Iterator<Item = &'a Arc<T>>,
-    row: impl Fn(&T) -> R,
-) -> Result<Vec<Arc<T>>, ApiError>
-where
-    T: Sorted + 'a,
     R: Row,
 {
     let filter = filter::<R>(params.filter.as_deref())?;
@@ -319,7 +295,22 @@ where
             "in the query: a stream is the whole list: leave out limit and cursor",
         ));
     }
-    let mut selected: Vec<_> = items
+    if filter.is_all() && params.sort.is_none() && sees.is_none() {
+        let (all, count) = (all.clone(), all.len());
+        let mut last = None;
+        let take = move |most| {
+            let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+            let some = all.range((after, Bound::Unbounded)).take(most);
+            let (keys, some): (Vec<K>, Vec<_>) =
+                some.map(|(key, item)| (*key, Arc::clone(item))).unzip();
+            last = keys.last().copied().or(last);
+            some
+        };
+        return Ok(stream(form, sequence, count, take, piece));
+    }
+    let mut selected: Vec<_> = all
+        .values()
+        .filter(|item| sees.is_none_or(|sees| sees(item)))
         .filter(|item| filter.is_all() || filter.matches(&row(item), now))
         .cloned()
         .collect();
@@ -334,44 +325,50 @@ where
             }
         });
     }
-    Ok(selected)
+    let count = selected.len();
+    let mut selected = selected.into_iter();
+    let take = move |most| selected.by_ref().take(most).collect();
+    Ok(stream(form, sequence, count, take, piece))
 }
 
-/// Streams `items` piece by piece: `head`, and then what `piece` makes of at most `size` of them at a time.
+/// Streams `count` items piece by piece: the head, and then what `piece` makes of what `take` gives, at most so many at a
+/// time.
 fn stream<T: Send + Sync + 'static>(
-    media: &'static str,
+    form: Form,
     sequence: u64,
-    head: Vec<u8>,
-    size: usize,
-    items: Vec<Arc<T>>,
+    count: usize,
+    mut take: impl FnMut(usize) -> Vec<Arc<T>> + Send + 'static,
     piece: impl Fn(&[Arc<T>]) -> Vec<u8> + Send + 'static,
 ) -> Response {
-    let mut at = 0;
-    let mut head = Some(head);
+    let count = count as u64;
+    let mut head = Some((form.head)(&ListHeader { count, sequence }));
     let pieces = std::iter::from_fn(move || {
-        let started = head.is_none();
+        let most = if head.is_some() {
+            form.size.min(FIRST_PIECE)
+        } else {
+            form.size
+        };
         let mut bytes = head.take().unwrap_or_default();
-        let step = if started { size } else { size.min(FIRST_PIECE) };
-        let end = items.len().min(at + step);
-        if at < end {
-            bytes.extend(piece(&items[at..end]));
-            at = end;
+        let some = take(most);
+        if !some.is_empty() {
+            bytes.extend(piece(&some));
         }
         (!bytes.is_empty()).then(|| Ok::<_, Infallible>(Bytes::from(bytes)))
     });
     let body = Body::from_stream(futures_util::stream::iter(pieces));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media));
     headers.insert(HeaderName::from_static(names::SEQUENCE), sequence.into());
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }
 
-fn lines<R: Serialize>(rows: &[R]) -> Vec<u8> {
+/// A JSON document a line.
+pub fn lines<R: Serialize>(rows: impl IntoIterator<Item = R>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for row in rows {
-        serde_json::to_writer(&mut bytes, row).expect("a row is plain data");
+        serde_json::to_writer(&mut bytes, &row).expect("a row is plain data");
         bytes.push(b'\n');
     }
     bytes

@@ -106,20 +106,20 @@ pub async fn list(
     let (sequence, now) = (state.sequence, reader.now);
     let views = app.views(&state, now);
     let row = |request: &Request| views.request_row(request);
-    let visible = state
-        .requests
-        .values()
-        .filter(|request| reader.caller.sees(request.plan.client));
+    let sees = |request: &Request| reader.caller.sees(request.plan.client);
     if reader.accepts(names::NDJSON) {
         let (app, held) = (app.clone(), Arc::clone(&state));
-        let rows = move |some: &[Arc<Request>]| {
+        let lines = move |some: &[Arc<Request>]| {
             let views = app.views(&held, now);
-            some.iter().map(|one| views.request_row(one)).collect()
+            list::lines(some.iter().map(|one| views.request_row(one)))
         };
-        return list::whole(Form::LINES, &params, (sequence, now), visible, row, rows);
+        let sees_some = (!reader.caller.reads_all()).then_some(&sees as &dyn Fn(&Request) -> bool);
+        let (at, all) = ((sequence, now), &state.requests);
+        return list::whole(Form::LINES, &params, at, all, sees_some, row, lines);
     }
-    let page: Page<RequestRow> =
-        list::page(&params, sequence, now, visible.map(AsRef::as_ref), row)?;
+    let visible = state.requests.values().map(AsRef::as_ref);
+    let visible = visible.filter(|request| sees(request));
+    let page: Page<RequestRow> = list::page(&params, sequence, now, visible, row)?;
     Ok(answer(sequence, &page))
 }
 

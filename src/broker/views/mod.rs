@@ -24,11 +24,12 @@ use crate::{
     wire::{
         ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, RevocationRow,
         TokenRow,
+        columns::Shown,
         request::{ApprovalView, DenialProof},
     },
 };
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 /// One person's approval, of whatever it is.
 fn approval_view(approval: &Approval) -> ApprovalView {
@@ -85,14 +86,23 @@ pub const fn living(state: CredentialState) -> bool {
 impl Views<'_> {
     /// A client's name; its identifier if the log never introduced it.
     pub fn client_name(&self, id: ClientId) -> String {
-        self.state
-            .clients
-            .get(&id)
-            .map_or_else(|| id.to_string(), |client| client.name.clone())
+        self.client(id).into_owned()
+    }
+
+    fn client(&self, id: ClientId) -> Cow<'_, str> {
+        match self.state.clients.get(&id) {
+            Some(client) => client.name.as_str().into(),
+            None => id.to_string().into(),
+        }
     }
 
     /// What a list shows of a credential.
     pub fn credential_row(&self, credential: &Credential) -> CredentialRow {
+        self.shown(credential).into()
+    }
+
+    /// The same, its texts left where they are.
+    pub fn shown<'b>(&'b self, credential: &'b Credential) -> Shown<'b> {
         let shown = credential.current().or(credential.versions.last());
         let accepted = credential
             .versions
@@ -100,13 +110,13 @@ impl Views<'_> {
             .filter(|version| version.accepted(self.now))
             .count();
         let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
-        CredentialRow {
+        Shown {
             id: credential.id,
-            name: credential.name.to_string(),
+            name: &credential.name,
             environment: credential.environment,
             kind: credential.kind,
-            client: self.client_name(credential.client),
-            owner: credential.owner.to_string(),
+            client: self.client(credential.client),
+            owner: &credential.owner,
             tier: credential.tier,
             state: credential.state(self.now),
             version: shown.map_or(0, |version| version.number),

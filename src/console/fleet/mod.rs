@@ -7,6 +7,7 @@
 /// Lists over the fleet: sorted, filtered, kept up to date.
 pub mod view;
 
+mod narrow;
 mod search;
 
 use crate::wire::columns::{BLOCK_ROWS, Block};
@@ -14,6 +15,7 @@ use crate::wire::{
     CredentialId, CredentialRow, CredentialState, Environment, FeedItem, Kind, Tier,
 };
 use chrono::{DateTime, Utc};
+use narrow::{Numbers, Times};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -21,7 +23,6 @@ pub use view::{Sort, SortColumn, View};
 
 /// "No such time": sorts behind every time.
 const NEVER: i64 = i64::MAX;
-const EMPTY: u32 = u32::MAX;
 /// Changes remembered for lists; beyond it they read everything again.
 const JOURNAL_MAX: usize = 1 << 16;
 
@@ -46,8 +47,10 @@ pub(super) mod what {
 #[serde(from = "Vec<Block>", into = "Vec<Block>")]
 pub struct Fleet {
     ids: Vec<CredentialId>,
-    /// Open addressing over `ids`: row numbers, a power of two of them, half of them empty at least.
-    slots: Vec<u32>,
+    /// Up to here the identifiers ascend, as they do in the broker's list and with what is made after it.
+    ascending: usize,
+    /// The rows of the identifiers from there on.
+    late: HashMap<CredentialId, u32>,
     names: String,
     /// Where each name begins in `names`; one more than there are rows, unless there are none.
     starts: Vec<u32>,
@@ -55,15 +58,15 @@ pub struct Fleet {
     places: HashMap<Box<str>, u32>,
     owners: Vec<u32>,
     clients: Vec<u32>,
-    /// Environment, kind, tier and state, each by place in its list.
-    codes: Vec<[u8; 4]>,
+    /// Environment, kind, tier and state, each by place in its list, in four bits.
+    codes: Vec<u16>,
     versions: Vec<u32>,
     accepted: Vec<u16>,
-    issued: Vec<i64>,
-    expires: Vec<i64>,
-    rotate: Vec<i64>,
-    used: Vec<i64>,
-    sequences: Vec<u64>,
+    issued: Times,
+    expires: Times,
+    rotate: Times,
+    used: Times,
+    sequences: Numbers,
     journal: Vec<(u32, u8)>,
     journal_lost: bool,
 }
@@ -79,9 +82,16 @@ fn time(millis: i64) -> Option<DateTime<Utc>> {
     }
 }
 
-fn code<T: PartialEq>(all: &[T], value: T) -> u8 {
+fn code<T: PartialEq>(all: &[T], value: T) -> u16 {
     let place = all.iter().position(|known| *known == value);
-    place.expect("a closed word is in its own list") as u8
+    place.expect("a closed word is in its own list") as u16
+}
+
+fn codes(environment: Environment, kind: Kind, tier: Tier, state: CredentialState) -> u16 {
+    code(Environment::ALL, environment)
+        | code(Kind::ALL, kind) << 4
+        | code(Tier::ALL, tier) << 8
+        | code(CredentialState::ALL, state) << 12
 }
 
 /// One row without its texts being copied.
@@ -91,7 +101,7 @@ struct Incoming<'a> {
     /// Places in the fleet's dictionary.
     owner: u32,
     client: u32,
-    codes: [u8; 4],
+    codes: u16,
     version: u32,
     accepted: u32,
     times: [i64; 4],
@@ -129,7 +139,6 @@ impl Fleet {
             column.reserve_exact(more);
         }
         self.sequences.reserve_exact(more);
-        self.index(self.len() + more);
     }
 
     /// The identifier of a row.
@@ -149,7 +158,8 @@ impl Fleet {
     /// One row, put together.
     pub fn get(&self, row: u32) -> Option<CredentialRow> {
         let at = row as usize;
-        let [environment, kind, tier, state] = self.codes.get(at)?.map(usize::from);
+        self.ids.get(at)?;
+        let [environment, kind, tier, state] = [0, 1, 2, 3].map(|which| self.code(at, which));
         let word = |place: u32| self.words[place as usize].to_string();
         Some(CredentialRow {
             id: self.ids[at],
@@ -162,33 +172,35 @@ impl Fleet {
             state: CredentialState::ALL[state],
             version: self.versions[at],
             accepted: self.accepted[at].into(),
-            issued_at: time(self.issued[at])?,
-            expires_at: time(self.expires[at]),
-            rotate_by: time(self.rotate[at]),
-            last_used_at: time(self.used[at]),
-            sequence: self.sequences[at],
+            issued_at: time(self.issued.get(at))?,
+            expires_at: time(self.expires.get(at)),
+            rotate_by: time(self.rotate.get(at)),
+            last_used_at: time(self.used.get(at)),
+            sequence: self.sequences.get(at),
         })
     }
 
     /// When a row's credential ends and when it must have rotated.
     pub fn deadlines(&self, row: u32) -> [Option<DateTime<Utc>>; 2] {
-        let at = |column: &[i64]| column.get(row as usize).and_then(|millis| time(*millis));
-        [at(&self.expires), at(&self.rotate)]
+        let at = row as usize;
+        if at < self.len() {
+            [time(self.expires.get(at)), time(self.rotate.get(at))]
+        } else {
+            [None, None]
+        }
     }
 
     /// The row of a credential.
     pub fn find(&self, id: CredentialId) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
+        match self.ids[..self.ascending].binary_search(&id) {
+            Ok(row) => Some(row as u32),
+            Err(_) => self.late.get(&id).copied(),
         }
-        let mut slot = self.slot(id);
-        loop {
-            match self.slots[slot] {
-                EMPTY => return None,
-                row if self.ids[row as usize] == id => return Some(row),
-                _ => slot = (slot + 1) & (self.slots.len() - 1),
-            }
-        }
+    }
+
+    /// One of a row's four codes.
+    fn code(&self, at: usize, which: usize) -> usize {
+        usize::from(self.codes[at] >> (4 * which) & 15)
     }
 
     /// Takes a row in, or over the one of the same identifier unless that one is newer. Returns its number.
@@ -199,12 +211,7 @@ impl Fleet {
             name: &row.name,
             owner,
             client,
-            codes: [
-                code(Environment::ALL, row.environment),
-                code(Kind::ALL, row.kind),
-                code(Tier::ALL, row.tier),
-                code(CredentialState::ALL, row.state),
-            ],
+            codes: codes(row.environment, row.kind, row.tier, row.state),
             version: row.version,
             accepted: row.accepted,
             times: [
@@ -227,12 +234,12 @@ impl Fleet {
                 name: block.name(row),
                 owner: places[usize::from(block.owners[row])],
                 client: places[usize::from(block.clients[row])],
-                codes: [
-                    code(Environment::ALL, block.environments[row]),
-                    code(Kind::ALL, block.kinds[row]),
-                    code(Tier::ALL, block.tiers[row]),
-                    code(CredentialState::ALL, block.states[row]),
-                ],
+                codes: codes(
+                    block.environments[row],
+                    block.kinds[row],
+                    block.tiers[row],
+                    block.states[row],
+                ),
                 version: block.versions[row],
                 accepted: block.accepted[row],
                 times: [
@@ -276,13 +283,13 @@ impl Fleet {
     /// Bytes that the columns take, spare room and dictionary included.
     pub fn memory(&self) -> usize {
         self.ids.capacity() * 16
-            + self.slots.capacity() * 4
+            + self.late.capacity() * 24
             + self.names.capacity()
             + (self.starts.capacity() + self.owners.capacity() + self.clients.capacity()) * 4
-            + (self.codes.capacity() + self.versions.capacity()) * 4
-            + self.accepted.capacity() * 2
-            + (self.issued.capacity() + self.expires.capacity()) * 8
-            + (self.rotate.capacity() + self.used.capacity() + self.sequences.capacity()) * 8
+            + self.versions.capacity() * 4
+            + (self.codes.capacity() + self.accepted.capacity()) * 2
+            + (self.issued.memory() + self.expires.memory() + self.rotate.memory())
+            + (self.used.memory() + self.sequences.memory())
             + self
                 .words
                 .iter()
@@ -297,9 +304,13 @@ impl Fleet {
         let [issued, expires, rotate, used] = row.times;
         let Some(number) = self.find(row.id) else {
             let number = self.ids.len() as u32;
-            self.index(self.ids.len() + 1);
             if self.starts.is_empty() {
                 self.starts.push(0);
+            }
+            if self.late.is_empty() && self.ids.last().is_none_or(|last| *last < row.id) {
+                self.ascending += 1;
+            } else {
+                self.late.insert(row.id, number);
             }
             self.ids.push(row.id);
             self.names.push_str(row.name);
@@ -314,12 +325,11 @@ impl Fleet {
             self.rotate.push(rotate);
             self.used.push(used);
             self.sequences.push(row.sequence);
-            self.enter(number);
             self.note(number, what::NEW);
             return number;
         };
         let at = number as usize;
-        if row.sequence < self.sequences[at] {
+        if row.sequence < self.sequences.get(at) {
             return number;
         }
         if self.name(number) != row.name {
@@ -328,27 +338,21 @@ impl Fleet {
         }
         let mut changed = 0;
         let mut set = |old: bool, flag: u8| changed |= if old { flag } else { 0 };
-        set(self.expires[at] != expires, what::EXPIRES);
+        set(self.expires.set(at, expires), what::EXPIRES);
         set(
             (self.owners[at], self.clients[at]) != (owner, client),
             what::WORDS,
         );
-        set(self.used[at] != used, what::USED);
+        set(self.used.set(at, used), what::USED);
         set(self.codes[at] != row.codes, what::CODES);
-        set(
-            (self.issued[at], self.rotate[at]) != (issued, rotate),
-            what::TIMES,
-        );
+        set(self.issued.set(at, issued), what::TIMES);
+        set(self.rotate.set(at, rotate), what::TIMES);
         self.owners[at] = owner;
         self.clients[at] = client;
         self.codes[at] = row.codes;
         self.versions[at] = row.version;
         self.accepted[at] = accepted;
-        self.issued[at] = issued;
-        self.expires[at] = expires;
-        self.rotate[at] = rotate;
-        self.used[at] = used;
-        self.sequences[at] = row.sequence;
+        self.sequences.set(at, row.sequence);
         if changed != 0 {
             self.note(number, changed);
         }
@@ -384,30 +388,6 @@ impl Fleet {
             self.journal = Vec::new();
         } else {
             self.journal.push((row, changed));
-        }
-    }
-
-    fn slot(&self, id: CredentialId) -> usize {
-        // The lower half of an identifier is random already; the factor is for those that are not.
-        let hash = (id.bits() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash >> 20) as usize & (self.slots.len() - 1)
-    }
-
-    fn enter(&mut self, row: u32) {
-        let mut slot = self.slot(self.ids[row as usize]);
-        while self.slots[slot] != EMPTY {
-            slot = (slot + 1) & (self.slots.len() - 1);
-        }
-        self.slots[slot] = row;
-    }
-
-    /// Makes sure that `rows` leave half of the slots empty.
-    fn index(&mut self, rows: usize) {
-        let wanted = (rows * 2).next_power_of_two().max(64);
-        if wanted > self.slots.len() {
-            self.slots = Vec::new();
-            self.slots.resize(wanted, EMPTY);
-            (0..self.ids.len() as u32).for_each(|row| self.enter(row));
         }
     }
 }

@@ -125,21 +125,21 @@ fn test(node: &Node, fleet: &Fleet, at: usize, now: i64) -> bool {
         Node::Name(op, text) => text_matches(Field::Name, *op, fleet.name(at as u32), text),
         Node::Owner(words) => words[fleet.owners[at] as usize],
         Node::Client(words) => words[fleet.clients[at] as usize],
-        Node::Code(which, hits) => hits[usize::from(fleet.codes[at][*which]) & 7],
-        Node::Left(op, span) => until(fleet.expires[at], op, span),
-        Node::Due(op, span) => until(fleet.rotate[at], op, span),
-        Node::Age(op, span) => op.holds(now - fleet.issued[at], *span),
+        Node::Code(which, hits) => hits[fleet.code(at, *which) & 7],
+        Node::Left(op, span) => until(fleet.expires.get(at), op, span),
+        Node::Due(op, span) => until(fleet.rotate.get(at), op, span),
+        Node::Age(op, span) => op.holds(now - fleet.issued.get(at), *span),
         Node::Unused(op, span) => {
-            let used = match fleet.used[at] {
-                NEVER => fleet.issued[at],
+            let used = match fleet.used.get(at) {
+                NEVER => fleet.issued.get(at),
                 used => used,
             };
             op.holds(now - used, *span)
         }
         Node::Version(op, number) => op.holds(u64::from(fleet.versions[at]), *number),
         Node::Accepted(op, number) => op.holds(u64::from(fleet.accepted[at]), *number),
-        Node::Sequence(op, number) => op.holds(fleet.sequences[at], *number),
-        Node::Never => fleet.expires[at] == NEVER,
+        Node::Sequence(op, number) => op.holds(fleet.sequences.get(at), *number),
+        Node::Never => fleet.expires.get(at) == NEVER,
         Node::Not(inner) => !test(inner, fleet, at, now),
         Node::And(parts) => parts.iter().all(|part| test(part, fleet, at, now)),
         Node::Or(parts) => parts.iter().any(|part| test(part, fleet, at, now)),

@@ -101,8 +101,8 @@ pub struct View {
     filter: String,
     /// All rows in order.
     order: Vec<u32>,
-    /// Those of them that match.
-    rows: Vec<u32>,
+    /// Those of them that match; `None` where all do.
+    rows: Option<Vec<u32>>,
     scan: Scan,
     /// Goes up with every other filter or order: another list for the screen.
     generation: u64,
@@ -111,7 +111,7 @@ pub struct View {
 impl View {
     /// The rows that match, in order, as far as the filter has come.
     pub fn rows(&self) -> &[u32] {
-        &self.rows
+        self.rows.as_deref().unwrap_or(&self.order)
     }
 
     /// All rows in order.
@@ -154,8 +154,9 @@ impl View {
         if narrower {
             // Whatever matches now matched before, so only those are tried.
             let search = Search::new(filter, fleet, now);
-            if self.rows.len() <= PROBE {
-                self.rows.retain(|row| search.test(fleet, *row));
+            if self.rows().len() <= PROBE {
+                let matched = self.rows().iter().copied();
+                self.rows = Some(matched.filter(|row| search.test(fleet, *row)).collect());
                 return;
             }
         }
@@ -178,7 +179,8 @@ impl View {
         }
         let hit = |row: &u32| bits[*row as usize / 64] >> (row % 64) & 1 == 1;
         let rest = self.order[tried..].iter().copied();
-        self.rows.extend(rest.filter(hit));
+        let rows = self.rows.get_or_insert_default();
+        rows.extend(rest.filter(hit));
     }
 
     /// Brings the list up to date with what changed in the fleet. Returns whether anything moved.
@@ -213,15 +215,12 @@ impl View {
             .copied()
             .filter(|row| is_in(&moved, *row))
             .collect();
-        let hits = rows
-            .iter()
-            .copied()
-            .filter(|row| search.test(fleet, *row))
-            .collect();
         let order = std::mem::take(&mut self.order);
         self.order = self.merged(order, all, &moved, fleet);
-        let matched = std::mem::take(&mut self.rows);
-        self.rows = self.merged(matched, hits, &changed, fleet);
+        if let Some(matched) = self.rows.take() {
+            rows.retain(|row| search.test(fleet, *row));
+            self.rows = Some(self.merged(matched, rows, &changed, fleet));
+        }
         true
     }
 
@@ -253,21 +252,21 @@ impl View {
         let filter = self.parsed();
         self.scan = Scan::Done;
         if filter.is_all() {
-            self.rows.clone_from(&self.order);
+            self.rows = None;
             return;
         }
-        self.rows.clear();
         let search = Search::new(&filter, fleet, now);
-        let mut tried = 0;
+        let (mut tried, mut rows) = (0, Vec::new());
         for row in self.order.iter().take(PROBE) {
             tried += 1;
             if search.test(fleet, *row) {
-                self.rows.push(*row);
-                if self.rows.len() == SCREENFUL {
+                rows.push(*row);
+                if rows.len() == SCREENFUL {
                     break;
                 }
             }
         }
+        self.rows = Some(rows);
         if tried < self.order.len() {
             self.scan = Scan::Bits {
                 tried,
@@ -300,10 +299,10 @@ impl View {
         let at = row as usize;
         let time = |millis: i64| millis as u64 ^ 1 << 63;
         let key = match self.sort.column {
-            SortColumn::Left => left_key(fleet.codes[at][3], fleet.expires[at]),
-            SortColumn::Used => time(fleet.used[at]),
-            SortColumn::Due => time(fleet.rotate[at]),
-            SortColumn::State => fleet.codes[at][3].into(),
+            SortColumn::Left => left_key(fleet.code(at, 3), fleet.expires.get(at)),
+            SortColumn::Used => time(fleet.used.get(at)),
+            SortColumn::Due => time(fleet.rotate.get(at)),
+            SortColumn::State => fleet.code(at, 3) as u64,
             SortColumn::Owner => ranks[fleet.owners[at] as usize].into(),
             SortColumn::Name => {
                 let name = fleet.name(row).as_bytes();
@@ -351,11 +350,11 @@ impl View {
 }
 
 /// Sorts by what is left of a life: nobody looks for what has ended before what is about to.
-fn left_key(state: u8, expires: i64) -> u64 {
+fn left_key(state: usize, expires: i64) -> u64 {
     const CLASS: u32 = 62;
     let ended = [CredentialState::Revoked, CredentialState::Expired]
         .iter()
-        .any(|ended| CredentialState::ALL[usize::from(state)] == *ended);
+        .any(|ended| CredentialState::ALL[state] == *ended);
     let millis = (expires.max(0) as u64).min((1 << CLASS) - 1);
     match (ended, expires) {
         (true, _) => 2 << CLASS | ((1 << CLASS) - 1 - millis),

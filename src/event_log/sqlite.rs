@@ -259,28 +259,78 @@ async fn insert_tiles(tx: &mut Transaction<'_, Sqlite>, tiles: Vec<Tile>) -> sql
 }
 
 async fn apply_side(tx: &mut Transaction<'_, Sqlite>, writes: Vec<SideWrite>) -> sqlx::Result<()> {
+    let mut puts = Puts::default();
     for write in writes {
-        let query = match write {
+        match write {
             SideWrite::Put {
                 namespace,
                 key,
                 value,
-            } => sqlx::query(
-                "INSERT INTO side (namespace, key, value) VALUES (?, ?, ?)
-                 ON CONFLICT DO UPDATE SET value = excluded.value",
-            )
-            .bind(namespace)
-            .bind(key)
-            .bind(value),
+            } => {
+                if namespace != puts.namespace {
+                    std::mem::take(&mut puts).apply(tx).await?;
+                    puts.namespace = namespace;
+                }
+                puts.add(&key, &value);
+            }
             SideWrite::Delete { namespace, key } => {
+                std::mem::take(&mut puts).apply(tx).await?;
                 sqlx::query("DELETE FROM side WHERE namespace = ? AND key = ?")
                     .bind(namespace)
                     .bind(key)
+                    .execute(&mut **tx)
+                    .await?;
             }
-        };
-        query.execute(&mut **tx).await?;
+        }
     }
-    Ok(())
+    puts.apply(tx).await
+}
+
+/// Values of one namespace, put in one statement as the leaves are: a batch has one for every secret that was made.
+#[derive(Default)]
+struct Puts {
+    namespace: &'static str,
+    /// Keys and values, one after the other, behind one byte.
+    bytes: Vec<u8>,
+    /// Where each key begins and how long it is, and the same of its value.
+    places: String,
+}
+
+impl Puts {
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.push(0);
+        }
+        let (start, middle) = (self.bytes.len() + 1, self.bytes.len() + 1 + key.len());
+        let separator = if self.places.is_empty() { '[' } else { ',' };
+        let (key_length, length) = (key.len(), value.len());
+        write!(
+            self.places,
+            "{separator}[{start},{key_length},{middle},{length}]"
+        )
+        .expect("a String takes all");
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+    }
+
+    async fn apply(mut self, tx: &mut Transaction<'_, Sqlite>) -> sqlx::Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        self.places.push(']');
+        sqlx::query(
+            "INSERT INTO side (namespace, key, value)
+             SELECT ?1, substr(?2, value ->> 0, value ->> 1), substr(?2, value ->> 2, value ->> 3)
+             FROM json_each(?3) WHERE true ORDER BY json_each.key
+             ON CONFLICT DO UPDATE SET value = excluded.value",
+        )
+        .bind(self.namespace)
+        .bind(self.bytes)
+        .bind(self.places)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
 }
 
 /// Leaves in one row: the driver's cost of a row is several times that of reading and hashing a

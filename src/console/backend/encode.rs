@@ -9,6 +9,7 @@ use ratatui::buffer::{Buffer, Cell};
 use unicode_width::UnicodeWidthStr;
 
 use super::sgr::Pen;
+use super::short::Short;
 
 /// What this terminal can be trusted with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,20 +287,25 @@ impl<'a> Encoder<'a> {
         if (self.state.x, self.state.y) == (Some(x), Some(y)) {
             return;
         }
-        let mut best = Vec::with_capacity(16);
-        match (y, x) {
-            (0, 0) => best.extend_from_slice(b"\x1b[H"),
-            (_, 0) => push(&mut best, format_args!("\x1b[{}H", y + 1)),
-            _ => push(&mut best, format_args!("\x1b[{};{}H", y + 1, x + 1)),
+        let mut best = Short::new();
+        best.add(b"\x1b[");
+        if y > 0 || x > 0 {
+            best.number(y + 1);
         }
+        if x > 0 {
+            best.add(b";");
+            best.number(x + 1);
+        }
+        best.add(b"H");
         if let Some(from) = self.state.y {
-            let mut consider = |trial: Vec<u8>| {
+            let mut consider = |trial: Short| {
                 if trial.len() < best.len() {
                     best = trial;
                 }
             };
             if let Some(here) = self.state.x {
-                let mut trial = vertical(from, y);
+                let mut trial = Short::new();
+                vertical(&mut trial, from, y);
                 horizontal(&mut trial, here, x);
                 consider(trial);
                 let gap = row.filter(|_| from == y && here < x && x - here < 12);
@@ -307,8 +313,9 @@ impl<'a> Encoder<'a> {
                     consider(again);
                 }
             }
-            let mut trial = vec![b'\r'];
-            trial.extend(vertical(from, y));
+            let mut trial = Short::new();
+            trial.add(b"\r");
+            vertical(&mut trial, from, y);
             horizontal(&mut trial, 0, x);
             consider(trial);
         }
@@ -317,8 +324,8 @@ impl<'a> Encoder<'a> {
     }
 
     /// The unchanged cells between here and there, if they can be written again without a change of pen.
-    fn gap(&self, (row, covered): (&[Cell], &[bool]), from: usize, to: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
+    fn gap(&self, (row, covered): (&[Cell], &[bool]), from: usize, to: usize) -> Option<Short> {
+        let mut bytes = Short::new();
         for x in from..to {
             let cell = &row[x];
             let pen_fits =
@@ -327,7 +334,7 @@ impl<'a> Encoder<'a> {
             {
                 return None;
             }
-            bytes.extend_from_slice(cell.symbol().as_bytes());
+            bytes.add(cell.symbol().as_bytes());
         }
         Some(bytes)
     }
@@ -338,38 +345,35 @@ fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a Vec cannot fail");
 }
 
-fn vertical(from: usize, to: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(6);
+fn vertical(out: &mut Short, from: usize, to: usize) {
     match to.abs_diff(from) {
         // Raw mode: a line feed only goes down. The target is on the screen, so it never scrolls.
-        n @ 1..=3 if to > from => out.extend(std::iter::repeat_n(b'\n', n)),
+        n @ 1..=3 if to > from => out.add(&b"\n\n\n"[..n]),
         0 => {}
         n => {
-            let letter = if to > from { 'B' } else { 'A' };
-            if n == 1 {
-                push(&mut out, format_args!("\x1b[{letter}"));
-            } else {
-                push(&mut out, format_args!("\x1b[{n}{letter}"));
+            out.add(b"\x1b[");
+            if n > 1 {
+                out.number(n);
             }
+            out.add(if to > from { b"B" } else { b"A" });
         }
     }
-    out
 }
 
-fn horizontal(out: &mut Vec<u8>, from: usize, to: usize) {
+fn horizontal(out: &mut Short, from: usize, to: usize) {
     match to.abs_diff(from) {
         0 => {}
-        n @ 1..=3 if to < from => out.extend(std::iter::repeat_n(0x08, n)),
-        1 => out.extend_from_slice(b"\x1b[C"),
+        n @ 1..=3 if to < from => out.add(&b"\x08\x08\x08"[..n]),
+        1 => out.add(b"\x1b[C"),
         n => {
-            let (relative, absolute) = (n.to_string(), (to + 1).to_string());
-            if relative.len() <= absolute.len() {
-                push(
-                    out,
-                    format_args!("\x1b[{relative}{}", if to > from { 'C' } else { 'D' }),
-                );
+            let digits = |number: usize| number.checked_ilog10().unwrap_or(0);
+            out.add(b"\x1b[");
+            if digits(n) <= digits(to + 1) {
+                out.number(n);
+                out.add(if to > from { b"C" } else { b"D" });
             } else {
-                push(out, format_args!("\x1b[{absolute}G"));
+                out.number(to + 1);
+                out.add(b"G");
             }
         }
     }

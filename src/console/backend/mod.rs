@@ -7,6 +7,7 @@ mod encode;
 mod pace;
 mod screen;
 mod sgr;
+mod short;
 
 pub use encode::Options;
 pub use pace::Pace;

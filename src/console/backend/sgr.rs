@@ -3,6 +3,8 @@
 use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
+use super::short::Short;
+
 /// What the terminal will draw the next character with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pen {
@@ -76,21 +78,32 @@ const ATTRIBUTES: [(Modifier, &[u8], &[u8]); 9] = [
 ];
 
 struct Params {
-    bytes: Vec<u8>,
+    bytes: Short,
 }
 
 impl Params {
     fn new() -> Self {
         Self {
-            bytes: Vec::with_capacity(24),
+            bytes: Short::new(),
         }
     }
 
     fn push(&mut self, code: &[u8]) {
-        if !self.bytes.is_empty() {
-            self.bytes.push(b';');
+        self.part();
+        self.bytes.add(code);
+    }
+
+    fn numbers(&mut self, codes: &[u8]) {
+        for code in codes {
+            self.part();
+            self.bytes.number((*code).into());
         }
-        self.bytes.extend_from_slice(code);
+    }
+
+    fn part(&mut self) {
+        if !self.bytes.is_empty() {
+            self.bytes.add(b";");
+        }
     }
 
     fn add(&mut self, modifiers: Modifier) {
@@ -156,12 +169,12 @@ impl Params {
             Color::LightMagenta => base + 65,
             Color::LightCyan => base + 66,
             Color::White => base + 67,
-            Color::Indexed(n) => return self.push(format!("{};5;{n}", base + 8).as_bytes()),
+            Color::Indexed(n) => return self.numbers(&[base + 8, 5, n]),
             Color::Rgb(r, g, b) => {
-                return self.push(format!("{};2;{r};{g};{b}", base + 8).as_bytes());
+                return self.numbers(&[base + 8, 2, r, g, b]);
             }
         };
-        self.push(code.to_string().as_bytes());
+        self.numbers(&[code]);
     }
 }
 

@@ -161,6 +161,7 @@ async fn open_once(data: &Path) {
                 clock::now(),
                 vec![],
                 vec![],
+                &mut None,
             ));
             start.elapsed().as_secs_f64()
         })

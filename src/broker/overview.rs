@@ -1,5 +1,6 @@
-//! The first screen's figures, counted from one snapshot in one pass over each collection. Nothing is kept by hand,
-//! so no figure can drift from the log.
+//! The first screen's figures, counted from one snapshot in one pass over each collection. A count of the credentials
+//! is kept for some seconds, and what changed in the state since is taken out of it and put in again; then all of it is
+//! counted anew, so no figure can drift from the log.
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,16 @@ use crate::{
     wire::{EventRecord, IssuerHealth},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use std::{collections::HashSet, hint::black_box};
+use imbl::ordmap::DiffItem;
+use std::{collections::HashSet, hint::black_box, sync::Arc, time::Duration};
 
 /// How many days ahead the heat strip looks.
 const HEAT_DAYS: usize = 14;
 /// How many credentials are counted together. A fleet is larger than any cache: to wait for one credential after the
 /// other is most of what counting them costs.
 const TOGETHER: usize = 32;
+/// For how long a count of the credentials is kept: what only the passing of time changes may be as old.
+pub const KEPT: Duration = Duration::from_secs(10);
 /// How many revocations that wait for their issuer are shown.
 const PENDING: usize = 8;
 /// For how long a credential may go unused.
@@ -47,12 +51,13 @@ const AGES: [i64; 3] = [300, 900, 3_600];
 
 /// Counts everything. `degraded` and `recent` come from outside the state.
 pub fn overview(
-    state: &State,
+    state: &Arc<State>,
     usage: &Usage,
     reviews: Cadence,
     now: DateTime<Utc>,
     degraded: Vec<IssuerHealth>,
     recent: Vec<EventRecord>,
+    kept: &mut Option<Kept>,
 ) -> Overview {
     let views = Views {
         state,
@@ -60,25 +65,12 @@ pub fn overview(
         reviews,
         now,
     };
-    let mut counts = Fleet::new(state, reviews, now);
-    // In the order of the credentials, as these are: two walks side by side cost a tenth of as many look-ups.
-    let mut used = state.usage.iter().peekable();
-    let mut credentials = state.credentials.values();
-    let mut together: Vec<&Credential> = Vec::with_capacity(TOGETHER);
-    loop {
-        together.clear();
-        together.extend(credentials.by_ref().take(TOGETHER).map(AsRef::as_ref));
-        if together.is_empty() {
-            break;
-        }
-        fetch(&together);
-        for credential in &together {
-            while used.next_if(|(id, _)| **id < credential.id).is_some() {}
-            let rolled_up = used.next_if(|(id, _)| **id == credential.id);
-            let last_used = rolled_up.and_then(|(_, used)| used.last_used_at);
-            counts.add(usage, credential, last_used);
-        }
-    }
+    *kept = kept
+        .take()
+        .and_then(|kept| kept.follow(state, usage, reviews, now));
+    let counts = &kept
+        .get_or_insert_with(|| Kept::new(state, usage, reviews, now))
+        .counts;
     let (lifetimes, rotation, hygiene) = counts.figures();
     Overview {
         sequence: state.sequence,
@@ -91,6 +83,77 @@ pub fn overview(
         hygiene,
         degraded,
         recent,
+    }
+}
+
+/// A count of the credentials, and the state that it is of.
+#[derive(Debug)]
+pub struct Kept {
+    state: Arc<State>,
+    counts: Fleet,
+}
+
+impl Kept {
+    fn new(state: &Arc<State>, usage: &Usage, reviews: Cadence, now: DateTime<Utc>) -> Self {
+        let mut counts = Fleet::new(state, reviews, now);
+        // In the order of the credentials, as these are: two walks side by side cost a tenth of as many look-ups.
+        let mut used = state.usage.iter().peekable();
+        let mut credentials = state.credentials.values();
+        let mut together: Vec<&Credential> = Vec::with_capacity(TOGETHER);
+        loop {
+            together.clear();
+            together.extend(credentials.by_ref().take(TOGETHER).map(AsRef::as_ref));
+            if together.is_empty() {
+                break;
+            }
+            fetch(&together);
+            for credential in &together {
+                while used.next_if(|(id, _)| **id < credential.id).is_some() {}
+                let rolled_up = used.next_if(|(id, _)| **id == credential.id);
+                let last_used = rolled_up.and_then(|(_, used)| used.last_used_at);
+                counts.count(usage, credential, last_used, 1);
+            }
+        }
+        let state = Arc::clone(state);
+        Self { state, counts }
+    }
+
+    /// The count brought to `state`, as of the time of the count; `None` if all has to be counted anew.
+    fn follow(
+        mut self,
+        state: &Arc<State>,
+        usage: &Usage,
+        reviews: Cadence,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let age = now - self.counts.now;
+        let same_around = self.counts.reviews == reviews
+            && self.state.clients.ptr_eq(&state.clients)
+            && self.state.usage.ptr_eq(&state.usage);
+        if !same_around || !age.to_std().is_ok_and(|age| age < KEPT) {
+            return None;
+        }
+        let longest_overdue = self.counts.rotation.oldest_overdue.clone();
+        let mut count = |credential: &Credential, by| {
+            let rolled_up = state.usage.get(&credential.id);
+            let last_used = rolled_up.and_then(|used| used.last_used_at);
+            self.counts.count(usage, credential, last_used, by);
+            by > 0 || longest_overdue.as_deref() != Some(&*credential.name)
+        };
+        let good = self
+            .state
+            .credentials
+            .diff(&state.credentials)
+            .all(|change| match change {
+                DiffItem::Add(_, new) => count(new, 1),
+                DiffItem::Update {
+                    old: (_, old),
+                    new: (_, new),
+                } => count(old, -1) && count(new, 1),
+                DiffItem::Remove(_, old) => count(old, -1),
+            });
+        self.state = Arc::clone(state);
+        good.then_some(self)
     }
 }
 
@@ -115,6 +178,7 @@ fn fetch(credentials: &[&Credential]) {
 }
 
 /// What one pass over the credentials counts.
+#[derive(Debug)]
 struct Fleet {
     now: DateTime<Utc>,
     reviews: Cadence,
@@ -149,13 +213,25 @@ impl Fleet {
         }
     }
 
-    /// `rolled_up` is when the log says that it was last used.
-    fn add(&mut self, usage: &Usage, credential: &Credential, rolled_up: Option<DateTime<Utc>>) {
+    /// Counts a credential in (`by` is 1) or out (-1). `rolled_up` is when the log says that it was last used.
+    fn count(
+        &mut self,
+        usage: &Usage,
+        credential: &Credential,
+        rolled_up: Option<DateTime<Utc>>,
+        by: i64,
+    ) {
         let now = self.now;
         if !living(credential.state(now)) {
             return;
         }
-        self.rotation.living += 1;
+        let add = |figure: &mut u64, counts: bool| {
+            if counts {
+                // What was used meanwhile may be taken out of where it was not put in.
+                *figure = figure.saturating_add_signed(by);
+            }
+        };
+        add(&mut self.rotation.living, true);
         match credential.expires_at() {
             Some(end) => {
                 let left = (end - now).num_seconds();
@@ -163,39 +239,38 @@ impl Fleet {
                     .iter()
                     .position(|(_, until, _)| left < *until)
                     .unwrap_or(SPANS.len() - 1);
-                self.spans[span] += 1;
+                add(&mut self.spans[span], true);
             }
             None => {
-                self.never += 1;
-                self.hygiene.never_expiring += 1;
+                add(&mut self.never, true);
+                add(&mut self.hygiene.never_expiring, true);
             }
         }
-        self.add_rotation(credential);
-        if credential.quarantined_at.is_some() {
-            self.hygiene.quarantined += 1;
-        }
+        self.count_rotation(credential, add);
+        let quarantined = credential.quarantined_at.is_some();
+        add(&mut self.hygiene.quarantined, quarantined);
         let orphan = credential.owner == NOBODY || !self.in_service.contains(&credential.client);
-        self.hygiene.orphaned += u64::from(orphan);
+        add(&mut self.hygiene.orphaned, orphan);
         let overdue = credential.review(&self.reviews, now) == Some(ReviewState::Overdue);
-        self.hygiene.review_overdue += u64::from(overdue);
+        add(&mut self.hygiene.review_overdue, overdue);
         let long_ago = |at: DateTime<Utc>| now - at > UNUSED;
         // What was used since is only asked where it decides.
         let unused = long_ago(rolled_up.unwrap_or(credential.created_at))
             && usage.since(credential.id).last_used_at.is_none_or(long_ago);
-        self.hygiene.unused_45d += u64::from(unused);
+        add(&mut self.hygiene.unused_45d, unused);
     }
 
-    fn add_rotation(&mut self, credential: &Credential) {
+    fn count_rotation(&mut self, credential: &Credential, add: impl Fn(&mut u64, bool)) {
         let now = self.now;
         if credential.cadence_s.is_none() {
             return;
         }
-        self.rotation.covered += 1;
+        add(&mut self.rotation.covered, true);
         let Some(due) = credential.rotation_due_at() else {
             return;
         };
         if due <= now {
-            self.rotation.overdue += 1;
+            add(&mut self.rotation.overdue, true);
             if self
                 .rotation
                 .oldest_overdue_since
@@ -205,17 +280,17 @@ impl Fleet {
                 self.rotation.oldest_overdue = Some(credential.name.to_string());
             }
         } else if due <= now + TimeDelta::hours(24) {
-            self.rotation.due_24h += 1;
+            add(&mut self.rotation.due_24h, true);
         }
         // What is overdue is due today.
         let day = (due.max(now) - self.midnight).num_days();
         let kind = Kind::ALL.iter().position(|kind| *kind == credential.kind);
         if let (Some(kind), Ok(day @ 0..HEAT_DAYS)) = (kind, usize::try_from(day)) {
-            self.heat[kind][day] += 1;
+            add(&mut self.heat[kind][day], true);
         }
     }
 
-    fn figures(self) -> (Vec<Bucket>, RotationFigures, HygieneFigures) {
+    fn figures(&self) -> (Vec<Bucket>, RotationFigures, HygieneFigures) {
         let mut lifetimes: Vec<Bucket> = SPANS
             .iter()
             .zip(self.spans)
@@ -240,9 +315,9 @@ impl Fleet {
             .collect();
         let rotation = RotationFigures {
             heat,
-            ..self.rotation
+            ..self.rotation.clone()
         };
-        (lifetimes, rotation, self.hygiene)
+        (lifetimes, rotation, self.hygiene.clone())
     }
 }
 

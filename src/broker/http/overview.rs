@@ -2,7 +2,10 @@
 
 use super::{App, extract::Reader, list::raw, problem::ApiError};
 use crate::{
-    broker::{overview::overview, views::event::event_record},
+    broker::{
+        overview::{KEPT, Kept, overview},
+        views::event::event_record,
+    },
     wire::Overview,
 };
 use axum::{
@@ -29,9 +32,9 @@ struct Counted {
     body: Bytes,
 }
 
-/// The last count.
+/// The last count, and what it was counted from.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<Option<Counted>>);
+pub struct Cache(Mutex<(Option<Counted>, Option<Kept>)>);
 
 /// Everything that the first screen needs.
 #[utoipa::path(get, path = "/v1/overview", tag = "overview",
@@ -39,13 +42,23 @@ pub struct Cache(Mutex<Option<Counted>>);
 pub async fn show(State(app): State<App>, reader: Reader) -> Result<Response, ApiError> {
     reader.reads_all()?;
     // Held while counting, so that many who ask at once wait for one count.
-    let mut cache = app.overview().0.lock().await;
+    let mut held = app.overview().0.lock().await;
+    let (cache, kept) = &mut *held;
     let good = cache.as_ref().is_some_and(|counted| {
         let age = counted.at.elapsed();
         age < MOVING || (age < SAME && counted.sequence == reader.state.sequence)
     });
     if !good {
-        *cache = Some(count(&app, &reader).await?);
+        let begins = kept.is_none();
+        *cache = Some(count(&app, &reader, kept).await?);
+        if begins {
+            // Whoever holds an old state holds all that has changed since: not for longer than it is of use.
+            let app = app.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(KEPT).await;
+                app.overview().0.lock().await.1 = None;
+            });
+        }
     }
     let counted = cache.as_ref().expect("counted just now or before");
     let tag = HeaderValue::from_str(&counted.tag).expect("digits in quotes");
@@ -58,7 +71,7 @@ pub async fn show(State(app): State<App>, reader: Reader) -> Result<Response, Ap
     Ok(response)
 }
 
-async fn count(app: &App, reader: &Reader) -> Result<Counted, ApiError> {
+async fn count(app: &App, reader: &Reader, kept: &mut Option<Kept>) -> Result<Counted, ApiError> {
     let engine = app.engine();
     let state = engine.state();
     let first = state.sequence.saturating_sub(RECENT) + 1;
@@ -83,6 +96,7 @@ async fn count(app: &App, reader: &Reader) -> Result<Counted, ApiError> {
         reader.now,
         degraded,
         recent,
+        kept,
     );
     Ok(Counted {
         at: Instant::now(),

@@ -13,14 +13,81 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
 fn count(world: &World, usage: &Usage, seconds: i64) -> Overview {
+    let state = Arc::new(world.state.clone());
+    counted(&state, usage, seconds, &mut None)
+}
+
+fn counted(state: &Arc<State>, usage: &Usage, seconds: i64, kept: &mut Option<Kept>) -> Overview {
     overview(
-        &world.state,
+        state,
         usage,
         Cadence::default(),
         at(seconds),
         Vec::new(),
         Vec::new(),
+        kept,
     )
+}
+
+#[test]
+fn a_count_that_followed_is_a_count_made_anew() {
+    let mut world = World::new();
+    let now = 60 * DAY;
+    let mut fleet = Vec::new();
+    for number in 0..24 {
+        fleet.push(
+            world.credential(&format!("payments/{number}"), |credential| {
+                let end = (number % 5 > 0).then(|| now + number * 3 * HOUR);
+                credential.versions = vec![version(1, VersionState::Active, now - 50 * DAY, end)];
+                credential.created_at = at(now - (30 + number) * DAY);
+                credential.cadence_s = (number % 3 > 0).then(|| (40 + number) as u64 * DAY as u64);
+                credential.kind = Kind::ALL[number as usize % Kind::ALL.len()];
+                credential.owner = if number % 7 == 0 { NOBODY } else { "payments" }.into();
+            }),
+        );
+    }
+    let usage = Usage::default();
+    usage.record(fleet[3], true, at(now - HOUR));
+    let (mut kept, mut followed) = (None, 0);
+    counted(&Arc::new(world.state.clone()), &usage, now, &mut kept);
+    for (number, id) in fleet.into_iter().enumerate() {
+        let event = match number % 4 {
+            0 => Event::CredentialQuarantined {
+                credential: id,
+                reason: "odd".into(),
+            },
+            1 => Event::RevocationEffective {
+                revocation: Box::new(revocation(1_000 + number as u128, id, now)),
+            },
+            2 => Event::OwnerChanged {
+                credential: id,
+                owner: NOBODY.into(),
+                reason: "left".into(),
+            },
+            _ => Event::VersionExpired {
+                credential: id,
+                version: 1,
+            },
+        };
+        world.happens(now, event);
+        world.credential(&format!("new/{number}"), |credential| {
+            credential.versions = vec![version(1, VersionState::Active, now - HOUR, None)];
+        });
+        let state = Arc::new(world.state.clone());
+        let follow = |kept: Kept| kept.follow(&state, &usage, Cadence::default(), at(now));
+        kept = kept.take().and_then(follow);
+        followed += usize::from(kept.is_some());
+        let seen = counted(&state, &usage, now, &mut kept);
+        assert_eq!(seen, counted(&state, &usage, now, &mut None), "{number}");
+    }
+    assert!(
+        followed > 16,
+        "{followed}: the others lost what was longest overdue"
+    );
+    let state = Arc::new(world.state.clone());
+    let kept = kept.expect("it was just counted");
+    let late = kept.follow(&state, &usage, Cadence::default(), at(now + 10));
+    assert!(late.is_none(), "too old");
 }
 
 #[test]

@@ -46,6 +46,12 @@ mod policies;
 #[path = "rules/steps.rs"]
 mod steps;
 
+#[path = "rules/rotation_steps.rs"]
+mod rotation_steps;
+
+#[path = "rules/rotations.rs"]
+mod rotations;
+
 #[path = "rules/histories.rs"]
 mod histories;
 

@@ -4,7 +4,8 @@
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
     Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan, PolicyStatement, Proof,
-    ProposalId, Quorum, RequestId, RevocationId, Role, SshKey, StepUp, Token, TokenId,
+    ProposalId, Quorum, RequestId, RevocationId, Role, RotationCause, RotationId, RotationRules,
+    SshKey, StepUp, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -340,6 +341,77 @@ pub enum Command {
         revocation: RevocationId,
     },
 
+    /// How often what rotates, as the policy in force says.
+    SetRotationRules(Box<RotationRules>),
+    /// Rotate a credential now.
+    Rotate {
+        id: RotationId,
+        credential: CredentialId,
+        cause: RotationCause,
+        reason: String,
+    },
+    /// Rotate several, whatever depends on others after those: at most [`Command::GROUP_LIMIT`], an identifier each.
+    RotateGroup {
+        members: Vec<(RotationId, CredentialId)>,
+        cause: RotationCause,
+        reason: String,
+    },
+    /// Begin what is due by cadence: at most as many as there are identifiers, and as the batch has room for.
+    RotateDue { ids: Vec<RotationId> },
+    /// Begin an attempt at making the newer version.
+    StartMinting {
+        rotation: RotationId,
+        attempt: u32,
+        locator: BTreeMap<String, String>,
+    },
+    /// The issuer made it.
+    RecordRotationMinted {
+        rotation: RotationId,
+        attempt: u32,
+        minted: Box<MintedVersion>,
+    },
+    /// The attempt failed; after the last the rotation has failed.
+    RecordMintingFailed {
+        rotation: RotationId,
+        attempt: u32,
+        reason: String,
+        last: bool,
+        revocation: RevocationId,
+    },
+    /// Begin to try the newer version.
+    StartCheck { rotation: RotationId, by: String },
+    /// It works.
+    RecordChecked { rotation: RotationId, seen: String },
+    /// It does not: the older version stays, or comes back.
+    RecordCheckFailed {
+        rotation: RotationId,
+        reason: String,
+        revocation: RevocationId,
+    },
+    /// Take the newer secret.
+    ClaimRotated { rotation: RotationId },
+    /// The newer secret was written where it belongs.
+    RecordDelivered { rotation: RotationId, to: String },
+    /// Put the newer version into use.
+    Promote { credential: CredentialId },
+    /// Go back to the older version, or give up what has not come so far.
+    RollBack {
+        credential: CredentialId,
+        reason: String,
+        revocation: RevocationId,
+    },
+    /// Nobody uses the older version any more: it was last used then, if ever since the newer one is.
+    EndOverlap {
+        rotation: RotationId,
+        last_used_at: Option<DateTime<Utc>>,
+        revocation: RevocationId,
+    },
+    /// Record the end of a rotation whose credential has moved on under it.
+    SettleRotation {
+        rotation: RotationId,
+        revocation: RevocationId,
+    },
+
     /// Whatever is due by now: expiries, lapses, ends of overlaps. At most [`Command::SWEEP_LIMIT`] at once.
     Sweep { revocations: Vec<RevocationId> },
     /// An hour's use.
@@ -358,6 +430,9 @@ impl Command {
     pub const SETTLE_LIMIT: usize = 256;
     /// How many credentials one hour's use may name in one event, so that it fits a leaf of the log.
     pub const USAGE_LIMIT: usize = 300;
+
+    /// How many credentials one command rotates at most: each is an event, and they are written together.
+    pub const GROUP_LIMIT: usize = 256;
 
     /// What the command is about: what its answer names when nothing had to be changed.
     pub fn subject(&self) -> Subject {
@@ -406,9 +481,26 @@ impl Command {
             | Self::RemoveGateway { gateway, .. }
             | Self::RecordCursor { gateway, .. } => Subject::Gateway(*gateway),
             Self::RecordProven { revocation, .. } => Subject::Revocation(*revocation),
-            Self::Sweep { .. } | Self::RollUpUsage { .. } | Self::RecordLeftover { .. } => {
-                Subject::Broker
+            Self::Rotate { id, .. } => Subject::Rotation(*id),
+            Self::StartMinting { rotation, .. }
+            | Self::RecordRotationMinted { rotation, .. }
+            | Self::RecordMintingFailed { rotation, .. }
+            | Self::StartCheck { rotation, .. }
+            | Self::RecordChecked { rotation, .. }
+            | Self::RecordCheckFailed { rotation, .. }
+            | Self::ClaimRotated { rotation }
+            | Self::RecordDelivered { rotation, .. }
+            | Self::EndOverlap { rotation, .. }
+            | Self::SettleRotation { rotation, .. } => Subject::Rotation(*rotation),
+            Self::Promote { credential } | Self::RollBack { credential, .. } => {
+                Subject::Credential(*credential)
             }
+            Self::SetRotationRules(_)
+            | Self::RotateGroup { .. }
+            | Self::RotateDue { .. }
+            | Self::Sweep { .. }
+            | Self::RollUpUsage { .. }
+            | Self::RecordLeftover { .. } => Subject::Broker,
         }
     }
 
@@ -459,6 +551,22 @@ impl Command {
             Self::RemoveGateway { .. } => "remove_gateway",
             Self::RecordCursor { .. } => "record_cursor",
             Self::RecordProven { .. } => "record_proven",
+            Self::SetRotationRules(_) => "set_rotation_rules",
+            Self::Rotate { .. } => "rotate",
+            Self::RotateGroup { .. } => "rotate_group",
+            Self::RotateDue { .. } => "rotate_due",
+            Self::StartMinting { .. } => "start_minting",
+            Self::RecordRotationMinted { .. } => "record_rotation_minted",
+            Self::RecordMintingFailed { .. } => "record_minting_failed",
+            Self::StartCheck { .. } => "start_check",
+            Self::RecordChecked { .. } => "record_checked",
+            Self::RecordCheckFailed { .. } => "record_check_failed",
+            Self::ClaimRotated { .. } => "claim_rotated",
+            Self::RecordDelivered { .. } => "record_delivered",
+            Self::Promote { .. } => "promote",
+            Self::RollBack { .. } => "roll_back",
+            Self::EndOverlap { .. } => "end_overlap",
+            Self::SettleRotation { .. } => "settle_rotation",
             Self::Sweep { .. } => "sweep",
             Self::RollUpUsage { .. } => "roll_up_usage",
             Self::RecordLeftover { .. } => "record_leftover",

@@ -3,8 +3,9 @@
 use super::{
     Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
     Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note, Operator, OperatorId, Plan,
-    Proof, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, SshKey, Token,
-    TokenId, Version, command::ActorStamp, request::Ending, revocation::Reached,
+    Proof, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, Rotation,
+    RotationId, RotationRules, Setback, SshKey, Token, TokenId, Version, command::ActorStamp,
+    request::Ending, revocation::Reached,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -334,6 +335,98 @@ pub enum Event {
         credential: CredentialId,
         version: u32,
     },
+    /// A version that was made never went into use, or no longer is.
+    #[serde(rename = "version.discarded")]
+    VersionDiscarded {
+        credential: CredentialId,
+        version: u32,
+    },
+
+    /// How often what rotates, as the policy in force says.
+    #[serde(rename = "rotation.rules_set")]
+    RotationRulesSet { rules: Box<RotationRules> },
+    /// A credential's turn has come.
+    #[serde(rename = "rotation.started")]
+    RotationStarted { rotation: Box<Rotation> },
+    /// Making the newer version was begun: logged before the issuer makes it.
+    #[serde(rename = "rotation.minting")]
+    RotationMinting {
+        rotation: RotationId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        locator: BTreeMap<String, String>,
+        deadline: DateTime<Utc>,
+    },
+    /// An attempt failed; it is tried again.
+    #[serde(rename = "rotation.attempt_failed")]
+    RotationAttemptFailed {
+        rotation: RotationId,
+        attempt: u32,
+        reason: String,
+    },
+    /// The newer version was made.
+    #[serde(rename = "rotation.minted")]
+    RotationMinted {
+        rotation: RotationId,
+        credential: CredentialId,
+        version: Box<Version>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    /// It is being tried.
+    #[serde(rename = "rotation.checking")]
+    RotationChecking { rotation: RotationId, by: String },
+    /// It works.
+    #[serde(rename = "rotation.checked")]
+    RotationChecked { rotation: RotationId, seen: String },
+    /// The newer secret was taken, once, or delivered.
+    #[serde(rename = "rotation.handed_over")]
+    RotationHandedOver { rotation: RotationId, to: String },
+    /// The newer version is in use; until when the older one is accepted too, if it still is.
+    #[serde(rename = "rotation.promoted")]
+    RotationPromoted {
+        rotation: RotationId,
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        gap_s: u64,
+    },
+    /// The older version lives longer, once, because the newer one is not in use yet.
+    #[serde(rename = "rotation.extended")]
+    RotationExtended {
+        rotation: RotationId,
+        credential: CredentialId,
+        version: u32,
+        until: DateTime<Utc>,
+        /// Whom to tell: the owner team.
+        owner: String,
+    },
+    /// The older version is in use as before.
+    #[serde(rename = "rotation.rolled_back")]
+    RotationRolledBack {
+        rotation: RotationId,
+        by: String,
+        setback: Setback,
+        reason: String,
+        retry_at: DateTime<Utc>,
+    },
+    /// It came to nothing.
+    #[serde(rename = "rotation.failed")]
+    RotationFailed {
+        rotation: RotationId,
+        by: String,
+        setback: Setback,
+        reason: String,
+        retry_at: DateTime<Utc>,
+    },
+    /// The older version is gone; `reason` says what ended the overlap.
+    #[serde(rename = "rotation.completed")]
+    RotationCompleted {
+        rotation: RotationId,
+        reason: String,
+    },
+
     /// Another team answers for it.
     #[serde(rename = "credential.owner_changed")]
     OwnerChanged {
@@ -463,6 +556,20 @@ impl Event {
         "version.retiring",
         "version.retired",
         "version.expired",
+        "version.discarded",
+        "rotation.rules_set",
+        "rotation.started",
+        "rotation.minting",
+        "rotation.attempt_failed",
+        "rotation.minted",
+        "rotation.checking",
+        "rotation.checked",
+        "rotation.handed_over",
+        "rotation.promoted",
+        "rotation.extended",
+        "rotation.rolled_back",
+        "rotation.failed",
+        "rotation.completed",
         "credential.owner_changed",
         "credential.confirmed",
         "credential.quarantined",
@@ -529,6 +636,20 @@ impl Event {
             Self::VersionRetiring { .. } => "version.retiring",
             Self::VersionRetired { .. } => "version.retired",
             Self::VersionExpired { .. } => "version.expired",
+            Self::VersionDiscarded { .. } => "version.discarded",
+            Self::RotationRulesSet { .. } => "rotation.rules_set",
+            Self::RotationStarted { .. } => "rotation.started",
+            Self::RotationMinting { .. } => "rotation.minting",
+            Self::RotationAttemptFailed { .. } => "rotation.attempt_failed",
+            Self::RotationMinted { .. } => "rotation.minted",
+            Self::RotationChecking { .. } => "rotation.checking",
+            Self::RotationChecked { .. } => "rotation.checked",
+            Self::RotationHandedOver { .. } => "rotation.handed_over",
+            Self::RotationPromoted { .. } => "rotation.promoted",
+            Self::RotationExtended { .. } => "rotation.extended",
+            Self::RotationRolledBack { .. } => "rotation.rolled_back",
+            Self::RotationFailed { .. } => "rotation.failed",
+            Self::RotationCompleted { .. } => "rotation.completed",
             Self::OwnerChanged { .. } => "credential.owner_changed",
             Self::CredentialConfirmed { .. } => "credential.confirmed",
             Self::CredentialQuarantined { .. } => "credential.quarantined",
@@ -596,6 +717,7 @@ impl Event {
             | Self::VersionRetiring { credential, .. }
             | Self::VersionRetired { credential, .. }
             | Self::VersionExpired { credential, .. }
+            | Self::VersionDiscarded { credential, .. }
             | Self::OwnerChanged { credential, .. }
             | Self::CredentialConfirmed { credential, .. }
             | Self::CredentialQuarantined { credential, .. }
@@ -610,7 +732,21 @@ impl Event {
             Self::GatewayTokenIssued { gateway, .. }
             | Self::GatewayTokenRevoked { gateway, .. }
             | Self::GatewayRemoved { gateway, .. } => Subject::Gateway(*gateway),
-            Self::UsageRolledUp { .. } | Self::LeftoverRemoved { .. } => Subject::Broker,
+            Self::RotationStarted { rotation } => Subject::Rotation(rotation.id),
+            Self::RotationMinting { rotation, .. }
+            | Self::RotationAttemptFailed { rotation, .. }
+            | Self::RotationMinted { rotation, .. }
+            | Self::RotationChecking { rotation, .. }
+            | Self::RotationChecked { rotation, .. }
+            | Self::RotationHandedOver { rotation, .. }
+            | Self::RotationPromoted { rotation, .. }
+            | Self::RotationExtended { rotation, .. }
+            | Self::RotationRolledBack { rotation, .. }
+            | Self::RotationFailed { rotation, .. }
+            | Self::RotationCompleted { rotation, .. } => Subject::Rotation(*rotation),
+            Self::RotationRulesSet { .. }
+            | Self::UsageRolledUp { .. }
+            | Self::LeftoverRemoved { .. } => Subject::Broker,
         }
     }
 }
@@ -632,6 +768,8 @@ pub enum Subject {
     Proposal(ProposalId),
     /// A gateway.
     Gateway(GatewayId),
+    /// A rotation.
+    Rotation(RotationId),
     /// The broker itself.
     Broker,
 }
@@ -646,6 +784,7 @@ impl std::fmt::Display for Subject {
             Self::Revocation(id) => id.fmt(f),
             Self::Proposal(id) => id.fmt(f),
             Self::Gateway(id) => id.fmt(f),
+            Self::Rotation(id) => id.fmt(f),
             Self::Broker => f.write_str("broker"),
         }
     }

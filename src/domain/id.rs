@@ -149,6 +149,8 @@ ids! {
     ApprovalId => "apr";
     /// A revocation.
     RevocationId => "rvk";
+    /// A rotation.
+    RotationId => "rot";
     /// Who uses a credential.
     ClientId => "cli";
     /// A person or robot that signs in.

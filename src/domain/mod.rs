@@ -40,6 +40,8 @@ pub mod request;
 pub mod review;
 /// Revocations and their way to whoever must enforce them.
 pub mod revocation;
+/// A newer version in the place of the one in use.
+pub mod rotation;
 /// The fold over the log.
 pub mod state;
 /// What a person signs when they decide.
@@ -60,7 +62,7 @@ pub use facts::Facts;
 pub use gateway::{Gateway, Profile, Route};
 pub use id::{
     ApprovalId, ClientId, CredentialId, GatewayId, OperatorId, ProposalId, RequestId, RevocationId,
-    TokenId,
+    RotationId, TokenId,
 };
 pub use operator::{Operator, Role, SshKey, Token};
 pub use policy::{Proposal, ProposalState};
@@ -71,6 +73,7 @@ pub use request::{
 };
 pub use review::{Cadence, Confirmation, ReviewState};
 pub use revocation::{Enforcement, Evidence, Reach, Revocation, RevocationState};
+pub use rotation::{Rotation, RotationCause, RotationRules, RotationState, Setback};
 pub use state::State;
 pub use statement::{Checked, PolicyStatement, Statement};
 pub use text::{Text, Texts};

@@ -10,10 +10,13 @@ mod gateways;
 /// What is held and was granted, counted.
 pub mod granted;
 mod policies;
+/// Rotations, and what will be due.
+pub mod rotations;
 
 use super::{
     Client, ClientId, Credential, CredentialId, Digest, Gateway, GatewayId, Operator, OperatorId,
-    Proposal, ProposalId, Request, RequestId, RequestState, Revocation, RevocationId,
+    Proposal, ProposalId, Request, RequestId, RequestState, Revocation, RevocationId, Rotation,
+    RotationId,
     event::Subject,
     text::{Pool, Text},
     words::Environment,
@@ -73,6 +76,8 @@ pub enum Due {
     Proposal(ProposalId),
     /// The end of what gateways may still believe of something that was revoked.
     Reach(RevocationId),
+    /// The end of the time in which a rotation must have put its newer version into use.
+    Rotation(RotationId),
 }
 
 /// Everything that is so after the events so far.
@@ -97,6 +102,8 @@ pub struct State {
     /// Proposed policies, those that came in force included.
     pub proposals: OrdMap<ProposalId, Arc<Proposal>>,
     in_force: Option<ProposalId>,
+    /// Rotations: those that run, those that ended lately, and what will be due.
+    pub rotations: rotations::Rotations,
     /// What clients hold and requesters were granted, counted: for policy's facts.
     pub granted: granted::Granted,
     /// Rolled-up use.
@@ -149,6 +156,8 @@ pub enum Object<'a> {
     Proposal(&'a Proposal),
     /// A gateway.
     Gateway(&'a Gateway),
+    /// A rotation.
+    Rotation(&'a Rotation),
 }
 
 impl State {
@@ -251,6 +260,11 @@ impl State {
                 .gateways
                 .get(&id)
                 .map(|gateway| Object::Gateway(gateway)),
+            Subject::Rotation(id) => self
+                .rotations
+                .all
+                .get(&id)
+                .map(|rotation| Object::Rotation(rotation)),
             Subject::Broker => None,
         }
     }
@@ -260,6 +274,7 @@ impl State {
         match self.object(subject) {
             Some(Object::Request(request)) => request.state.to_string(),
             Some(Object::Proposal(proposal)) => proposal.state.to_string(),
+            Some(Object::Rotation(rotation)) => rotation.state.to_string(),
             Some(Object::Credential(credential)) => credential.state(self.time).to_string(),
             Some(Object::Revocation(revocation)) => revocation.state().to_string(),
             Some(Object::Gateway(gateway)) if gateway.removed_at.is_some() => "removed".into(),

@@ -52,6 +52,8 @@ impl History {
             let new = gateway(id, &format!("gateway-{number}"), profile, cache_s);
             world.given(by(ROOT), Command::RegisterGateway(Box::new(new)));
         }
+        let rules = Box::new(rotation_rules(1));
+        world.given(BROKER, Command::SetRotationRules(rules));
         Self {
             world,
             remembered: HashMap::new(),
@@ -65,7 +67,7 @@ impl History {
         if step.what == What::Pass {
             // From a second to two hours; now and then a day and more.
             let seconds = if step.how < 16 {
-                100_000
+                100_000 * (1 + i64::from(step.which % 8))
             } else {
                 1 << (u32::from(step.how) % 14)
             };
@@ -255,7 +257,7 @@ fn what_refers_to_nothing_changes_nothing() {
 fn histories_reach_every_event() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
-    let strategy = prop::collection::vec(step(), 150);
+    let strategy = prop::collection::vec(step(), 200);
     let (mut asked, mut done) = (0, 0);
     let mut kinds = BTreeMap::<String, usize>::new();
     for _ in 0..120 {
@@ -284,7 +286,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 57] = [
+const EVERY_KIND: [&str; 71] = [
     "client.onboarded",
     "client.offboarded",
     "client.owner_changed",
@@ -327,6 +329,20 @@ const EVERY_KIND: [&str; 57] = [
     "version.retiring",
     "version.retired",
     "version.expired",
+    "version.discarded",
+    "rotation.rules_set",
+    "rotation.started",
+    "rotation.minting",
+    "rotation.attempt_failed",
+    "rotation.minted",
+    "rotation.checking",
+    "rotation.checked",
+    "rotation.handed_over",
+    "rotation.promoted",
+    "rotation.extended",
+    "rotation.rolled_back",
+    "rotation.failed",
+    "rotation.completed",
     "credential.owner_changed",
     "credential.confirmed",
     "credential.quarantined",

@@ -1,11 +1,13 @@
 //! What must never be so, whatever was asked for in whatever order. Written against the public face of the state
 //! alone, and without the rules' own helpers.
 
+use chrono::{DateTime, Utc};
 use countersign::{
     broker::leaf,
     domain::{
-        CredentialId, Enforcement, Event, GatewayId, Profile, Proof, Proposal, ProposalState,
-        Request, RequestId, RequestState, RevocationId, Role, State, StepUp, VersionState,
+        CredentialId, Enforcement, Environment, Event, GatewayId, Profile, Proof, Proposal,
+        ProposalState, Recorded, Request, RequestId, RequestState, RevocationId, Role, RotationId,
+        RotationState, State, StepUp, VersionState,
         request::Outcome,
         revocation::{Applied, Evidence},
         state::Due,
@@ -21,11 +23,17 @@ pub struct Watch {
     claims: BTreeSet<RequestId>,
     mints: BTreeSet<RequestId>,
     applied: BTreeMap<(RevocationId, GatewayId), Applied>,
+    rotated: BTreeSet<RotationId>,
+    handed: BTreeSet<RotationId>,
+    extended: BTreeSet<(CredentialId, u32)>,
+    rotations_over: BTreeMap<RotationId, RotationState>,
+    now: DateTime<Utc>,
 }
 
 impl Watch {
-    /// Before an event is folded: whether it may happen at all.
-    pub fn before(&mut self, state: &State, event: &Event) {
+    /// Before an event of this time is folded: whether it may happen at all.
+    pub fn before(&mut self, state: &State, event: &Event, now: DateTime<Utc>) {
+        self.now = now;
         match event {
             Event::IssuanceStarted { request, .. } => {
                 people_stand_behind(state, &state.requests[request])
@@ -50,6 +58,39 @@ impl Watch {
                     person.is_some_and(|held| !held.robot && held.offboarded_at.is_none()),
                     "confirmed by {by}"
                 );
+            }
+            Event::VersionRetired {
+                credential,
+                version,
+            } => {
+                let held = &state.credentials[credential];
+                assert!(
+                    held.versions.iter().any(|other| other.number != *version
+                        && other.state == VersionState::Active
+                        && other.accepted(self.now)),
+                    "{} loses its last working version",
+                    held.name
+                );
+            }
+            Event::RotationMinted { rotation, .. } => {
+                let held = &state.rotations.all[rotation];
+                assert_eq!(held.state, RotationState::Minting, "{held:?}");
+                assert!(self.rotated.insert(*rotation), "{rotation} was made twice");
+            }
+            Event::RotationPromoted { rotation, .. } => {
+                let held = &state.rotations.all[rotation];
+                assert!(held.checked_at.is_some(), "{rotation} was not checked");
+            }
+            Event::RotationHandedOver { rotation, .. } => {
+                assert!(self.handed.insert(*rotation), "{rotation} left twice");
+            }
+            Event::RotationExtended {
+                credential,
+                version,
+                ..
+            } => {
+                let place = (*credential, *version);
+                assert!(self.extended.insert(place), "{place:?} was extended twice");
             }
             Event::RequestClaimed { request, by } => {
                 assert!(self.claims.insert(*request), "{request} was claimed twice");
@@ -158,6 +199,13 @@ impl Watch {
                 let place = (revocation.id, reach.gateway);
                 let was = *self.applied.entry(place).or_insert(applied);
                 assert_eq!(was, applied, "what was applied stays so");
+            }
+        }
+        for rotation in state.rotations.all.values() {
+            if let Some(was) = self.rotations_over.get(&rotation.id) {
+                assert_eq!(*was, rotation.state, "{} had ended", rotation.id);
+            } else if rotation.state.ended() {
+                self.rotations_over.insert(rotation.id, rotation.state);
             }
         }
         let deciding: Vec<_> = state
@@ -335,6 +383,7 @@ pub fn indices(state: &State) {
             }
         }
     }
+    rotation_lists(state, &mut due);
     assert_eq!(state.due.iter().copied().collect::<BTreeSet<_>>(), due);
     assert_eq!(state.unapplied().collect::<BTreeSet<_>>(), unapplied);
     for gateway in state.gateways.values() {
@@ -387,6 +436,59 @@ pub fn indices(state: &State) {
     );
 }
 
+fn rotation_lists(state: &State, due: &mut BTreeSet<(DateTime<Utc>, Due)>) {
+    let rotations = &state.rotations;
+    let mut running = BTreeMap::new();
+    let mut at_work = BTreeMap::<_, u32>::new();
+    for rotation in rotations.all.values() {
+        let credential = &state.credentials[&rotation.credential];
+        let over = rotation.state.ended();
+        if !over {
+            let other = running.insert(rotation.credential, rotation.id);
+            assert_eq!(other, None, "two rotations of {} run", credential.name);
+            *at_work.entry(credential.environment).or_default() += u32::from(rotation.at_work());
+        }
+        if let (true, Some(deadline)) = (rotation.state.before_promotion(), rotation.deadline) {
+            due.insert((deadline, Due::Rotation(rotation.id)));
+        }
+        assert_eq!(
+            rotations.overlapping.contains(&rotation.id),
+            rotation.state == RotationState::Overlapping
+        );
+        assert_eq!(
+            rotations.to_do.contains(&rotation.id),
+            !over && rotation.wants_work(credential),
+            "{} is {}",
+            rotation.id,
+            rotation.state
+        );
+    }
+    assert_eq!(
+        rotations
+            .running
+            .iter()
+            .map(|(a, b)| (*a, *b))
+            .collect::<BTreeMap<_, _>>(),
+        running
+    );
+    for &environment in Environment::ALL {
+        let counted = at_work.get(&environment).copied().unwrap_or(0);
+        assert_eq!(rotations.at_work(environment), counted, "at work");
+    }
+    let Some((rules, _)) = rotations.rules() else {
+        assert!(rotations.due.is_empty());
+        return;
+    };
+    let begins: BTreeSet<_> = (state.credentials.values())
+        .filter(|held| held.quarantined_at.is_none() && !running.contains_key(&held.id))
+        .filter_map(|held| Some((rules.begins(held, rotations.retry(held.id))?, held.id)))
+        .collect();
+    assert_eq!(
+        rotations.due.iter().copied().collect::<BTreeSet<_>>(),
+        begins
+    );
+}
+
 /// Names that a secret would go by. A token's own record is its identifier, digest and times.
 fn no_secret(value: &serde_json::Value) {
     match value {
@@ -435,6 +537,8 @@ pub fn dump(state: &State) -> serde_json::Value {
         "proposals": list(state.proposals.values()),
         "gateways": list(state.gateways.values()),
         "unapplied": format!("{:?}", state.unapplied().collect::<Vec<_>>()),
+        "rotations": list(state.rotations.all.values()),
+        "rotation": format!("{:?}", state.rotations),
         "granted": format!("{:?}", state.granted),
         "usage": usage,
         "awaiting": format!("{:?}", state.awaiting),

@@ -197,7 +197,11 @@ fn the_largest_accounts_clients_and_adoptions_fit() {
         by(ROOT),
         &Command::EnrolOperator(Box::new(someone)),
     );
-    let mut largest = client(countersign::domain::ClientId::from_bits(70), &name(1), PROD);
+    let mut largest = client(
+        countersign::domain::ClientId::from_bits(70),
+        &name(70),
+        PROD,
+    );
     largest.owner = name(2);
     largest.contact = text();
     largest.dependents = list();

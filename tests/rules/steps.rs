@@ -88,6 +88,47 @@ pub enum What {
     RemoveGateway,
     Cursor,
     Proven,
+    Rules,
+    Rotate,
+    RotateGroup,
+    RotateDue,
+    StartMinting,
+    RotationMinted,
+    MintingFailed,
+    StartCheck,
+    Checked,
+    CheckFailed,
+    ClaimRotated,
+    Delivered,
+    Promote,
+    RollBack,
+    EndOverlap,
+    Settle,
+    GoOn,
+}
+
+/// A fifth of what is done is about rotation.
+fn rotation_step() -> impl Strategy<Value = What> {
+    use What::*;
+    prop_oneof![
+        1 => Just(Rules),
+        10 => Just(Rotate),
+        1 => Just(RotateGroup),
+        3 => Just(RotateDue),
+        8 => Just(StartMinting),
+        8 => Just(RotationMinted),
+        2 => Just(MintingFailed),
+        6 => Just(StartCheck),
+        7 => Just(Checked),
+        2 => Just(CheckFailed),
+        4 => Just(ClaimRotated),
+        3 => Just(Delivered),
+        2 => Just(Promote),
+        3 => Just(RollBack),
+        4 => Just(EndOverlap),
+        6 => Just(Settle),
+        60 => Just(GoOn),
+    ]
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -139,6 +180,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(RemoveGateway),
         3 => Just(Cursor),
         1 => Just(Proven),
+        80 => rotation_step(),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
     (
@@ -162,7 +204,7 @@ pub fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The `number`th of what there is, going round.
-fn pick<T>(list: impl IntoIterator<Item = T>, number: u8) -> Option<T> {
+pub fn pick<T>(list: impl IntoIterator<Item = T>, number: u8) -> Option<T> {
     let mut list: Vec<T> = list.into_iter().collect();
     if list.is_empty() {
         return None;
@@ -173,7 +215,7 @@ fn pick<T>(list: impl IntoIterator<Item = T>, number: u8) -> Option<T> {
 
 impl History {
     /// Most often one of whom `may` holds.
-    fn someone(&self, step: &Step, may: impl Fn(&Operator) -> bool) -> Option<Actor> {
+    pub fn someone(&self, step: &Step, may: impl Fn(&Operator) -> bool) -> Option<Actor> {
         let all = self.world.state.operators.values();
         if step.anyone && step.who % 7 == 0 {
             return Some(BROKER);
@@ -186,11 +228,11 @@ impl History {
         found.map(|held| by(held.id))
     }
 
-    fn holder(&self, step: &Step, roles: &'static [Role]) -> Option<Actor> {
+    pub fn holder(&self, step: &Step, roles: &'static [Role]) -> Option<Actor> {
         self.someone(step, |held| held.holds(PROD, roles))
     }
 
-    fn broker(&self, step: &Step) -> Option<Actor> {
+    pub fn broker(&self, step: &Step) -> Option<Actor> {
         if step.anyone {
             self.someone(step, |_| false)
         } else {
@@ -208,7 +250,7 @@ impl History {
         found.map(|held| held.id)
     }
 
-    fn credential(&self, step: &Step) -> Option<CredentialId> {
+    pub fn credential(&self, step: &Step) -> Option<CredentialId> {
         pick(self.world.state.credentials.keys().copied(), step.which)
     }
 
@@ -222,6 +264,23 @@ impl History {
             What::Propose | What::ApprovePolicy | What::DenyPolicy | What::WithdrawPolicy => {
                 self.policy(step)
             }
+            What::Rules
+            | What::Rotate
+            | What::RotateGroup
+            | What::RotateDue
+            | What::StartMinting
+            | What::RotationMinted
+            | What::MintingFailed
+            | What::StartCheck
+            | What::Checked
+            | What::CheckFailed
+            | What::ClaimRotated
+            | What::Delivered
+            | What::Promote
+            | What::RollBack
+            | What::EndOverlap
+            | What::Settle
+            | What::GoOn => self.rotation(step),
             What::EnrolKey | What::CountersignKey | What::RemoveKey => self.key(step),
             What::RegisterGateway
             | What::GatewayToken

@@ -9,11 +9,12 @@ use countersign::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
         Decision, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId, Kind,
         MintedVersion, Operator, OperatorId, Plan, PolicyStatement, Profile, Proof, ProposalId,
-        Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, Signed, SshKey, State,
-        StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
+        Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, RotationRules, Signed,
+        SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
+        rotation::{Freeze, RotationPolicy, Schedule},
         statement::{
             About, AboutPolicy, Approver, Form, LogHead, PolicyRef, STATEMENT_LIFE, Statement, View,
         },
@@ -67,6 +68,39 @@ pub const LEDGER: ClientId = ClientId::from_bits(2);
 pub const LAB: ClientId = ClientId::from_bits(3);
 
 pub const PROD: Environment = Environment::Production;
+
+/// A table of rotation with short times: production's keys every ten days, with a day of overlap.
+pub fn rotation_rules(version: u32) -> RotationRules {
+    let schedule = Schedule {
+        kinds: Vec::new(),
+        environments: vec![PROD],
+        tiers: Vec::new(),
+        cadence_s: Some(10 * 86_400 / u64::from(version)),
+        jitter_percent: 10,
+        overlap_s: 86_400,
+        unused_s: 7_200,
+        fallback_s: 2 * 86_400,
+        grace_s: 3_600,
+    };
+    let mut policy = RotationPolicy {
+        batch: 2,
+        promote_within_s: 3 * 86_400,
+        ..RotationPolicy::default()
+    };
+    policy.schedules.insert(0, schedule);
+    policy.freezes = vec![Freeze {
+        name: "weekend".into(),
+        environments: vec![PROD],
+        from: "fri 16:00".parse().unwrap(),
+        until: "mon 06:00".parse().unwrap(),
+    }];
+    RotationRules {
+        policy,
+        issuers: vec!["keys".into()],
+        version,
+        digest: digest_of_bytes(b"policy"),
+    }
+}
 
 /// Somebody who is signed in.
 pub fn by(id: OperatorId) -> Actor {
@@ -189,7 +223,7 @@ impl World {
     }
 
     pub fn record(&mut self, context: &Context, command: &str, event: Event) {
-        self.watch.before(&self.state, &event);
+        self.watch.before(&self.state, &event, context.now);
         let (key, body) = context.idempotency.clone().unzip();
         let recorded = Recorded {
             v: 1,

@@ -57,6 +57,8 @@ fn subject_name(state: &State, subject: Subject) -> String {
             None => "proposed policy".to_owned(),
         }),
         Subject::Gateway(id) => state.gateways.get(&id).map(|gateway| gateway.name.clone()),
+        Subject::Rotation(id) => (state.rotations.all.get(&id))
+            .and_then(|rotation| credential_name(&rotation.credential)),
         Subject::Broker => None,
     }
     .unwrap_or_default()
@@ -86,6 +88,10 @@ fn touched(state: &State, event: &Event) -> (Option<CredentialId>, Option<Reques
             | Subject::Proposal(_)
             | Subject::Gateway(_)
             | Subject::Broker => (None, None),
+            Subject::Rotation(id) => (
+                (state.rotations.all.get(&id)).map(|rotation| rotation.credential),
+                None,
+            ),
         },
     }
 }

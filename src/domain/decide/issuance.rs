@@ -157,9 +157,21 @@ fn quorum_stands(state: &State, request: &Request) -> Result<(), Refusal> {
 fn may_issue(state: &State, request: &Request) -> Result<(), Refusal> {
     quorum_stands(state, request)?;
     served_client(state, &request.plan).map_err(|detail| Refusal::Conflict { detail })?;
-    state
-        .credential_named(request.plan.environment, &request.plan.credential)
-        .map_or(Ok(()), |held| same_purpose(held, &request.plan))
+    let Some(held) = state.credential_named(request.plan.environment, &request.plan.credential)
+    else {
+        return Ok(());
+    };
+    same_purpose(held, &request.plan)?;
+    // One newer version at a time.
+    match state.rotations.of(held.id) {
+        Some(rotation) if rotation.state.before_promotion() => Err(Refusal::Conflict {
+            detail: format!(
+                "{} is rotating it, {}; let it put its version into use, or roll it back",
+                rotation.id, rotation.state
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a request that could not be made can be tried again.

@@ -11,6 +11,7 @@ mod policy;
 mod quorum;
 mod requests;
 mod reviews;
+mod rotations;
 mod signatures;
 mod sweep;
 
@@ -20,6 +21,7 @@ pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
 pub use policy::{matter as policy_matter, may_decide_policy};
 pub use requests::outlived;
+pub use rotations::{can_rotate, its_turn, life, may_take};
 pub use signatures::Matter;
 
 use super::{
@@ -81,6 +83,22 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::RemoveGateway { .. }
         | Command::RecordCursor { .. }
         | Command::RecordProven { .. } => gateways::decide(state, command, context),
+        Command::SetRotationRules(_)
+        | Command::Rotate { .. }
+        | Command::RotateGroup { .. }
+        | Command::RotateDue { .. }
+        | Command::StartMinting { .. }
+        | Command::RecordRotationMinted { .. }
+        | Command::RecordMintingFailed { .. }
+        | Command::StartCheck { .. }
+        | Command::RecordChecked { .. }
+        | Command::RecordCheckFailed { .. }
+        | Command::ClaimRotated { .. }
+        | Command::RecordDelivered { .. }
+        | Command::Promote { .. }
+        | Command::RollBack { .. }
+        | Command::EndOverlap { .. }
+        | Command::SettleRotation { .. } => rotations::decide(state, command, context),
         Command::Sweep { revocations } => {
             system(context)?;
             Ok(sweep::due(state, context.now, revocations))

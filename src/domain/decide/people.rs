@@ -1,6 +1,6 @@
 //! Clients and operators: who may come, what they may do, and that there is always an admin left.
 
-use super::{fresh, holder, quorum};
+use super::{fresh, holder, quorum, rotations};
 use crate::domain::{
     Command, Context, Environment, Event, Operator, OperatorId, Refusal, Revocation, Role, State,
     check::{Check, LIST_MAX},
@@ -36,6 +36,7 @@ pub(super) fn decide(
                     detail: format!("a client named {} exists", client.name),
                 });
             }
+            rotations::no_circle(state, client)?;
             Ok(vec![Event::ClientOnboarded {
                 client: client.clone(),
             }])

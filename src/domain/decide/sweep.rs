@@ -1,6 +1,6 @@
 //! What is due by now. Pure: the clock comes in, and so do the identifiers for the revocations that follow.
 
-use super::{decisions::fail_review, gateways, people};
+use super::{decisions::fail_review, gateways, people, rotations};
 use crate::domain::{
     Command, Credential, Event, ProposalState, Request, RequestState, Revocation, RevocationId,
     State, Version, VersionState, request::Ending, state::Due,
@@ -62,7 +62,20 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
                 if let Some(credential) = state.credentials.get(id)
                     && let Some(version) = credential.version(*number)
                 {
-                    version_due(credential, version, revocation, now, &mut events);
+                    version_due(state, credential, version, revocation, now, &mut events);
+                }
+            }
+            Due::Rotation(id) => {
+                if let Some(rotation) = state.rotations.all.get(id) {
+                    // The end of its older version may have come first in this very sweep.
+                    let told = events.iter().any(|event| {
+                        matches!(event, Event::RotationExtended { rotation, .. }
+                            | Event::RotationPromoted { rotation, .. }
+                            | Event::RotationFailed { rotation, .. } if rotation == id)
+                    });
+                    if !told {
+                        events.extend(rotations::overdue(state, rotation, revocation, now));
+                    }
                 }
             }
         }
@@ -108,7 +121,7 @@ fn request_due(
             } else {
                 // It ends by now: it expires here, and is not withdrawn as well. Left to its own turn, which may be
                 // another sweep's, it would still be warm when the name, free again, gets a newer one.
-                version_due(credential, version, revocation, now, events);
+                version_due(state, credential, version, revocation, now, events);
             }
         }
         _ => {}
@@ -116,6 +129,7 @@ fn request_due(
 }
 
 fn version_due(
+    state: &State,
     credential: &Arc<Credential>,
     version: &Version,
     revocation: RevocationId,
@@ -126,6 +140,17 @@ fn version_due(
         return;
     }
     if version.expires_at.is_some_and(|end| end <= now) {
+        if let Some(followed) = rotations::expiring(state, credential, version, revocation, now) {
+            // Its rotation's deadline may have come first in this very sweep.
+            let told = events.iter().any(|event| {
+                matches!(event, Event::RotationExtended { credential: id, version: number, .. }
+                    if (*id, *number) == (credential.id, version.number))
+            });
+            if !told {
+                events.extend(followed);
+            }
+            return;
+        }
         // The issuer ends what it made by itself; there is nothing to withdraw.
         let expired = Event::VersionExpired {
             credential: credential.id,
@@ -136,20 +161,9 @@ fn version_due(
             events.push(expired);
         }
     } else if version.state == VersionState::Retiring {
-        events.push(Event::VersionRetired {
-            credential: credential.id,
-            version: version.number,
-        });
-        if !version.locator.is_empty() {
-            events.push(withdrawal(
-                credential,
-                version.number,
-                revocation,
-                "its overlap ended",
-                BROKER,
-                now,
-            ));
-        }
+        events.extend(rotations::overlap_over(
+            state, credential, version, revocation, now,
+        ));
     }
 }
 

@@ -129,6 +129,7 @@ impl State {
             | Event::VersionRetiring { .. }
             | Event::VersionRetired { .. }
             | Event::VersionExpired { .. }
+            | Event::VersionDiscarded { .. }
             | Event::OwnerChanged { .. }
             | Event::CredentialConfirmed { .. }
             | Event::CredentialQuarantined { .. }
@@ -145,6 +146,19 @@ impl State {
             | Event::GatewayTokenIssued { .. }
             | Event::GatewayTokenRevoked { .. }
             | Event::GatewayRemoved { .. } => self.apply_gateway(&recorded.event, at),
+            Event::RotationRulesSet { .. }
+            | Event::RotationStarted { .. }
+            | Event::RotationMinting { .. }
+            | Event::RotationAttemptFailed { .. }
+            | Event::RotationMinted { .. }
+            | Event::RotationChecking { .. }
+            | Event::RotationChecked { .. }
+            | Event::RotationHandedOver { .. }
+            | Event::RotationPromoted { .. }
+            | Event::RotationExtended { .. }
+            | Event::RotationRolledBack { .. }
+            | Event::RotationFailed { .. }
+            | Event::RotationCompleted { .. } => self.apply_rotation(&recorded.event, at),
             Event::PolicyProposed { .. }
             | Event::PolicyApprovalGiven { .. }
             | Event::PolicyApprovalVoided { .. }
@@ -527,7 +541,11 @@ impl State {
         self.index_digests(&credential, 0);
         self.due.extend(ends_of(&credential));
         self.granted.held(None, &credential);
-        self.credentials.insert(credential.id, Arc::new(credential));
+        self.rescheduling(credential.id, |state| {
+            state
+                .credentials
+                .insert(credential.id, Arc::new(credential));
+        });
     }
 
     /// Indexes the versions from place `first` on: the digest of one that was made does not change.
@@ -540,7 +558,15 @@ impl State {
         }
     }
 
-    fn change_credential(&mut self, id: CredentialId, change: impl FnOnce(&mut Credential)) {
+    pub(super) fn change_credential(
+        &mut self,
+        id: CredentialId,
+        change: impl FnOnce(&mut Credential),
+    ) {
+        self.rescheduling(id, |state| state.alter_credential(id, change));
+    }
+
+    fn alter_credential(&mut self, id: CredentialId, change: impl FnOnce(&mut Credential)) {
         let Some(held) = self.credentials.get_mut(&id) else {
             return;
         };
@@ -572,8 +598,15 @@ impl State {
                 .find(|version| version.number == number && version.state.accepted())
             {
                 version.state = state;
+                // One that comes back into use has no end of an overlap any more.
+                if state == VersionState::Active {
+                    version.retires_at = None;
+                }
             }
         });
+        if !state.accepted() {
+            self.rotations.extended.remove(&(id, number));
+        }
     }
 
     fn apply_credential(&mut self, event: &Event, at: DateTime<Utc>) {
@@ -612,6 +645,12 @@ impl State {
                 version,
             } => {
                 self.set_version(*credential, *version, VersionState::Expired);
+            }
+            Event::VersionDiscarded {
+                credential,
+                version,
+            } => {
+                self.set_version(*credential, *version, VersionState::Discarded);
             }
             Event::OwnerChanged {
                 credential, owner, ..
@@ -661,6 +700,10 @@ impl State {
                     credential.revoked = Some(revocation.id);
                 }
             });
+            for number in &revocation.versions {
+                let version = (revocation.credential, *number);
+                self.rotations.extended.remove(&version);
+            }
             if matches!(revocation.enforcement, Enforcement::Pending { .. }) {
                 self.to_enforce.insert(revocation.id);
             }

@@ -4,18 +4,20 @@
 //! with every field in its place, so that a format that does not name fields can hold them. Each mirror lists the
 //! fields of its type once; one that is forgotten does not compile.
 
-use super::{Answered, Due, State, Usage, granted::wanted};
+use super::{Answered, Due, State, Usage, granted::wanted, rotations::Rotations};
 use crate::domain::{
     Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
     Environment, Evaluation, Evidence, Gateway, GatewayId, Kind, Note, Operator, OperatorId, Plan,
     Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach, Request, RequestId,
-    RequestState, Revocation, RevocationId, Role, Route, Signed, SshKey, StepUp, Text, Texts, Tier,
-    Token, TokenId, Version, VersionState,
+    RequestState, Revocation, RevocationId, Role, Rotation, RotationCause, RotationId,
+    RotationRules, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts, Tier, Token,
+    TokenId, Version, VersionState,
     event::Subject,
     operator::Authenticator,
     request::Ending,
     review::Confirmation,
     revocation::{Applied, Enforcement},
+    rotation::{Member, Retry, Terms, Totals},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,26 @@ pub enum Part {
     Due(#[serde(with = "time")] DateTime<Utc>, Due),
     /// A plan that people denied, and until when it cannot be asked for again.
     Refused(Digest, #[serde(with = "time")] DateTime<Utc>),
+    /// The table of rotation that counts, as JSON, which its times and windows are written in; and since when.
+    RotationRules(String, #[serde(with = "time")] DateTime<Utc>),
+    /// A rotation.
+    Rotation(#[serde(with = "rotation")] Arc<Rotation>),
+    /// A rotation that has ended, in the order in which they are forgotten.
+    RotationEnded(RotationId),
+    /// What all rotations came to.
+    RotationTotals(Totals),
+    /// When a credential whose rotations came to nothing is tried again.
+    RotationRetry {
+        /// Which.
+        credential: CredentialId,
+        /// How many in a row.
+        failures: u32,
+        /// Not before.
+        #[serde(with = "time")]
+        at: DateTime<Utc>,
+    },
+    /// A version whose life was extended.
+    Extended(CredentialId, u32),
     /// A remembered idempotency key, in the order in which they are forgotten.
     Answered {
         /// Since when.
@@ -161,6 +183,7 @@ impl State {
         head.chain(people)
             .chain(requests)
             .chain(credentials)
+            .chain(self.rotations.parts())
             .chain(lists)
             .chain(answers)
     }
@@ -179,6 +202,29 @@ impl State {
             .chain(all.into_iter().flat_map(|all| all.values()))
     }
 }
+impl Rotations {
+    fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let rules = self.rules().map(|(rules, since)| {
+            let json = serde_json::to_string(rules).expect("plain data serialises");
+            Part::RotationRules(json, since)
+        });
+        rules
+            .into_iter()
+            .chain(self.all.values().cloned().map(Part::Rotation))
+            .chain(self.ended.iter().copied().map(Part::RotationEnded))
+            .chain(std::iter::once(Part::RotationTotals(self.totals.clone())))
+            .chain(self.retries.iter().map(|(id, retry)| Part::RotationRetry {
+                credential: *id,
+                failures: retry.failures,
+                at: retry.at,
+            }))
+            .chain(
+                self.extended
+                    .iter()
+                    .map(|(credential, version)| Part::Extended(*credential, *version)),
+            )
+    }
+}
 
 /// A state that is being put together.
 #[derive(Debug, Default)]
@@ -190,7 +236,8 @@ pub struct Restoring {
 }
 
 impl Restoring {
-    /// Adds a part that [`State::parts`] gave, in any order but for [`Part::Answered`], which keep theirs.
+    /// Adds a part that [`State::parts`] gave, in any order but for [`Part::Answered`] and [`Part::RotationEnded`],
+    /// which keep theirs.
     pub fn take(&mut self, part: Part) {
         let state = &mut self.state;
         match part {
@@ -258,6 +305,28 @@ impl Restoring {
             Part::Due(at, due) => drop(state.due.insert((at, due))),
             Part::Burst(run) => state.asking.restore_burst(run),
             Part::Refused(digest, until) => drop(state.refused.insert(digest, until)),
+            Part::RotationRules(json, since) => {
+                // Written by this very build.
+                let rules: Option<RotationRules> = serde_json::from_str(&json).ok();
+                state.rotations.rules = rules.map(Arc::new);
+                state.rotations.since = Some(since);
+            }
+            Part::Rotation(rotation) => {
+                drop(state.rotations.all.insert(rotation.id, rotation));
+            }
+            Part::RotationEnded(id) => state.rotations.ended.push_back(id),
+            Part::RotationTotals(totals) => state.rotations.totals = totals,
+            Part::RotationRetry {
+                credential,
+                failures,
+                at,
+            } => {
+                let retry = Retry { failures, at };
+                state.rotations.retries.insert(credential, retry);
+            }
+            Part::Extended(credential, version) => {
+                state.rotations.extended.insert((credential, version));
+            }
             Part::Answered {
                 since,
                 operator,
@@ -303,6 +372,7 @@ impl Restoring {
         for (at, operator, run) in self.asked {
             self.state.asking.remember(operator, run, at);
         }
+        self.state.list_rotations();
         self.state
     }
 }
@@ -424,6 +494,7 @@ by_mirror! {
     shared gateway: Gateway as PlainGateway;
     shared revocation: Revocation as PlainRevocation;
     shared proposal: Proposal as PlainProposal;
+    shared rotation: Rotation as PlainRotation;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -775,6 +846,54 @@ enum PlainEnforcement {
         at: DateTime<Utc>,
         proven: bool,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Rotation")]
+struct PlainRotation {
+    id: RotationId,
+    credential: CredentialId,
+    from: u32,
+    to: Option<u32>,
+    cause: RotationCause,
+    by: String,
+    reason: String,
+    state: RotationState,
+    #[serde(with = "time_or_none")]
+    due_at: Option<DateTime<Utc>>,
+    #[serde(with = "time_or_none")]
+    late_at: Option<DateTime<Utc>>,
+    frozen: Option<String>,
+    terms: Terms,
+    member: Option<Member>,
+    #[serde(with = "time")]
+    started_at: DateTime<Utc>,
+    #[serde(with = "time_or_none")]
+    deadline: Option<DateTime<Utc>>,
+    attempts: u32,
+    attempt_locator: BTreeMap<String, String>,
+    #[serde(with = "time_or_none")]
+    minted_at: Option<DateTime<Utc>>,
+    checked_by: String,
+    #[serde(with = "time_or_none")]
+    checked_at: Option<DateTime<Utc>>,
+    check: String,
+    #[serde(with = "time_or_none")]
+    handed_at: Option<DateTime<Utc>>,
+    handed_to: String,
+    #[serde(with = "time_or_none")]
+    promoted_at: Option<DateTime<Utc>>,
+    #[serde(with = "time_or_none")]
+    overlap_until: Option<DateTime<Utc>>,
+    #[serde(with = "time_or_none")]
+    extended_until: Option<DateTime<Utc>>,
+    #[serde(with = "time_or_none")]
+    ended_at: Option<DateTime<Utc>>,
+    setback: Option<Setback>,
+    failure: Option<String>,
+    gap_s: u64,
+    sequence: u64,
+    trail: Vec<u64>,
 }
 
 by_mirror! {

@@ -138,6 +138,59 @@ const MEANING: &[(&str, &str)] = &[
         "version.expired",
         "Its life ended: it is no longer accepted.",
     ),
+    (
+        "version.discarded",
+        "It never went into use, or is not in use any more: the older version is in its place.",
+    ),
+    (
+        "rotation.rules_set",
+        "How often what rotates from here on, as the policy in force says it.",
+    ),
+    (
+        "rotation.started",
+        "A newer version is to take the place of the one in use, which is accepted meanwhile.",
+    ),
+    (
+        "rotation.minting",
+        "An attempt to make the newer version began; whatever it makes can be found by this locator.",
+    ),
+    (
+        "rotation.attempt_failed",
+        "The attempt came to nothing; another follows. The older version is in use as before.",
+    ),
+    (
+        "rotation.minted",
+        "The newer version was made; nobody has it yet. The log holds its digest only.",
+    ),
+    ("rotation.checking", "The newer version is being tried."),
+    (
+        "rotation.checked",
+        "The newer version works; it waits for whoever uses it to take it.",
+    ),
+    (
+        "rotation.handed_over",
+        "The newer secret was handed out, or written where it belongs. It is shown to nobody again.",
+    ),
+    (
+        "rotation.promoted",
+        "The newer version is in use; the older one is accepted beside it until its overlap ends.",
+    ),
+    (
+        "rotation.extended",
+        "The older version would have ended first: it lives longer, this once, and its owner is told.",
+    ),
+    (
+        "rotation.rolled_back",
+        "The older version is in use as before; the newer one is discarded.",
+    ),
+    (
+        "rotation.failed",
+        "It came to nothing: the older version is in use as before, and it is tried again later.",
+    ),
+    (
+        "rotation.completed",
+        "The older version is accepted no more: only the newer one is.",
+    ),
     ("credential.owner_changed", "Another team answers for it."),
     (
         "credential.confirmed",

@@ -1,0 +1,1177 @@
+//! Rotation, step by step: begun, made, tried, taken, in use, and the older version gone, or everything as it was.
+//!
+//! Nothing here takes away the last version that works. The older one is accepted until the newer one is in use and
+//! for its overlap after that; whatever goes wrong before leaves it in use, and after that brings it back.
+
+use super::{
+    credentials::find, fresh, holder, operator, people, requests::seconds, stamp, sweep, system,
+};
+use crate::domain::{
+    Command, Context, Credential, CredentialId, Event, MintedVersion, Operator, Refusal,
+    RequestState, RevocationId, Role, Rotation, RotationCause, RotationId, RotationRules,
+    RotationState, Setback, State, Version, VersionState,
+    check::{self, clip},
+    rotation::Member,
+};
+use chrono::{DateTime, Duration, Utc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+mod group;
+
+pub(super) use group::no_circle;
+
+/// Who acts, where nobody does.
+const BROKER: &str = "broker";
+/// How long before the older version's end it is seen to that another works.
+const BEFORE_THE_END: Duration = Duration::minutes(1);
+/// The longest pause before a rotation that came to nothing is begun again.
+const RETRY_MAX: Duration = Duration::days(1);
+
+pub(super) fn decide(
+    state: &State,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::SetRotationRules(rules) => {
+            system(context)?;
+            set_rules(state, rules)
+        }
+        Command::Rotate {
+            id,
+            credential,
+            cause,
+            reason,
+        } => {
+            let held = on_call(state, context, *credential)?;
+            people::require_reason(reason)?;
+            by_hand(*cause)?;
+            unused_id(state, *id)?;
+            Ok(vec![begin(
+                state,
+                context,
+                held,
+                (*id, *cause, reason, None),
+            )?])
+        }
+        Command::RotateGroup {
+            members,
+            cause,
+            reason,
+        } => {
+            people::require_reason(reason)?;
+            by_hand(*cause)?;
+            group::begin_all(state, context, members, *cause, reason)
+        }
+        Command::RotateDue { ids } => {
+            system(context)?;
+            Ok(group::begin_due(state, context, ids))
+        }
+        Command::ClaimRotated { rotation } => claim(state, context, *rotation),
+        Command::Promote { credential } => {
+            let held = on_call(state, context, *credential)?;
+            let rotation = running(state, held)?;
+            if rotation.state.promoted() {
+                return Ok(Vec::new());
+            }
+            may_promote(rotation, held, context.now)?;
+            let by = stamp(state, context).name;
+            Ok(promotion(rotation, held, &by, context.now))
+        }
+        Command::RollBack {
+            credential,
+            reason,
+            revocation,
+        } => {
+            let held = on_call(state, context, *credential)?;
+            people::require_reason(reason)?;
+            let rotation = running(state, held)?;
+            let by = stamp(state, context).name;
+            let end = End {
+                by: &by,
+                setback: Setback::Operator,
+                reason,
+                revocation: *revocation,
+            };
+            undo(state, rotation, held, &end, context.now)
+        }
+        _ => {
+            system(context)?;
+            record(state, command, context)
+        }
+    }
+}
+
+/// What the broker's own parts report.
+fn record(state: &State, command: &Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+    let now = context.now;
+    match command {
+        Command::StartMinting {
+            rotation,
+            attempt,
+            locator,
+        } => start_minting(state, now, *rotation, *attempt, locator),
+        Command::RecordRotationMinted {
+            rotation,
+            attempt,
+            minted,
+        } => {
+            let (held, credential) = in_attempt(state, *rotation, *attempt)?;
+            serviceable(credential)?;
+            Ok(vec![minted_event(state, held, credential, minted, now)])
+        }
+        Command::RecordMintingFailed {
+            rotation,
+            attempt,
+            reason,
+            last,
+            revocation,
+        } => {
+            let (held, credential) = in_attempt(state, *rotation, *attempt)?;
+            let reason = clip(reason, check::TEXT_MAX);
+            if !last {
+                return Ok(vec![Event::RotationAttemptFailed {
+                    rotation: *rotation,
+                    attempt: *attempt,
+                    reason,
+                }]);
+            }
+            let end = End {
+                by: BROKER,
+                setback: Setback::Issuer,
+                reason: &reason,
+                revocation: *revocation,
+            };
+            Ok(fail(state, held, credential, &end, now))
+        }
+        Command::StartCheck { rotation, by } => {
+            let (held, _) = in_state(state, *rotation, &[RotationState::Warm])?;
+            Ok(vec![Event::RotationChecking {
+                rotation: held.id,
+                by: clip(by, check::NAME_MAX),
+            }])
+        }
+        Command::RecordChecked { rotation, seen } => {
+            let (held, _) = in_check(state, *rotation)?;
+            Ok(vec![Event::RotationChecked {
+                rotation: held.id,
+                seen: clip(seen, check::TEXT_MAX),
+            }])
+        }
+        Command::RecordCheckFailed {
+            rotation,
+            reason,
+            revocation,
+        } => {
+            let (held, credential) = find_running(state, *rotation)?;
+            // A probe may find out later, while the older version can still come back.
+            if !matches!(
+                held.state,
+                RotationState::Checking | RotationState::Overlapping
+            ) {
+                return Err(misplaced(held, "its check"));
+            }
+            let reason = clip(reason, check::TEXT_MAX);
+            let end = End {
+                by: BROKER,
+                setback: Setback::Check,
+                reason: &reason,
+                revocation: *revocation,
+            };
+            undo(state, held, credential, &end, now)
+        }
+        Command::RecordDelivered { rotation, to } => {
+            let (held, credential) = find_running(state, *rotation)?;
+            may_promote(held, credential, now)?;
+            Ok(handed_over(
+                held,
+                credential,
+                &clip(to, check::TEXT_MAX),
+                now,
+            ))
+        }
+        Command::EndOverlap {
+            rotation,
+            last_used_at,
+            revocation,
+        } => end_overlap(state, now, *rotation, *last_used_at, *revocation),
+        Command::SettleRotation {
+            rotation,
+            revocation,
+        } => {
+            let (held, credential) = find_running(state, *rotation)?;
+            Ok(settle(state, held, credential, *revocation, now))
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn set_rules(state: &State, rules: &RotationRules) -> Result<Vec<Event>, Refusal> {
+    if let Some(complaint) = rules.policy.complaint() {
+        return Err(Refusal::Conflict { detail: complaint });
+    }
+    let same = state
+        .rotations
+        .rules()
+        .is_some_and(|(held, _)| **held == *rules);
+    Ok(if same {
+        Vec::new()
+    } else {
+        vec![Event::RotationRulesSet {
+            rules: Box::new(rules.clone()),
+        }]
+    })
+}
+
+/// The causes that a person can name; the others follow from what the broker sees.
+fn by_hand(cause: RotationCause) -> Result<(), Refusal> {
+    match cause {
+        RotationCause::Operator | RotationCause::Compromise | RotationCause::Offboarding => Ok(()),
+        RotationCause::Schedule | RotationCause::Policy => {
+            Err(Refusal::Invalid(vec![crate::domain::FieldError {
+                pointer: "/cause".into(),
+                detail: "expected operator, compromise or offboarding".into(),
+            }]))
+        }
+    }
+}
+
+fn unused_id(state: &State, id: RotationId) -> Result<(), Refusal> {
+    if state.rotations.all.contains_key(&id) {
+        return Err(Refusal::Conflict {
+            detail: format!("{id} exists already"),
+        });
+    }
+    Ok(())
+}
+
+/// The credential, for somebody on call in its environment who has seen it as it is.
+fn on_call<'a>(
+    state: &'a State,
+    context: &Context,
+    id: CredentialId,
+) -> Result<&'a Arc<Credential>, Refusal> {
+    let held = find(state, id)?;
+    holder(
+        state,
+        context,
+        held.environment,
+        &[Role::Operator, Role::Admin],
+    )?;
+    fresh(context, id, held.sequence, &held.trail)?;
+    Ok(held)
+}
+
+/// Whether `credential` can be rotated now: the version in use, and the table that says how.
+///
+/// # Errors
+/// What stands in the way, and what would be accepted.
+pub fn can_rotate<'a>(
+    state: &'a State,
+    credential: &'a Credential,
+    now: DateTime<Utc>,
+) -> Result<(&'a Version, &'a RotationRules), Refusal> {
+    let conflict = |detail| Err(Refusal::Conflict { detail });
+    serviceable(credential)?;
+    if let Some(running) = state.rotations.of(credential.id) {
+        return conflict(match (running.state, running.overlap_until) {
+            (RotationState::Overlapping, Some(until)) => format!(
+                "{} has put version {} into use, and version {} is accepted until {} at most; roll it back, revoke version {}, or wait",
+                running.id,
+                running.to.unwrap_or(running.from),
+                running.from,
+                time(until),
+                running.from,
+            ),
+            _ => format!(
+                "{} is under way, {}; let it end, promote it or roll it back",
+                running.id, running.state
+            ),
+        });
+    }
+    let in_use = (credential.versions.iter())
+        .find(|version| version.state == VersionState::Active && version.accepted(now));
+    let Some(version) = in_use else {
+        return conflict(format!(
+            "no version of {} is in use: ask for it again with a request",
+            credential.name
+        ));
+    };
+    undisturbed(state, credential)?;
+    let Some((rules, _)) = state.rotations.rules() else {
+        return conflict(
+            "the policy's table of rotation is not known yet; try again shortly".into(),
+        );
+    };
+    if !rules
+        .issuers
+        .iter()
+        .any(|name| **name == *credential.issuer)
+    {
+        return conflict(format!(
+            "no issuer named {} is configured here; accepted: {}",
+            credential.issuer,
+            rules.issuers.join(", ")
+        ));
+    }
+    Ok((version, rules))
+}
+
+/// Refuses what is out of service.
+fn serviceable(credential: &Credential) -> Result<(), Refusal> {
+    let conflict = |detail| Err(Refusal::Conflict { detail });
+    if credential.revoked.is_some() {
+        return conflict(format!(
+            "{} is revoked for good: ask for another with a request",
+            credential.name
+        ));
+    }
+    if credential.quarantined_at.is_some() {
+        return conflict(format!(
+            "{} is quarantined: release it first, or revoke it",
+            credential.name
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses while a request for the same name is being issued: there is one newer version at a time.
+fn undisturbed(state: &State, credential: &Credential) -> Result<(), Refusal> {
+    let open = state
+        .open_request_for(credential.environment, &credential.name)
+        .and_then(|id| state.requests.get(&id))
+        .filter(|request| matches!(request.state, RequestState::Issuing | RequestState::Issued));
+    let warm = (credential.versions.iter()).find(|version| version.state == VersionState::Warm);
+    match (open, warm) {
+        (Some(request), _) => Err(Refusal::Conflict {
+            detail: format!(
+                "{} is making a newer version of it; let its secret be claimed first",
+                request.id
+            ),
+        }),
+        (None, Some(version)) => Err(Refusal::Conflict {
+            detail: format!("version {} waits to go into use already", version.number),
+        }),
+        (None, None) => Ok(()),
+    }
+}
+
+type Begun<'a> = (RotationId, RotationCause, &'a str, Option<Member>);
+
+fn begin(
+    state: &State,
+    context: &Context,
+    credential: &Credential,
+    (id, cause, reason, member): Begun<'_>,
+) -> Result<Event, Refusal> {
+    let (version, rules) = can_rotate(state, credential, context.now)?;
+    let planned = rules.planned(credential);
+    Ok(Event::RotationStarted {
+        rotation: Box::new(Rotation {
+            id,
+            credential: credential.id,
+            from: version.number,
+            to: None,
+            cause,
+            by: stamp(state, context).name,
+            reason: reason.to_owned(),
+            state: RotationState::Due,
+            due_at: planned.map(|planned| planned.due_at),
+            late_at: planned.map(|planned| planned.late_at),
+            frozen: planned
+                .and_then(|planned| planned.frozen)
+                .map(str::to_owned),
+            terms: rules.terms(credential, cause),
+            member,
+            started_at: context.now,
+            deadline: None,
+            attempts: 0,
+            attempt_locator: BTreeMap::new(),
+            minted_at: None,
+            checked_by: String::new(),
+            checked_at: None,
+            check: String::new(),
+            handed_at: None,
+            handed_to: String::new(),
+            promoted_at: None,
+            overlap_until: None,
+            extended_until: None,
+            ended_at: None,
+            setback: None,
+            failure: None,
+            gap_s: 0,
+            sequence: 0,
+            trail: Vec::new(),
+        }),
+    })
+}
+
+fn start_minting(
+    state: &State,
+    now: DateTime<Utc>,
+    id: RotationId,
+    attempt: u32,
+    locator: &BTreeMap<String, String>,
+) -> Result<Vec<Event>, Refusal> {
+    // Only from `due`: while an attempt is under way its secret may exist, and a second would orphan it.
+    let (held, credential) = in_state(state, id, &[RotationState::Due])?;
+    let expected = held.attempts + 1;
+    if attempt != expected {
+        return Err(Refusal::Conflict {
+            detail: format!("attempt {attempt} cannot begin: attempt {expected} is next"),
+        });
+    }
+    serviceable(credential)?;
+    undisturbed(state, credential)?;
+    its_turn(state, held, credential)?;
+    let within = now + seconds(held.terms.promote_within_s);
+    let end = credential
+        .version(held.from)
+        .filter(|version| version.accepted(now))
+        .and_then(|version| version.expires_at);
+    let deadline = held
+        .deadline
+        .unwrap_or(end.map_or(within, |end| within.min(end - BEFORE_THE_END)));
+    Ok(vec![Event::RotationMinting {
+        rotation: id,
+        attempt,
+        locator: locator.clone(),
+        deadline,
+    }])
+}
+
+/// Whether there is room in the batch, and nothing that it depends on has yet to come first.
+///
+/// # Errors
+/// What it waits for.
+pub fn its_turn(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let room = state
+        .rotations
+        .rules()
+        .map_or(1, |(rules, _)| rules.policy.batch);
+    if state.rotations.at_work(credential.environment) >= room {
+        return Err(Refusal::Limit {
+            detail: format!(
+                "{room} rotations are at work in {} already",
+                credential.environment
+            ),
+        });
+    }
+    let Some(member) = rotation.member else {
+        return Ok(());
+    };
+    let earlier = state.rotations.running.values().filter_map(|id| {
+        let other = state.rotations.all.get(id)?;
+        let place = other.member?;
+        (place.of == member.of && place.wave < member.wave && other.state.before_promotion())
+            .then_some(other)
+    });
+    match earlier.min_by_key(|other| other.id) {
+        Some(other) => Err(Refusal::Conflict {
+            detail: format!("{} comes first: it is {}", other.id, other.state),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn minted_event(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Credential,
+    minted: &MintedVersion,
+    now: DateTime<Utc>,
+) -> Event {
+    let until = life(state, credential, rotation.from).map(|life| now + life);
+    let expires_at = match (minted.expires_at, until) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    Event::RotationMinted {
+        rotation: rotation.id,
+        credential: credential.id,
+        version: Box::new(Version {
+            number: credential.next_number(),
+            state: VersionState::Warm,
+            digest: minted.digest,
+            locator: minted.locator.clone(),
+            // What the older version was approved by.
+            request: credential
+                .version(rotation.from)
+                .and_then(|version| version.request),
+            created_at: now,
+            expires_at,
+            retires_at: None,
+        }),
+        warnings: minted
+            .warnings
+            .iter()
+            .take(8)
+            .map(|warning| clip(warning, check::TEXT_MAX))
+            .collect(),
+    }
+}
+
+/// How long a version lives that takes the place of version `from`: as long as was approved, else as long as that one
+/// was to live. `None` is for ever.
+pub fn life(state: &State, credential: &Credential, from: u32) -> Option<Duration> {
+    let version = credential.version(from)?;
+    let approved = version
+        .request
+        .and_then(|request| state.requests.get(&request))
+        .map(|request| seconds(request.granted_ttl_s()));
+    approved.or_else(|| Some(version.expires_at? - version.created_at))
+}
+
+fn may_promote(
+    rotation: &Rotation,
+    credential: &Credential,
+    now: DateTime<Utc>,
+) -> Result<u32, Refusal> {
+    let conflict = |detail| Err(Refusal::Conflict { detail });
+    if credential.quarantined_at.is_some() || credential.revoked.is_some() {
+        return conflict(format!("{} is out of service", credential.name));
+    }
+    if rotation.state != RotationState::Checking || rotation.checked_at.is_none() {
+        return conflict(format!(
+            "{} is {}: a version goes into use once it has passed its check",
+            rotation.id, rotation.state
+        ));
+    }
+    let accepted = rotation.to.filter(|to| {
+        credential
+            .version(*to)
+            .is_some_and(|version| version.accepted(now))
+    });
+    match accepted {
+        Some(to) => Ok(to),
+        None => conflict("the newer version is no longer accepted".into()),
+    }
+}
+
+/// The newer version goes into use, and the older one's overlap begins.
+fn promotion(
+    rotation: &Rotation,
+    credential: &Credential,
+    by: &str,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let Some(to) = rotation.to else {
+        return Vec::new();
+    };
+    let until = now + seconds(rotation.terms.overlap_s);
+    let active = (credential.versions.iter())
+        .find(|version| version.state == VersionState::Active && version.number != to);
+    let overlaps = active.filter(|older| older.accepted(now));
+    let mut events = Vec::new();
+    events.extend(active.map(|older| {
+        if overlaps.is_some() {
+            Event::VersionRetiring {
+                credential: credential.id,
+                version: older.number,
+                until,
+            }
+        } else {
+            expired(credential, older)
+        }
+    }));
+    events.push(Event::VersionPromoted {
+        credential: credential.id,
+        version: to,
+    });
+    let ended = credential
+        .version(rotation.from)
+        .and_then(Version::ends_at)
+        .filter(|_| overlaps.is_none());
+    events.push(Event::RotationPromoted {
+        rotation: rotation.id,
+        by: by.to_owned(),
+        until: overlaps.map(|older| older.ends_at().map_or(until, |end| end.min(until))),
+        gap_s: ended.map_or(0, |end| (now - end).num_seconds().max(0).cast_unsigned()),
+    });
+    if overlaps.is_none() {
+        events.push(completed(rotation, "the older version was gone already"));
+    }
+    events
+}
+
+fn expired(credential: &Credential, version: &Version) -> Event {
+    Event::VersionExpired {
+        credential: credential.id,
+        version: version.number,
+    }
+}
+
+/// Version `number` is in use again; one whose life is over, and of which that is not recorded yet, makes room.
+fn in_use_again(credential: &Credential, number: u32) -> Vec<Event> {
+    let dead = (credential.versions.iter())
+        .filter(|version| version.state == VersionState::Active && version.number != number);
+    let mut events: Vec<_> = dead.map(|version| expired(credential, version)).collect();
+    events.push(Event::VersionPromoted {
+        credential: credential.id,
+        version: number,
+    });
+    events
+}
+
+fn completed(rotation: &Rotation, reason: &str) -> Event {
+    Event::RotationCompleted {
+        rotation: rotation.id,
+        reason: reason.to_owned(),
+    }
+}
+
+fn handed_over(
+    rotation: &Rotation,
+    credential: &Credential,
+    to: &str,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let mut events = vec![Event::RotationHandedOver {
+        rotation: rotation.id,
+        to: to.to_owned(),
+    }];
+    if rotation.state.before_promotion() {
+        events.extend(promotion(rotation, credential, to, now));
+    }
+    events
+}
+
+/// Whether `person` may take the newer secret: whoever acts for its client, answers for it, or had asked for it.
+///
+/// # Errors
+/// Who may.
+pub fn may_take(state: &State, credential: &Credential, person: &Operator) -> Result<(), Refusal> {
+    let roles = &[Role::Requester, Role::Operator, Role::Admin];
+    if !person.holds(credential.environment, roles) {
+        return Err(Refusal::Role {
+            needs: roles.iter().map(|role| role.as_str()).collect(),
+            environment: credential.environment,
+        });
+    }
+    let asked = credential
+        .current()
+        .and_then(|version| version.request)
+        .and_then(|request| state.requests.get(&request))
+        .is_some_and(|request| request.requester == person.id);
+    if asked
+        || person.client == Some(credential.client)
+        || person.groups.contains(credential.owner.as_str())
+        || person.name == *credential.owner
+    {
+        return Ok(());
+    }
+    Err(Refusal::Separation {
+        rule: "own-credential",
+        detail: format!(
+            "the secret is for the team {}, for whoever acts for its client, or for who asked for it",
+            credential.owner
+        ),
+    })
+}
+
+fn claim(state: &State, context: &Context, id: RotationId) -> Result<Vec<Event>, Refusal> {
+    let asker = operator(state, context)?;
+    let (held, credential) = find_any(state, id)?;
+    may_take(state, credential, asker)?;
+    fresh(context, id, held.sequence, &held.trail)?;
+    if held.handed_at.is_some() {
+        return Err(Refusal::AlreadyClaimed {
+            request: id.to_string(),
+        });
+    }
+    let alive = held
+        .to
+        .and_then(|to| credential.version(to))
+        .is_some_and(|version| version.accepted(context.now));
+    if held.state.before_promotion() {
+        may_promote(held, credential, context.now)?;
+    } else if !alive || credential.quarantined_at.is_some() {
+        return Err(Refusal::Conflict {
+            detail: format!("{id} is {}: there is no secret to take", held.state),
+        });
+    }
+    Ok(handed_over(held, credential, &asker.name, context.now))
+}
+
+fn end_overlap(
+    state: &State,
+    now: DateTime<Utc>,
+    id: RotationId,
+    last_used_at: Option<DateTime<Utc>>,
+    revocation: RevocationId,
+) -> Result<Vec<Event>, Refusal> {
+    let (held, credential) = in_state(state, id, &[RotationState::Overlapping])?;
+    if held.out_of_step(credential) {
+        return Ok(settle(state, held, credential, revocation, now));
+    }
+    let newer_works = (held.to.and_then(|to| credential.version(to)))
+        .is_some_and(|version| version.accepted(now));
+    if !newer_works {
+        return Err(Refusal::Conflict {
+            detail: "the newer version's life is over: the older one is the last that works".into(),
+        });
+    }
+    let quiet_since = held.promoted_at.max(last_used_at);
+    let quiet_for = quiet_since.map(|since| now - since);
+    if quiet_for.is_none_or(|quiet| quiet < seconds(held.terms.unused_s)) {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "version {} was used {} ago; its overlap ends once nobody has used it for {} s",
+                held.from,
+                quiet_for.map_or_else(String::new, |quiet| format!("{} s", quiet.num_seconds())),
+                held.terms.unused_s
+            ),
+        });
+    }
+    let mut events = retired(credential, held.from, revocation, now);
+    events.push(completed(held, "nobody used the older version any more"));
+    Ok(events)
+}
+
+/// The older version is accepted no more, here and at its issuer.
+fn retired(
+    credential: &Arc<Credential>,
+    number: u32,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let mut events = vec![Event::VersionRetired {
+        credential: credential.id,
+        version: number,
+    }];
+    if credential
+        .version(number)
+        .is_some_and(|version| !version.locator.is_empty())
+    {
+        let reason = "its overlap ended";
+        events.push(sweep::withdrawal(
+            credential, number, revocation, reason, BROKER, now,
+        ));
+    }
+    events
+}
+
+/// Why, and by whom, a rotation ends without what it was for.
+struct End<'a> {
+    by: &'a str,
+    setback: Setback,
+    reason: &'a str,
+    revocation: RevocationId,
+}
+
+/// Puts everything as it was before: the newer version is discarded, the older one in use.
+fn undo(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    end: &End<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    if rotation.to.is_none() {
+        return Ok(fail(state, rotation, credential, end, now));
+    }
+    let mut events = discarded(rotation, credential, end, now);
+    if rotation.state.promoted() {
+        let older = credential
+            .version(rotation.from)
+            .filter(|version| version.state == VersionState::Retiring && version.accepted(now));
+        let newest = credential
+            .versions
+            .iter()
+            .find(|version| version.state == VersionState::Active);
+        if older.is_none() || newest.map(|version| version.number) != rotation.to {
+            return Err(Refusal::Conflict {
+                detail: format!(
+                    "version {} cannot come back: its overlap is over; rotate again instead",
+                    rotation.from
+                ),
+            });
+        }
+        events.push(Event::VersionPromoted {
+            credential: credential.id,
+            version: rotation.from,
+        });
+    } else {
+        events.extend(extension(state, rotation, credential, now));
+    }
+    events.push(Event::RotationRolledBack {
+        rotation: rotation.id,
+        by: end.by.to_owned(),
+        setback: end.setback,
+        reason: end.reason.to_owned(),
+        retry_at: retry_at(state, rotation, now),
+    });
+    Ok(events)
+}
+
+/// The newer version, if there is one that is accepted, is none any more.
+fn discarded(
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    end: &End<'_>,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let version = rotation
+        .to
+        .and_then(|to| credential.version(to))
+        .filter(|version| version.state.accepted());
+    let Some(version) = version else {
+        return Vec::new();
+    };
+    let mut events = vec![Event::VersionDiscarded {
+        credential: credential.id,
+        version: version.number,
+    }];
+    if !version.locator.is_empty() {
+        events.push(sweep::withdrawal(
+            credential,
+            version.number,
+            end.revocation,
+            end.reason,
+            end.by,
+            now,
+        ));
+    }
+    events
+}
+
+/// Ends a rotation whose newer version never came into use. The older one's life is extended, once, if it would end
+/// soon: the next try may still come in time.
+fn fail(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    end: &End<'_>,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let mut events = discarded(rotation, credential, end, now);
+    events.extend(extension(state, rotation, credential, now));
+    events.push(Event::RotationFailed {
+        rotation: rotation.id,
+        by: end.by.to_owned(),
+        setback: end.setback,
+        reason: end.reason.to_owned(),
+        retry_at: retry_at(state, rotation, now),
+    });
+    events
+}
+
+/// The fallback window of the older version, where it would end within it and had none yet. What its issuer ends by
+/// itself cannot be extended from here.
+fn extension(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Credential,
+    now: DateTime<Utc>,
+) -> Option<Event> {
+    let version = credential.version(rotation.from)?;
+    let until = now + seconds(rotation.terms.fallback_s);
+    (credential.revoked.is_none()
+        && version.state == VersionState::Active
+        && version.locator.is_empty()
+        && version.expires_at? < until
+        && !state.rotations.extended(credential.id, version.number))
+    .then(|| Event::RotationExtended {
+        rotation: rotation.id,
+        credential: credential.id,
+        version: version.number,
+        until,
+        owner: credential.owner.to_string(),
+    })
+}
+
+fn retry_at(state: &State, rotation: &Rotation, now: DateTime<Utc>) -> DateTime<Utc> {
+    let pause = state
+        .rotations
+        .rules()
+        .map_or(RETRY_MAX, |(rules, _)| seconds(rules.policy.retry_s));
+    let failures = state
+        .rotations
+        .retry(rotation.credential)
+        .map_or(0, |retry| retry.failures);
+    let longer = pause
+        .checked_mul(1 << failures.min(10))
+        .unwrap_or(RETRY_MAX);
+    now + longer.min(RETRY_MAX.max(pause))
+}
+
+/// The end of a rotation whose credential has moved on under it: revoked, expired, or replaced.
+fn settle(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    if !rotation.out_of_step(credential) {
+        return Vec::new();
+    }
+    let end = End {
+        by: BROKER,
+        setback: Setback::Withdrawn,
+        reason: "the newer version was withdrawn or ended",
+        revocation,
+    };
+    if !rotation.state.promoted() {
+        return fail(state, rotation, credential, &end, now);
+    }
+    let newer_works = rotation
+        .to
+        .and_then(|to| credential.version(to))
+        .is_some_and(|version| version.state.accepted());
+    if newer_works || credential.revoked.is_some() {
+        return vec![completed(rotation, "the older version is accepted no more")];
+    }
+    match undo(state, rotation, credential, &end, now) {
+        Ok(events) => events,
+        Err(_) => brought_back(rotation, credential, &end, state, now),
+    }
+}
+
+/// The newer version is gone: the older one comes back into use if it can.
+fn brought_back(
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    end: &End<'_>,
+    state: &State,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let active = (credential.versions.iter())
+        .any(|version| version.state == VersionState::Active && version.accepted(now));
+    let older = credential
+        .version(rotation.from)
+        .filter(|version| version.state == VersionState::Retiring && version.accepted(now));
+    if active || older.is_none() {
+        return vec![completed(
+            rotation,
+            "another version is in use, or none is left",
+        )];
+    }
+    let mut events = in_use_again(credential, rotation.from);
+    events.push(Event::RotationRolledBack {
+        rotation: rotation.id,
+        by: end.by.to_owned(),
+        setback: end.setback,
+        reason: end.reason.to_owned(),
+        retry_at: retry_at(state, rotation, now),
+    });
+    events
+}
+
+/// What follows when the time is over in which a rotation must have put its newer version into use.
+pub(super) fn overdue(
+    state: &State,
+    rotation: &Rotation,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let Some(credential) = state.credentials.get(&rotation.credential) else {
+        return Vec::new();
+    };
+    if let Some(extended) = extension(state, rotation, credential, now) {
+        return vec![extended];
+    }
+    // Whoever has yet to take the newer secret still can: better than no version at all.
+    let last_minute = credential.version(rotation.from).is_none_or(|version| {
+        version
+            .expires_at
+            .is_some_and(|end| end <= now + BEFORE_THE_END * 2)
+    });
+    if last_minute && may_promote(rotation, credential, now).is_ok() {
+        return promotion(rotation, credential, BROKER, now);
+    }
+    let (setback, reason) = match rotation.state {
+        RotationState::Checking if rotation.checked_at.is_some() => {
+            (Setback::Unclaimed, "nobody took the newer secret in time")
+        }
+        RotationState::Warm | RotationState::Checking => {
+            (Setback::Check, "the newer version was not tried in time")
+        }
+        _ => (Setback::Issuer, "the newer version was not made in time"),
+    };
+    let end = End {
+        by: BROKER,
+        setback,
+        reason,
+        revocation,
+    };
+    fail(state, rotation, credential, &end, now)
+}
+
+/// What follows when a version's life is over while a rotation of its credential runs; `None` if that changes nothing
+/// about what else follows.
+pub(super) fn expiring(
+    state: &State,
+    credential: &Arc<Credential>,
+    version: &Version,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Option<Vec<Event>> {
+    let rotation = state.rotations.of(credential.id)?;
+    if rotation.state.promoted() || version.number != rotation.from {
+        return None;
+    }
+    if let Some(extended) = extension(state, rotation, credential, now) {
+        return Some(vec![extended]);
+    }
+    // Whoever has yet to take the newer secret still can: better than no version at all.
+    if may_promote(rotation, credential, now).is_ok() {
+        let mut events = vec![expired(credential, version)];
+        events.extend(promotion(
+            rotation,
+            &without(credential, version),
+            BROKER,
+            now,
+        ));
+        return Some(events);
+    }
+    let end = End {
+        by: BROKER,
+        setback: Setback::Expired,
+        reason: "the older version's life was over first",
+        revocation,
+    };
+    let mut events = vec![expired(credential, version)];
+    events.extend(fail(
+        state,
+        rotation,
+        &Arc::new(without(credential, version)),
+        &end,
+        now,
+    ));
+    Some(events)
+}
+
+/// The credential as it is once `version` has expired.
+fn without(credential: &Credential, version: &Version) -> Credential {
+    let mut after = credential.clone();
+    for held in &mut after.versions {
+        if held.number == version.number {
+            held.state = VersionState::Expired;
+        }
+    }
+    after
+}
+
+/// What follows when the hard stop of a version's overlap is reached: it goes, unless it is the last that works.
+pub(super) fn overlap_over(
+    state: &State,
+    credential: &Arc<Credential>,
+    version: &Version,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let rotation = state
+        .rotations
+        .of(credential.id)
+        .filter(|rotation| rotation.from == version.number && rotation.state.promoted());
+    let other_works = (credential.versions.iter())
+        .any(|other| other.state == VersionState::Active && other.accepted(now));
+    if other_works {
+        let mut events = retired(credential, version.number, revocation, now);
+        events.extend(rotation.map(|rotation| completed(rotation, "its overlap was over")));
+        return events;
+    }
+    let mut events = in_use_again(credential, version.number);
+    events.extend(rotation.map(|rotation| Event::RotationRolledBack {
+        rotation: rotation.id,
+        by: BROKER.to_owned(),
+        setback: Setback::Withdrawn,
+        reason: "the newer version is gone, and this is the last that works".to_owned(),
+        retry_at: retry_at(state, rotation, now),
+    }));
+    events
+}
+
+type Found<'a> = Result<(&'a Arc<Rotation>, &'a Arc<Credential>), Refusal>;
+
+fn find_any(state: &State, id: RotationId) -> Found<'_> {
+    let held = state.rotations.all.get(&id);
+    held.and_then(|held| Some((held, state.credentials.get(&held.credential)?)))
+        .ok_or(Refusal::NotFound {
+            what: "rotation",
+            id: id.to_string(),
+        })
+}
+
+fn find_running(state: &State, id: RotationId) -> Found<'_> {
+    let (held, credential) = find_any(state, id)?;
+    if held.state.ended() {
+        return Err(misplaced(held, "anything further"));
+    }
+    Ok((held, credential))
+}
+
+fn in_state<'a>(state: &'a State, id: RotationId, wanted: &[RotationState]) -> Found<'a> {
+    let (held, credential) = find_any(state, id)?;
+    if wanted.contains(&held.state) {
+        Ok((held, credential))
+    } else {
+        Err(misplaced(held, "this"))
+    }
+}
+
+fn in_attempt(state: &State, id: RotationId, attempt: u32) -> Found<'_> {
+    let found = in_state(state, id, &[RotationState::Minting])?;
+    if found.0.attempts == attempt {
+        Ok(found)
+    } else {
+        Err(misplaced(found.0, "that attempt"))
+    }
+}
+
+fn in_check(state: &State, id: RotationId) -> Found<'_> {
+    let found = in_state(state, id, &[RotationState::Checking])?;
+    if found.0.checked_at.is_none() {
+        Ok(found)
+    } else {
+        Err(misplaced(found.0, "another check"))
+    }
+}
+
+fn misplaced(rotation: &Rotation, what: &str) -> Refusal {
+    Refusal::Conflict {
+        detail: format!("{} is {}: no place for {what}", rotation.id, rotation.state),
+    }
+}
+
+/// The rotation of `credential` that runs; if none does, what became of the last.
+fn running<'a>(state: &'a State, credential: &Credential) -> Result<&'a Arc<Rotation>, Refusal> {
+    if let Some(rotation) = state.rotations.of(credential.id) {
+        return Ok(rotation);
+    }
+    let last = (state.rotations.ended()).find(|ended| ended.credential == credential.id);
+    Err(Refusal::Conflict {
+        detail: match last.and_then(|last| Some((last, last.ended_at?))) {
+            Some((last, at)) if last.state == RotationState::Completed => format!(
+                "{} is completed: version {} is accepted no more since {}; rotate again instead",
+                last.id,
+                last.from,
+                time(at)
+            ),
+            Some((last, at)) => {
+                format!(
+                    "{} has ended, {}, at {}; rotate again",
+                    last.id,
+                    last.state,
+                    time(at)
+                )
+            }
+            None => format!(
+                "no rotation of {} is under way; rotate it first",
+                credential.name
+            ),
+        },
+    })
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

@@ -10,6 +10,8 @@
 
 #[path = "cli_verbs/changes.rs"]
 mod changes;
+#[path = "cli_verbs/gateways.rs"]
+mod gateways;
 #[path = "cli_verbs/looks.rs"]
 mod looks;
 #[path = "cli_verbs/newcomers.rs"]
@@ -222,6 +224,7 @@ fn every_verb_works_on_a_real_broker() {
     changes::credentials(&mut desk);
     changes::a_quorum_falls(&mut desk, &people);
     changes::a_failed_request_is_tried_again(&mut desk);
+    gateways::gateways(&mut desk);
     looks::lists_and_overview(&mut desk);
     looks::the_log(&mut desk);
     looks::contexts(&mut desk);

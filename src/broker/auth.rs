@@ -1,7 +1,7 @@
 //! Who is calling, and what they may read. What they may *do* is decided by the domain's rules, not here.
 
 use crate::{
-    domain::{Actor, ClientId, Digest, Operator, OperatorId, Proof, Role, State, TokenId},
+    domain::{Actor, ClientId, Digest, Gateway, Operator, OperatorId, Proof, Role, State, TokenId},
     secret::digest_of_bytes,
 };
 use axum::http::{HeaderMap, header};
@@ -54,21 +54,7 @@ pub fn authenticate(
     headers: &HeaderMap,
     now: DateTime<Utc>,
 ) -> Result<Caller, SignInError> {
-    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
-    let value = sent.next().ok_or(SignInError::Missing)?;
-    if sent.next().is_some() {
-        return Err(SignInError::Malformed);
-    }
-    let (scheme, token) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .ok_or(SignInError::Malformed)?;
-    let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
-        return Err(SignInError::Malformed);
-    }
-    let digest = token_digest(token);
+    let digest = token_digest(bearer(headers)?);
     let operator = state
         .operator_of_token(&digest)
         .filter(|operator| operator.offboarded_at.is_none())
@@ -83,6 +69,45 @@ pub fn authenticate(
         expires_at: held.expires_at,
         key: held.key.clone(),
     })
+}
+
+/// The bearer token of a call.
+fn bearer(headers: &HeaderMap) -> Result<&str, SignInError> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let value = sent.next().ok_or(SignInError::Missing)?;
+    if sent.next().is_some() {
+        return Err(SignInError::Malformed);
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(SignInError::Malformed)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(SignInError::Malformed);
+    }
+    Ok(token)
+}
+
+/// Finds out which gateway calls.
+///
+/// # Errors
+/// [`SignInError`] if that is none whom `state` knows at `now`.
+pub fn authenticate_gateway<'a>(
+    state: &'a State,
+    headers: &HeaderMap,
+    now: DateTime<Utc>,
+) -> Result<(&'a Arc<Gateway>, TokenId), SignInError> {
+    let digest = token_digest(bearer(headers)?);
+    let gateway = state
+        .gateway_of_token(&digest)
+        .ok_or(SignInError::Invalid)?;
+    let held = gateway
+        .token(&digest)
+        .filter(|held| now < held.expires_at)
+        .ok_or(SignInError::Invalid)?;
+    Ok((gateway, held.id))
 }
 
 impl Caller {

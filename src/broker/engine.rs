@@ -5,6 +5,7 @@ use super::{
     evaluate::Asked,
     feed::{Feed, Subscription, TooOld},
     folding,
+    gateways::Gateways,
     issuers::Issuers,
     leaf,
     policies::{InForce, Policies},
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, Command, Context, Digest, Evaluation, Facts, Recorded, Refusal, RequestId, State,
-        event::Subject,
+        Actor, Command, Context, Digest, Evaluation, Facts, GatewayId, Recorded, Refusal,
+        RequestId, State, decide, event::Subject,
     },
     event_log::{
         checkpoint::SigningKey,
@@ -28,7 +29,7 @@ use crate::{
     },
     policy::PolicyStore,
     secret::{SealKey, digest_of_bytes},
-    wire::Readiness,
+    wire::{Readiness, Standing},
 };
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
@@ -133,6 +134,7 @@ pub(super) struct Inner {
     signing: Signing,
     webhooks: Webhooks,
     cursors: Cursors,
+    gateways: Gateways,
     pub(super) sealed: Sealed,
     usage: Usage,
     pub(super) origin: String,
@@ -195,6 +197,10 @@ impl Engine {
             state,
             from_snapshot,
         } = folding::open(Arc::clone(&store), key, &snapshots, &shown).await?;
+        let gateways = Gateways::new(Arc::clone(&store));
+        if let Err(error) = gateways.load(&state).await {
+            tracing::warn!(%error, "when gateways were last heard of is not known");
+        }
         let policies = Policies::new(policy);
         if let InForce::Broken { id, reason } = policies.in_force(&state) {
             tracing::error!(
@@ -215,6 +221,7 @@ impl Engine {
             signing,
             webhooks,
             cursors: Cursors::new(Arc::clone(&store)),
+            gateways,
             sealed: Sealed::new(store, seal_key),
             usage: Usage::default(),
             origin,
@@ -349,6 +356,51 @@ impl Engine {
     /// Secrets that wait for their claim.
     pub fn sealed(&self) -> &Sealed {
         &self.0.sealed
+    }
+
+    /// What is known of gateways beside the log.
+    pub fn gateways(&self) -> &Gateways {
+        &self.0.gateways
+    }
+
+    /// A gateway has applied everything up to `cursor`: what that settles is recorded, however much it is.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn applied(
+        &self,
+        gateway: GatewayId,
+        cursor: u64,
+        context: Context,
+    ) -> Result<Standing, EngineError> {
+        let place = self.gateways().place(gateway);
+        let (now, sent) = (context.now, place.handed());
+        let mut state = self.state();
+        loop {
+            let settles = state
+                .unapplied_by(gateway)
+                .next()
+                .is_some_and(|(since, _)| since <= cursor);
+            // A heartbeat that settles nothing is not worth the writer's time.
+            let command = Command::RecordCursor {
+                gateway,
+                cursor,
+                sent: sent.clone(),
+            };
+            if !settles {
+                decide(&state, &command, &context)?;
+                break;
+            }
+            self.submit(command, context.clone()).await?;
+            state = self.state();
+        }
+        place.applied(cursor, now);
+        Ok(Standing {
+            gateway,
+            cursor: place.cursor(),
+            waiting: state.unapplied_by(gateway).count() as u64,
+            sequence: state.sequence,
+        })
     }
 
     /// Use since the last roll-up.

@@ -3,7 +3,7 @@
 //! ```text
 //! http ──▶ engine (queue → decide → append → publish) ──▶ feed ──▶ streams
 //!             ▲                                   │
-//!             └──────────── reactors ◀────────────┘   issuance · enforcement · expiry · usage · reconciliation · webhooks
+//!             └──────────── reactors ◀────────────┘   issuance · enforcement · propagation · expiry · usage · reconciliation · webhooks
 //! ```
 //!
 //! What a reactor has to do is folded from the log like everything else (`crate::domain::State::to_issue` and
@@ -24,6 +24,8 @@ pub mod evaluate;
 pub mod feed;
 /// The state at the start.
 mod folding;
+/// What is known of gateways beside the log.
+pub mod gateways;
 /// The HTTP face.
 pub mod http;
 /// The configured issuers.

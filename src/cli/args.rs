@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
-    audit, client, context, credential, doctor, login, operator, policy, request, reviews,
+    audit, client, context, credential, doctor, gateway, login, operator, policy, request, reviews,
     revocation, template, watch,
 };
 
@@ -109,6 +109,9 @@ pub enum Command {
     /// Access review: what each team answers for, and until when it must say so
     #[command(subcommand, visible_alias = "reviews")]
     Review(reviews::Verb),
+    /// Gateways: where credentials are accepted or refused
+    #[command(subcommand, visible_alias = "gateways")]
+    Gateway(gateway::Verb),
     /// Revocations, and how far they have come
     #[command(subcommand, visible_alias = "revocations")]
     Revocation(revocation::Verb),

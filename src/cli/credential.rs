@@ -11,13 +11,13 @@ use super::args::{ChangeArgs, Format, ListArgs, span};
 use super::error::CliError;
 use super::output::{self, List};
 use super::wait::{self, End};
-use super::{prompt, review};
+use super::{prompt, review, rows};
 use crate::client::{Client, ListQuery, OwnerChange};
-use crate::wire::Enforcement;
 use crate::wire::revocation::Revoke;
 use crate::wire::{
     Adoption, CredentialDetail, CredentialId, Digest, Environment, Kind, Reason, Receipt, Tier,
 };
+use crate::wire::{Enforcement, RevocationState};
 
 /// The longest secret that is looked for, in bytes.
 const SECRET_BYTES: u64 = 64 * 1024;
@@ -46,8 +46,8 @@ pub enum Verb {
     Adopt(Box<Adopt>),
     /// Revoke a credential, or one of its versions, for good
     ///
-    /// The broker refuses it at once. --wait waits until its issuer has withdrawn it too, and ends with
-    /// exit code 5 if it has not when the time is over.
+    /// The broker refuses it at once. --wait waits until its issuer has withdrawn it and every gateway
+    /// refuses it too, and ends with exit code 5 if they do not when the time is over.
     Revoke {
         #[command(flatten)]
         which: Which,
@@ -289,7 +289,7 @@ async fn revoke(
     }
 }
 
-/// Waits until the issuers have withdrawn what was revoked.
+/// Waits until issuers and gateways refuse what was revoked too.
 async fn proven(
     app: &mut App<'_>,
     client: &Client,
@@ -311,24 +311,50 @@ async fn proven(
         concerns,
         async || {
             let detail = detail(client, found).await?;
-            let pending = detail
+            let waits = detail
                 .revocations
                 .iter()
-                .any(|row| matches!(row.enforcement, Enforcement::Pending { .. }));
-            Ok(if pending {
-                End::Not(())
+                .filter(|row| row.state != RevocationState::Propagated);
+            let waits: Vec<_> = waits.cloned().collect();
+            Ok(if waits.is_empty() {
+                End::Reached(detail.revocations)
             } else {
-                End::Reached(())
+                End::Not(waits)
             })
         },
     )
     .await?;
     match end {
-        End::Reached(()) => app.say("Withdrawn at its issuer too"),
-        End::Not(()) => Err(CliError::NotConverged {
-            subject: found.name.clone(),
-            state: "not withdrawn at its issuer; this broker refuses it".to_owned(),
-        }),
+        End::Reached(rows) => {
+            let gateways: u32 = rows.iter().map(|row| row.gateways).max().unwrap_or(0);
+            let took = rows.iter().filter_map(|row| row.time_to_revoke_ms).max();
+            let words = match gateways {
+                0 => "Withdrawn at its issuer too".to_owned(),
+                1 => format!("Refused by its gateway too, after {}", rows::took(took)),
+                _ => format!(
+                    "Refused by all {gateways} gateways too, after {}",
+                    rows::took(took)
+                ),
+            };
+            app.say(&words)
+        }
+        End::Not(rows) => {
+            let issuer = rows
+                .iter()
+                .any(|row| matches!(row.enforcement, Enforcement::Pending { .. }));
+            let gateways: u32 = rows.iter().map(|row| row.gateways - row.applied).sum();
+            let missing = match (issuer, gateways) {
+                (true, 0) => "not withdrawn at its issuer".to_owned(),
+                (true, left) => {
+                    format!("not withdrawn at its issuer, nor refused by {left} gateways")
+                }
+                (false, left) => format!("not refused by {left} gateways"),
+            };
+            Err(CliError::NotConverged {
+                subject: found.name.clone(),
+                state: format!("{missing} yet; this broker refuses it"),
+            })
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod credential;
 mod deliver;
 mod doctor;
 pub mod error;
+mod gateway;
 mod io;
 mod key;
 mod login;
@@ -30,6 +31,7 @@ mod reviews;
 mod revocation;
 mod rows;
 mod sign;
+mod snippet;
 mod template;
 mod wait;
 mod watch;
@@ -108,6 +110,7 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         Some(Command::Request(verb)) => request::run(app, verb).await,
         Some(Command::Credential(verb)) => credential::run(app, verb).await,
         Some(Command::Review(verb)) => reviews::run(app, verb).await,
+        Some(Command::Gateway(verb)) => gateway::run(app, verb).await,
         Some(Command::Revocation(verb)) => revocation::run(app, verb).await,
         Some(Command::Audit(verb)) => audit::run(app, verb).await,
         Some(Command::Policy(verb)) => policy::run(app, verb).await,

@@ -45,6 +45,11 @@ impl Style {
         }
     }
 
+    /// The same for one that may be missing.
+    pub fn full_or(&self, at: Option<DateTime<Utc>>, missing: &str) -> String {
+        at.map_or_else(|| missing.to_owned(), |at| self.full(at))
+    }
+
     /// A moment, whole: for details.
     pub fn full(&self, at: DateTime<Utc>) -> String {
         let utc = time::TimeFormat::Utc.full(at, self.now);

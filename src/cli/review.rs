@@ -1,9 +1,11 @@
 //! One request, credential or revocation, in the order in which a person reads it.
 
 use super::output::{Sheet, Style, span};
-use super::rows::enforcement;
+use super::rows::{self, enforcement};
 use crate::display::table::{Align, Table};
-use crate::wire::{CredentialDetail, EventRecord, RequestDetail, RevocationRow};
+use crate::wire::{
+    CredentialDetail, EventRecord, Evidence, GatewayRow, ReachView, RequestDetail, RevocationDetail,
+};
 
 /// A request, in the order in which it is decided: who gets what, the risk, the change, the rules, the
 /// requester's words, and who may decide.
@@ -220,7 +222,8 @@ pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
 }
 
 /// A revocation.
-pub fn revocation(row: &RevocationRow, style: &Style) -> String {
+pub fn revocation(detail: &RevocationDetail, style: &Style) -> String {
+    let row = &detail.row;
     let mut sheet = Sheet::default();
     let what = if row.whole {
         "the whole credential, for good".to_owned()
@@ -235,9 +238,132 @@ pub fn revocation(row: &RevocationRow, style: &Style) -> String {
     sheet.fact("credential", row.credential.to_string());
     sheet.fact("effective", style.full(row.effective_at));
     sheet.fact("at the issuer", enforcement(&row.enforcement, style));
+    sheet.fact("gateways", rows::reached(row));
+    let objective = detail
+        .objective_s
+        .map_or_else(String::new, |seconds| format!(", objective {seconds} s"));
+    sheet.fact(
+        "time to revoke",
+        match row.time_to_revoke_ms {
+            Some(millis) => format!("{}{objective}", rows::took(Some(millis))),
+            None => format!("{}, counting{objective}", row.state),
+        },
+    );
     sheet.fact("sequence", row.sequence.to_string());
     sheet.section("Reason");
     sheet.quote(&row.reason);
+    if !detail.reach.is_empty() {
+        sheet.section("Gateways, what is waited for first, then the slowest first");
+    }
+    for reach in &detail.reach {
+        sheet.line(&format!("  {}", reach_line(reach, style)));
+    }
+    let exposure = &detail.exposure;
+    if !exposure.through.is_empty() {
+        sheet.section("What could still be done with it");
+        sheet.fact("may be accepted at", exposure.through.join(", "));
+        sheet.fact("ends by itself", style.full_or(exposure.ends_at, "never"));
+    }
+    if exposure.accepted_after.is_some() || exposure.refused_at.is_some() {
+        sheet.section("Tried since");
+        sheet.fact("accepted", style.full_or(exposure.accepted_after, "never"));
+        sheet.fact("refused", style.full_or(exposure.refused_at, "never"));
+    }
+    sheet.finish()
+}
+
+/// One gateway's part in a revocation: what is known, and how.
+fn reach_line(reach: &ReachView, style: &Style) -> String {
+    let mut line = format!("{}  {}", reach.name, reach.state);
+    match reach.by {
+        Some(Evidence::Asks) => line.push_str(": asks about every call"),
+        Some(Evidence::CacheEnded) => line.push_str(": its older answers have run out"),
+        Some(Evidence::Acknowledged) => line.push_str(": it said so"),
+        Some(Evidence::Removed) => line.push_str(" before it had applied it"),
+        None => {}
+    }
+    if let Some(sent) = reach.sent_ms {
+        line.push_str(&format!(", told +{}", rows::took(Some(sent))));
+    }
+    if let Some(applied) = reach.applied_ms {
+        line.push_str(&format!(", refuses from +{}", rows::took(Some(applied))));
+    } else if let Some(bound) = reach.bound_at {
+        line.push_str(&format!(
+            ", refuses from {} at the latest",
+            style.full(bound)
+        ));
+    }
+    if let Some(proven) = reach.proven_ms {
+        line.push_str(&format!(", seen to refuse +{}", rows::took(Some(proven))));
+    }
+    if reach.late {
+        line.push_str(&format!(", late: objective {} s", reach.objective_s));
+    }
+    if reach.silent {
+        let seen = style.full_or(reach.seen_at, "never");
+        line.push_str(&format!(", silent: last heard of {seen}"));
+    }
+    line
+}
+
+/// A gateway.
+pub fn gateway(row: &GatewayRow, style: &Style) -> String {
+    let mut sheet = Sheet::default();
+    sheet.line(&format!(
+        "{} is a gateway of {} ({})",
+        row.name, row.environment, row.profile
+    ));
+    sheet.fact("id", row.id.to_string());
+    sheet.fact("state", rows::gateway_state(row));
+    sheet.fact(
+        "guards",
+        if row.audiences.is_empty() {
+            "every audience of its environment".to_owned()
+        } else {
+            row.audiences.join(", ")
+        },
+    );
+    sheet.fact("refuses", rows::bound(row));
+    sheet.fact("objective", format!("{} s", row.objective_s));
+    sheet.fact("last heard of", style.full_or(row.seen_at, "never"));
+    sheet.fact("waiting", format!("{}, {} late", row.waiting, row.late));
+    sheet.fact("cursor", row.cursor.to_string());
+    sheet.fact(
+        "answered",
+        format!("{} yes, {} no", row.accepted, row.refused),
+    );
+    sheet.fact(
+        "registered",
+        format!("{} by {}", style.full(row.registered_at), row.by),
+    );
+    if let Some(at) = row.removed_at {
+        sheet.fact("removed", style.full(at));
+    }
+    sheet.fact("sequence", row.sequence.to_string());
+    if !row.routes.is_empty() {
+        sheet.section("Routes; what none covers is refused");
+    }
+    for route in &row.routes {
+        let methods = if route.methods.is_empty() {
+            "any".to_owned()
+        } else {
+            route.methods.join(",")
+        };
+        sheet.line(&format!(
+            "  {methods} {} needs {}",
+            route.prefix, route.scope
+        ));
+    }
+    if !row.tokens.is_empty() {
+        sheet.section("Tokens");
+    }
+    for token in &row.tokens {
+        sheet.line(&format!(
+            "  {} until {}",
+            token.id,
+            style.full(token.expires_at)
+        ));
+    }
     sheet.finish()
 }
 

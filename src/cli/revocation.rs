@@ -13,7 +13,7 @@ use crate::wire::RevocationId;
 pub enum Verb {
     /// The registry of revocations
     List(ListArgs),
-    /// One revocation: from when it holds here, and whether the issuer has withdrawn it too
+    /// One revocation: from when it holds here, at the issuer, and at each gateway
     Show {
         /// The revocation's identifier
         #[arg(value_name = "REVOCATION")]
@@ -37,12 +37,12 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         }
         Verb::Show { revocation } => {
             let row = client.revocation(*revocation).await;
-            let row = row
+            let detail = row
                 .map_err(CliError::call(format!("show revocation {revocation}")))?
                 .value;
             let style = app.style();
-            output::one(&mut *app.io.out, style, &row, &row, |style| {
-                review::revocation(&row, style)
+            output::one(&mut *app.io.out, style, &detail, &detail.row, |style| {
+                review::revocation(&detail, style)
             })?;
             Ok(())
         }

@@ -5,7 +5,7 @@ use super::output::{Row, Style};
 use crate::display::table::Align::{self, Left, Right};
 use crate::wire::Enforcement;
 use crate::wire::{
-    ClientRow, CredentialRow, EventRecord, OperatorRow, Receipt, RequestRow, ReviewRow,
+    ClientRow, CredentialRow, EventRecord, GatewayRow, OperatorRow, Receipt, RequestRow, ReviewRow,
     RevocationRow, Role,
 };
 
@@ -126,6 +126,9 @@ impl Row for RevocationRow {
         ("CREDENTIAL", Left),
         ("VERSIONS", Left),
         ("EFFECTIVE", Right),
+        ("STATE", Left),
+        ("GATEWAYS", Left),
+        ("TOOK", Right),
         ("AT THE ISSUER", Left),
         ("BY", Left),
         ("REASON", Left),
@@ -137,10 +140,82 @@ impl Row for RevocationRow {
             self.credential_name.clone(),
             versions(self),
             style.moment(self.effective_at),
+            self.state.to_string(),
+            reached(self),
+            took(self.time_to_revoke_ms),
             enforcement(&self.enforcement, style),
             self.by.clone(),
             self.reason.clone(),
         ]
+    }
+}
+
+impl Row for GatewayRow {
+    const COLUMNS: Columns = &[
+        ("NAME", Left),
+        ("PROFILE", Left),
+        ("ENV", Left),
+        ("SEEN", Right),
+        ("WAITING", Right),
+        ("LATE", Right),
+        ("BOUND", Left),
+        ("OBJECTIVE", Right),
+        ("STATE", Left),
+        ("SEQUENCE", Right),
+        ("ID", Left),
+    ];
+
+    fn cells(&self, style: &Style) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.profile.to_string(),
+            self.environment.to_string(),
+            style.moment_or(self.seen_at, "never"),
+            self.waiting.to_string(),
+            self.late.to_string(),
+            bound(self),
+            format!("{} s", self.objective_s),
+            gateway_state(self).to_owned(),
+            self.sequence.to_string(),
+            self.id.to_string(),
+        ]
+    }
+}
+
+/// After how long a gateway refuses what was revoked.
+pub fn bound(row: &GatewayRow) -> String {
+    match row.bound_s {
+        Some(0) => "asks each time".to_owned(),
+        Some(seconds) => format!("within {seconds} s"),
+        None => "acknowledges".to_owned(),
+    }
+}
+
+/// The word for how a gateway is.
+pub fn gateway_state(row: &GatewayRow) -> &'static str {
+    match row {
+        _ if row.removed_at.is_some() => "removed",
+        _ if row.late > 0 => "late",
+        _ if row.silent => "silent",
+        _ => "active",
+    }
+}
+
+/// How many gateways refuse it, of how many; and how many are late.
+pub fn reached(row: &RevocationRow) -> String {
+    match (row.gateways, row.late) {
+        (0, _) => "-".to_owned(),
+        (all, 0) => format!("{}/{all}", row.applied),
+        (all, late) => format!("{}/{all}, {late} late", row.applied),
+    }
+}
+
+/// A time in milliseconds.
+pub fn took(millis: Option<u64>) -> String {
+    match millis {
+        None => "-".to_owned(),
+        Some(millis) if millis < 10_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        Some(millis) => format!("{} s", millis / 1_000),
     }
 }
 

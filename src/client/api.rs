@@ -21,11 +21,12 @@ use crate::wire::revocation::Revoke;
 use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
     Adoption, Approve, BreakGlass, Challenge, Claimed, ClientHoldings, ClientId, ClientRow,
-    CredentialDetail, CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Health,
-    KeyName, MintedToken, Narrow, NewChallenge, NewClient, NewKey, NewNote, NewRequest, Offboard,
-    OperatorHoldings, OperatorId, OperatorRow, Overview, Page, Readiness, Reason, Receipt,
-    RemoveKey, RequestDetail, RequestId, RequestRow, ReviewRow, RevocationId, RevocationRow,
-    Session, SigningOrder, SshSignIn, TokenId,
+    CredentialDetail, CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Findings,
+    GatewayId, GatewayRow, Health, KeyName, MintedGatewayToken, MintedToken, Narrow, NewChallenge,
+    NewClient, NewGateway, NewKey, NewNote, NewRequest, Offboard, OperatorHoldings, OperatorId,
+    OperatorRow, Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail, RequestId,
+    RequestRow, ReviewRow, RevocationDetail, RevocationId, RevocationRow, Session, SigningOrder,
+    SshSignIn, TokenId,
 };
 
 /// The largest checkpoint or proof, in bytes.
@@ -356,8 +357,71 @@ impl Client {
     }
 
     /// One revocation.
-    pub async fn revocation(&self, id: RevocationId) -> Result<Answer<RevocationRow>, ClientError> {
+    pub async fn revocation(
+        &self,
+        id: RevocationId,
+    ) -> Result<Answer<RevocationDetail>, ClientError> {
         self.one("revocations", id).await
+    }
+
+    /// A page of gateways.
+    pub async fn gateways(
+        &self,
+        query: &ListQuery,
+    ) -> Result<Answer<Page<GatewayRow>>, ClientError> {
+        self.page("gateways", query).await
+    }
+
+    /// One gateway.
+    pub async fn gateway(&self, id: GatewayId) -> Result<Answer<GatewayRow>, ClientError> {
+        self.one("gateways", id).await
+    }
+
+    /// Brings a gateway into service.
+    pub async fn add_gateway(
+        &self,
+        gateway: &NewGateway,
+        once: &Once,
+    ) -> Outcome<MintedGatewayToken> {
+        self.command(&["gateways"], gateway, once).await
+    }
+
+    /// Gives a gateway another token.
+    pub async fn add_gateway_token(
+        &self,
+        id: GatewayId,
+        token: &NewToken,
+        once: &Once,
+    ) -> Outcome<MintedGatewayToken> {
+        self.act("gateways", id, "tokens", token, once).await
+    }
+
+    /// Withdraws a gateway's token.
+    pub async fn revoke_gateway_token(
+        &self,
+        id: GatewayId,
+        token: TokenId,
+        once: &Once,
+    ) -> Outcome<Option<Receipt>> {
+        let (id, token) = (id.to_string(), token.to_string());
+        let call = Call::delete(["v1", "gateways", &id, "tokens", &token]);
+        self.transport.send(&once.apply(call)).await.into()
+    }
+
+    /// Takes a gateway out of service.
+    pub async fn remove_gateway(
+        &self,
+        id: GatewayId,
+        reason: &Reason,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        self.act("gateways", id, "remove", reason, once).await
+    }
+
+    /// What gateways reported that cannot be.
+    pub async fn findings(&self) -> Result<Answer<Findings>, ClientError> {
+        let call = Call::get(["v1", "usage", "findings"]);
+        self.transport.send(&call).await
     }
 
     /// A page of clients.

@@ -618,6 +618,14 @@ fn the_enforcement_of_a_revocation_is_fetched_as_soon_as_it_is_heard_of() {
             attempts: 0,
             last_error: None,
         },
+        state: crate::wire::RevocationState::Effective,
+        gateways: 0,
+        applied: 0,
+        proven: 0,
+        late: 0,
+        propagated_at: None,
+        time_to_revoke_ms: None,
+        since: 900_400,
         sequence: 900_400,
     };
     detail.row.sequence = 900_400;

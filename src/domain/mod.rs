@@ -28,6 +28,8 @@ pub mod facts;
 pub mod gateway;
 /// Typed identifiers.
 pub mod id;
+/// Where something was used from.
+pub mod network;
 /// People and robots, their roles and how they prove who they are.
 pub mod operator;
 /// Changes of policy.
@@ -64,6 +66,7 @@ pub use id::{
     ApprovalId, ClientId, CredentialId, GatewayId, OperatorId, ProposalId, RequestId, RevocationId,
     RotationId, TokenId,
 };
+pub use network::Network;
 pub use operator::{Operator, Role, SshKey, Token};
 pub use policy::{Proposal, ProposalState};
 pub use refusal::{FieldError, Refusal};

@@ -129,6 +129,8 @@ pub struct State {
     gateway_tokens: HashMap<Digest, GatewayId>,
     /// What gateways have yet to apply, in the order in which it took effect.
     unapplied: OrdSet<(GatewayId, u64, RevocationId)>,
+    /// Revoked versions that some gateway has not been seen to refuse.
+    unproven: OrdMap<(CredentialId, u32), RevocationId>,
     /// Until when a plan that people denied cannot be asked for again unchanged, by its digest.
     refused: OrdMap<Digest, DateTime<Utc>>,
     /// How often each operator asks, and which of their requests belong together.

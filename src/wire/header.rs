@@ -16,3 +16,28 @@ pub const NDJSON: &str = "application/x-ndjson";
 pub const COLUMNS: &str = "application/vnd.countersign.columns";
 /// Problem details.
 pub const PROBLEM: &str = "application/problem+json";
+
+/// By what a gateway proves who it is where `Authorization` is its caller's.
+pub const GATEWAY_TOKEN: &str = "countersign-gateway-token";
+/// The method of the call that a gateway asks about.
+pub const ORIGINAL_METHOD: &str = "x-original-method";
+/// Path and query of the call that a gateway asks about, as they came.
+pub const ORIGINAL_URI: &str = "x-original-uri";
+/// The address of whoever called a gateway.
+pub const REAL_IP: &str = "x-real-ip";
+/// The addresses that a call has come by; the last is whoever called the gateway.
+pub const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Which credential was shown.
+pub const CREDENTIAL: &str = "x-countersign-credential";
+/// Whose it is.
+pub const CLIENT: &str = "x-countersign-client";
+/// Its name.
+pub const SUBJECT: &str = "x-countersign-subject";
+/// What it allows, separated by spaces; `-` for nothing.
+pub const SCOPES: &str = "x-countersign-scopes";
+/// When it ends, in seconds since 1970, or `never`.
+pub const EXPIRES: &str = "x-countersign-expires";
+/// `allow` or `deny`.
+pub const DECISION: &str = "x-countersign-decision";
+/// Why not, in a word.
+pub const REASON: &str = "x-countersign-reason";

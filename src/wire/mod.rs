@@ -15,6 +15,8 @@ pub mod digest;
 pub mod event;
 /// The one filter language.
 pub mod filter;
+/// Gateways.
+pub mod gateway;
 /// Names of headers and media types.
 pub mod header;
 /// What leaves with a client or a person.
@@ -46,6 +48,10 @@ pub use client::{ClientRow, NewClient};
 pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
 pub use digest::{plan_bytes, plan_digest, policy_digest};
 pub use event::{EventRecord, FeedItem};
+pub use gateway::{
+    Cursor, Finding, FindingKind, Findings, GatewayRow, MintedGatewayToken, NewGateway, Pending,
+    RevokedHere, Standing,
+};
 pub use holdings::{ClientHoldings, HeldCredential, Offboard, OperatorHoldings};
 pub use list::{ListHeader, Page};
 pub use operator::{Grant, MintedToken, NewOperator, NewToken, OperatorRow, Session, TokenRow};
@@ -60,7 +66,7 @@ pub use request::{
     RequestRow, Verdict,
 };
 pub use review::ReviewRow;
-pub use revocation::RevocationRow;
+pub use revocation::{Exposure, ReachState, ReachView, RevocationDetail, RevocationRow};
 pub use service::{Health, Introspection, IssuerHealth, Readiness, WebhookHealth};
 pub use signing::{
     Challenge, KeyName, KeyRow, NewChallenge, NewKey, RemoveKey, SignedStatement, SigningOrder,
@@ -71,9 +77,10 @@ pub use signing::{
 pub use crate::domain::check;
 pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
-    FieldError, Kind, Note, OperatorId, Plan, PolicyStatement, ProposalId, ProposalState, Quorum,
-    RequestId, RequestState, ReviewState, RevocationId, Risk, RiskFactor, Role, RuleResult,
-    Statement, StepUp, Tier, TokenId, VersionState, request::Outcome,
+    Evidence, FieldError, GatewayId, Kind, Note, OperatorId, Plan, PolicyStatement, Profile,
+    ProposalId, ProposalState, Quorum, RequestId, RequestState, ReviewState, RevocationId,
+    RevocationState, Risk, RiskFactor, Role, Route, RuleResult, Statement, StepUp, Tier, TokenId,
+    VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

@@ -2,11 +2,11 @@
 //! takes the other's word for what is signed.
 
 use super::{Digest, OperatorId, StepUp};
+use crate::canonical;
 pub use crate::domain::{
     Decision,
     statement::{About, AboutPolicy, Approver, Form, LogHead, PolicyRef, STATEMENT, View},
 };
-use crate::{canonical, domain::Statement};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

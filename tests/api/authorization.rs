@@ -58,6 +58,15 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/policies/simulate"),
     ("GET", "/v1/revocations"),
     ("GET", "/v1/revocations/{revocation}"),
+    ("GET", "/v1/gateways"),
+    ("GET", "/v1/gateways/{gateway}"),
+    ("POST", "/v1/gateways"),
+    ("POST", "/v1/gateways/{gateway}/tokens"),
+    ("DELETE", "/v1/gateways/{gateway}/tokens/{token}"),
+    ("POST", "/v1/gateways/{gateway}/remove"),
+    ("GET", "/v1/gateways/{gateway}/pending"),
+    ("PUT", "/v1/gateways/{gateway}/cursor"),
+    ("GET", "/v1/usage/findings"),
     ("GET", "/v1/clients"),
     ("POST", "/v1/clients"),
     ("GET", "/v1/clients/{client}/holdings"),
@@ -180,6 +189,17 @@ impl Company {
                 filled = filled.replace("{proposal}", &id);
             }
         }
+        if path.contains("{gateway}") {
+            let name = self.name("gateway");
+            let new = json!({"name": name, "profile": "nginx", "environment": "development",
+                "token_ttl_s": 600});
+            let minted = self.api.post(&self.api.admin, "/v1/gateways", new);
+            let minted = minted.await.is(201).json();
+            let text = |field: &str| minted[field].as_str().expect("a text").to_owned();
+            filled = filled
+                .replace("{gateway}", &text("gateway"))
+                .replace("{token}", &text("id"));
+        }
         if path.contains("{client}") {
             let name = self.name("client");
             let id = self.api.client(&name, "production").await;
@@ -216,6 +236,7 @@ impl Company {
             "proposals" | "simulate" => body,
             "challenge" => json!({"operator": "known"}),
             "ssh" => json!({"message": "x", "signature": "x"}),
+            "remove" if path.contains("{gateway}") => json!({"reason": "because"}),
             "approvals" | "denials" | "break-glass" | "remove" => {
                 body.as_object_mut().expect("an object").remove("ttl_s");
                 body
@@ -238,6 +259,9 @@ impl Company {
             "clients" => {
                 json!({"name": name, "owner": "x", "environment": "development", "tier": "low"})
             }
+            "gateways" => json!({"name": name, "profile": "nginx", "environment": "development",
+                "token_ttl_s": 600}),
+            "cursor" => json!({"cursor": 1}),
             "operators" => json!({"name": name, "token_ttl_s": 600}),
             _ => body,
         };
@@ -382,6 +406,8 @@ async fn the_authorization_matrix() {
             let mut request = company.api.request(verb.clone(), &person.token, &filled);
             if verb == Method::POST {
                 request = request.header("idempotency-key", fresh_key()).json(&body);
+            } else if verb == Method::PUT {
+                request = request.json(&body);
             }
             let said = if *path == "/v1/events" {
                 // It has no end to wait for.

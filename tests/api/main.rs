@@ -1,6 +1,7 @@
 //! The HTTP face on a real listener and a real store: what callers may rely on, and what bad input gets.
 
 mod authorization;
+mod gateways;
 mod harness;
 mod journey;
 mod leaving;

@@ -6,7 +6,7 @@ use countersign::{
     broker::leaf,
     domain::{
         CredentialId, Enforcement, Environment, Event, GatewayId, Profile, Proof, Proposal,
-        ProposalState, Recorded, Request, RequestId, RequestState, RevocationId, Role, RotationId,
+        ProposalState, Request, RequestId, RequestState, RevocationId, Role, RotationId,
         RotationState, State, StepUp, VersionState,
         request::Outcome,
         revocation::{Applied, Evidence},

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     broker::{
-        auth::{Caller, SignInError, authenticate},
+        auth::{Caller, SignInError, authenticate, authenticate_gateway},
         engine::{Outcome, call_digest},
     },
     clock,
-    domain::{Actor, Command, Context, Digest, Refusal, State},
+    domain::{Actor, Command, Context, Digest, Gateway, GatewayId, Refusal, State, TokenId},
     wire::header as names,
 };
 use axum::{
@@ -115,19 +115,21 @@ fn reads_all(caller: &Caller) -> Result<(), ApiError> {
     ))
 }
 
+fn not_signed_in(error: SignInError) -> ApiError {
+    let challenge = match error {
+        SignInError::Missing => r#"Bearer realm="countersign""#,
+        SignInError::Malformed => r#"Bearer realm="countersign", error="invalid_request""#,
+        SignInError::Invalid => r#"Bearer realm="countersign", error="invalid_token""#,
+    };
+    ApiError::new(&problem::NOT_SIGNED_IN, error.to_string()).challenge(challenge)
+}
+
 fn signed_in(
     app: &App,
     headers: &HeaderMap,
 ) -> Result<(Caller, Arc<State>, DateTime<Utc>), ApiError> {
     let (state, now) = (app.engine().state(), clock::now());
-    let caller = authenticate(&state, headers, now).map_err(|error| {
-        let challenge = match error {
-            SignInError::Missing => r#"Bearer realm="countersign""#,
-            SignInError::Malformed => r#"Bearer realm="countersign", error="invalid_request""#,
-            SignInError::Invalid => r#"Bearer realm="countersign", error="invalid_token""#,
-        };
-        ApiError::new(&problem::NOT_SIGNED_IN, error.to_string()).challenge(challenge)
-    })?;
+    let caller = authenticate(&state, headers, now).map_err(not_signed_in)?;
     Ok((caller, state, now))
 }
 
@@ -245,6 +247,78 @@ impl<T: DeserializeOwned> FromRequest<App> for Stranger<T> {
             id,
             from,
         })
+    }
+}
+
+/// A call by a gateway, which proves by its own token that it is this one.
+#[derive(Debug)]
+pub struct GatewayCall<T> {
+    /// Which.
+    pub gateway: Arc<Gateway>,
+    /// What it sent.
+    pub body: T,
+    /// The snapshot that it was known by.
+    pub state: Arc<State>,
+    /// The time of the call.
+    pub now: DateTime<Utc>,
+    token: TokenId,
+    id: CallId,
+    from: Option<String>,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for GatewayCall<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let (state, now) = (app.engine().state(), clock::now());
+        let known = authenticate_gateway(&state, &parts.headers, now);
+        let (gateway, token) = known.map_err(not_signed_in)?;
+        let gateway = Arc::clone(gateway);
+        let Arrived { body, id, from, .. } = arrived(&parts, body, app).await?;
+        Ok(Self {
+            gateway,
+            body,
+            state,
+            now,
+            token,
+            id,
+            from,
+        })
+    }
+}
+
+impl<T> GatewayCall<T> {
+    /// Refuses another gateway's address.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn must_be(&self, id: GatewayId) -> Result<(), ApiError> {
+        if self.gateway.id == id {
+            return Ok(());
+        }
+        let detail = format!("this token is of {}; ask for that", self.gateway.id);
+        Err(Refusal::Separation {
+            rule: "gateway-only",
+            detail,
+        }
+        .into())
+    }
+
+    /// The call as the rules see it.
+    pub fn context(&self) -> Context {
+        Context {
+            now: self.now,
+            actor: Actor::Gateway {
+                id: self.gateway.id,
+                token: self.token,
+            },
+            from: self.from.clone(),
+            request_id: self.id.request_id.clone(),
+            trace: self.id.trace.clone(),
+            idempotency: None,
+            if_match: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     problem::{self, ApiError},
 };
 use crate::{
-    broker::auth::token_digest,
+    broker::{auth::token_digest, usage},
     domain::{Credential, Version},
     wire::{Introspection, service::IntrospectionRequest},
 };
@@ -19,6 +19,7 @@ use axum::{
     extract::{FromRequest as _, FromRequestParts as _, Request, State as Shared},
     response::Response,
 };
+use chrono::{DateTime, Utc};
 use std::error::Error as _;
 
 /// Where it is.
@@ -55,12 +56,16 @@ pub async fn introspect(Shared(app): Shared<App>, request: Request) -> Result<Re
         .filter(|(credential, _)| reader.caller.sees(credential.client));
     let mut told = Introspection::default();
     if let Some((credential, version)) = found {
-        if let Some(version) = accepted(credential, version, &reader) {
+        if let Some(version) = accepted(credential, version, reader.now) {
             told = tell(credential, version, app.engine().origin());
         }
-        app.engine()
-            .usage()
-            .record(credential.id, told.active, reader.now);
+        let shown = usage::Reader {
+            version,
+            gateway: None,
+            network: None,
+        };
+        let used = usage::Used::once(told.active, reader.now);
+        app.engine().usage().record(credential.id, shown, &used);
     }
     metrics::introspected(told.active);
     let mut response = answer(reader.state.sequence, &told);
@@ -68,13 +73,17 @@ pub async fn introspect(Shared(app): Shared<App>, request: Request) -> Result<Re
     Ok(response)
 }
 
-fn accepted<'a>(credential: &'a Credential, number: u32, reader: &Reader) -> Option<&'a Version> {
+pub(super) fn accepted(
+    credential: &Credential,
+    number: u32,
+    now: DateTime<Utc>,
+) -> Option<&Version> {
     if credential.revoked.is_some() || credential.quarantined_at.is_some() {
         return None;
     }
     credential
         .version(number)
-        .filter(|version| version.accepted(reader.now))
+        .filter(|version| version.accepted(now))
 }
 
 fn tell(credential: &Credential, version: &Version, origin: &str) -> Introspection {

@@ -1,7 +1,7 @@
 //! Figures for Prometheus. One recorder a process; figures that can be counted from the state are counted when
 //! somebody asks. No label carries anything that a caller chose.
 
-use crate::broker::engine::Engine;
+use crate::broker::{engine::Engine, views::Views};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
@@ -34,6 +34,9 @@ static DURATIONS: LazyLock<RwLock<Durations>> = LazyLock::new(RwLock::default);
 static INTROSPECTED: LazyLock<[Counter; 2]> = LazyLock::new(|| {
     ["inactive", "active"]
         .map(|result| metrics::counter!("countersign_introspections_total", "result" => result))
+});
+static AUTHORIZED: LazyLock<[Counter; 2]> = LazyLock::new(|| {
+    ["deny", "allow"].map(|result| metrics::counter!("countersign_authz_total", "result" => result))
 });
 
 /// Installs the recorder, once a process. Something else may have installed one already; then there is none of ours.
@@ -92,6 +95,26 @@ fn describe() {
         "Commands of callers, by name and result"
     );
     metrics::describe_counter!(
+        "countersign_authz_total",
+        "Calls that gateways asked about, by result"
+    );
+    metrics::describe_counter!(
+        "countersign_usage_findings_total",
+        "What gateways reported that cannot be, by kind"
+    );
+    metrics::describe_gauge!(
+        "countersign_gateway_waiting",
+        "Revocations that a gateway has yet to apply"
+    );
+    metrics::describe_gauge!(
+        "countersign_gateway_late",
+        "Of these, those over its objective"
+    );
+    metrics::describe_gauge!(
+        "countersign_gateway_seen_seconds",
+        "Seconds since a gateway was last heard of"
+    );
+    metrics::describe_counter!(
         "countersign_introspections_total",
         "Tokens that were asked about, by result"
     );
@@ -140,6 +163,11 @@ pub fn introspected(active: bool) {
     INTROSPECTED[usize::from(active)].increment(1);
 }
 
+/// Notes an answer of the gateways' decision point.
+pub fn authorized(accepted: bool) {
+    AUTHORIZED[usize::from(accepted)].increment(1);
+}
+
 /// Counts a stream's subscriber for as long as it lives.
 #[derive(Debug)]
 pub struct Subscriber(());
@@ -169,6 +197,7 @@ pub fn render(engine: &Engine) -> Option<String> {
         ("awaiting_approval", state.awaiting.len()),
         ("issuance", state.to_issue.len()),
         ("enforcement", state.to_enforce.len()),
+        ("propagation", state.unapplied().count()),
     ] {
         metrics::gauge!("countersign_queue_depth", "queue" => queue).set(depth as f64);
     }
@@ -180,6 +209,27 @@ pub fn render(engine: &Engine) -> Option<String> {
         ("operator", state.operators.len()),
     ] {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
+    }
+    let usage = engine.usage();
+    let views = Views {
+        state: &state,
+        usage,
+        reviews: engine.policies().reviews(&state),
+        now: crate::clock::now(),
+    };
+    for gateway in state.gateways.values() {
+        if gateway.removed_at.is_some() {
+            continue;
+        }
+        // A gateway's name is an admin's choice, not a caller's.
+        let row = views.gateway_row(gateway, engine.gateways());
+        let labels = [("gateway", row.name)];
+        metrics::gauge!("countersign_gateway_waiting", &labels).set(row.waiting as f64);
+        metrics::gauge!("countersign_gateway_late", &labels).set(row.late as f64);
+        if let Some(seen) = row.seen_at {
+            let seconds = (views.now - seen).num_milliseconds() as f64 / 1_000.0;
+            metrics::gauge!("countersign_gateway_seen_seconds", &labels).set(seconds);
+        }
     }
     let health = engine.health();
     for webhook in health.webhooks {

@@ -4,6 +4,8 @@
 //! To add a route: a handler with its `utoipa::path` in the resource's file, a line in `routes`, a line in the
 //! authorization matrix of `tests/api.rs`. The OpenAPI document follows from the code.
 
+/// The decision point of gateways.
+mod authz;
 /// Clients of credentials.
 pub mod clients;
 /// The inventory.
@@ -16,6 +18,8 @@ pub mod edge;
 pub mod events;
 /// What handlers are given.
 pub mod extract;
+/// Gateways.
+pub mod gateways;
 /// Token introspection.
 pub mod introspect;
 /// The SSH keys of people.
@@ -195,6 +199,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(policies::simulate))
         .routes(routes!(revocations::list))
         .routes(routes!(revocations::show))
+        .routes(routes!(gateways::list, gateways::register))
+        .routes(routes!(gateways::show))
+        .routes(routes!(gateways::issue_token))
+        .routes(routes!(gateways::revoke_token))
+        .routes(routes!(gateways::remove))
+        .routes(routes!(gateways::pending))
+        .routes(routes!(gateways::cursor))
+        .routes(routes!(gateways::findings))
         .routes(routes!(clients::list, clients::onboard))
         .routes(routes!(clients::holdings))
         .routes(routes!(clients::offboard))
@@ -247,7 +259,8 @@ pub fn router(engine: Engine, limits: &Limits) -> Router {
         })
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(authz::routes(app))
 }
 
 /// Marks an answer that holds a secret: its length must not depend on what is beside the secret.

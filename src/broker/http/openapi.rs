@@ -24,7 +24,7 @@ use utoipa::{
     components(schemas(Problem)),
     security(("bearer" = [])),
     tags((name = "service"), (name = "session"), (name = "overview"), (name = "credentials"), (name = "requests"), (name = "policies"),
-        (name = "revocations"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
+        (name = "revocations"), (name = "gateways"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
         (name = "introspection")),
 )]
 struct Base;
@@ -89,7 +89,12 @@ fn tile() -> PathItem {
 /// Handlers are named within their file (`list`, `show`); the document's names are its tag and theirs, `requests_list`.
 fn name_operations(document: &mut openapi::OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let operations = [item.get.as_mut(), item.post.as_mut(), item.delete.as_mut()];
+        let operations = [
+            item.get.as_mut(),
+            item.post.as_mut(),
+            item.put.as_mut(),
+            item.delete.as_mut(),
+        ];
         for operation in operations.into_iter().flatten() {
             let tag = operation.tags.as_ref().and_then(|tags| tags.first());
             if let (Some(tag), Some(name)) = (tag, &operation.operation_id)
@@ -119,6 +124,9 @@ fn complete(path: &str, item: &mut PathItem) {
     if let Some(operation) = item.delete.as_mut() {
         finish_operation(path, operation, Sort::Repeatable);
     }
+    if let Some(operation) = item.put.as_mut() {
+        finish_operation(path, operation, Sort::Report);
+    }
     if let Some(operation) = item.post.as_mut() {
         let asks = ASKS.iter().any(|end| path.ends_with(end));
         let sort = if asks { Sort::Ask } else { Sort::Command };
@@ -136,6 +144,8 @@ enum Sort {
     Repeatable,
     /// A POST that changes something.
     Command,
+    /// What a gateway says of itself, safe to repeat.
+    Report,
 }
 
 fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
@@ -157,7 +167,7 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
     if sort != Sort::Read {
         statuses.extend([413, 415]);
     }
-    if sort == Sort::Ask {
+    if matches!(sort, Sort::Ask | Sort::Report) {
         statuses.extend([400, 404, 409, 422]);
     }
     if path.ends_with("/login/ssh") {

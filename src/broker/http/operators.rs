@@ -62,7 +62,8 @@ pub async fn list(
 }
 
 /// Mints a token that lives for `ttl_s`, and what is kept of it.
-fn mint(
+pub(super) fn mint(
+    label: &str,
     pointer: &str,
     ttl_s: u64,
     now: DateTime<Utc>,
@@ -71,7 +72,7 @@ fn mint(
         let detail = format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds");
         return Err(invalid(pointer, detail));
     }
-    let secret = mint_token("opr");
+    let secret = mint_token(label);
     let token = new_token(secret.digest(), now, now + TimeDelta::seconds(ttl_s as i64));
     Ok((secret, token))
 }
@@ -120,7 +121,7 @@ pub async fn enrol(
     call: Call<NewOperator>,
 ) -> Result<Response, ApiError> {
     let body = &call.body;
-    let (secret, token) = mint("/token_ttl_s", body.token_ttl_s, call.now)?;
+    let (secret, token) = mint("opr", "/token_ttl_s", body.token_ttl_s, call.now)?;
     let operator = Operator {
         id: OperatorId::from_bits(fresh_bits(call.now)),
         name: body.name.clone(),
@@ -148,7 +149,7 @@ pub async fn issue_token(
     Id(id): Id<OperatorId>,
     call: Call<NewToken>,
 ) -> Result<Response, ApiError> {
-    let (secret, token) = mint("/ttl_s", call.body.ttl_s, call.now)?;
+    let (secret, token) = mint("opr", "/ttl_s", call.body.ttl_s, call.now)?;
     let command = Command::IssueToken {
         operator: id,
         token: token.clone(),

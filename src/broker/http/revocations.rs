@@ -3,12 +3,12 @@
 use super::{
     App,
     extract::{Id, Params, Reader},
-    list::{self, Key, ListParams, Sorted, answer, not_modified, tagged},
+    list::{self, Key, ListParams, Sorted, answer, tagged},
     problem::ApiError,
 };
 use crate::{
     domain::{Revocation, RevocationId},
-    wire::{Page, RevocationRow},
+    wire::{Page, RevocationDetail, RevocationRow},
 };
 use axum::{extract::State as Shared, response::Response};
 
@@ -61,10 +61,10 @@ pub async fn list(
     Ok(answer(sequence, &page))
 }
 
-/// One revocation, and how far it has come.
+/// One revocation, and how far it has come, gateway by gateway.
 #[utoipa::path(get, path = "/v1/revocations/{id}", tag = "revocations",
     params(("id" = String, Path, description = "`rvk_…`")),
-    responses((status = 200, body = RevocationRow), (status = 304, description = "Unchanged since `If-None-Match`")))]
+    responses((status = 200, body = RevocationDetail)))]
 pub async fn show(
     Shared(app): Shared<App>,
     reader: Reader,
@@ -76,11 +76,8 @@ pub async fn show(
         .get(&id)
         .filter(|revocation| sees(&reader, revocation))
         .ok_or_else(|| ApiError::not_found("revocation", id))?;
-    if reader.has(revocation.sequence) {
-        return Ok(not_modified(revocation.sequence));
-    }
     let views = app.views(&reader.state, reader.now);
-    let body: RevocationRow = views.revocation_row(revocation);
+    let body = views.revocation_detail(revocation, app.engine().gateways());
     Ok(tagged(
         answer(reader.state.sequence, &body),
         revocation.sequence,

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    broker::views::testing::{World, at, operator_with, revocation, version},
+    broker::{
+        usage::Used,
+        views::testing::{FIRST, World, at, operator_with, revocation, version},
+    },
     domain::{
         Approval, ApprovalId, Digest, Environment, Event, Proof, Role, TokenId, VersionState,
         request::Ending,
@@ -170,7 +173,7 @@ fn the_fleet_is_counted_by_hand() {
         },
     );
     let usage = Usage::default();
-    usage.record(overdue, true, at(now - DAY));
+    usage.record(overdue, FIRST, &Used::once(true, at(now - DAY)));
     let seen = count(&world, &usage, now);
     let by_label: Vec<_> = seen
         .lifetimes

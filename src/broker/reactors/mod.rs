@@ -5,6 +5,8 @@
 pub mod enforcement;
 /// Expiries, lapses and ends of overlaps.
 pub mod expiry;
+/// What gateways showed.
+pub mod gateways;
 /// Approved requests, made into secrets.
 pub mod issuance;
 /// What an issuer holds that nothing here explains.
@@ -38,6 +40,7 @@ pub fn start(engine: &Engine) -> TaskTracker {
     ));
     tasks.spawn(expiry::run(engine.clone()));
     tasks.spawn(reevaluation::run(engine.clone()));
+    tasks.spawn(gateways::run(engine.clone()));
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));

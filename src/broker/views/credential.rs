@@ -72,8 +72,8 @@ impl Views<'_> {
 mod tests {
     use crate::{
         broker::{
-            usage::Usage,
-            views::testing::{World, at, revocation},
+            usage::{Usage, Used},
+            views::testing::{FIRST, World, at, revocation},
         },
         domain::Event,
         wire::CredentialState,
@@ -93,8 +93,8 @@ mod tests {
             );
         }
         let usage = Usage::default();
-        usage.record(id, true, at(5));
-        usage.record(id, false, at(11));
+        usage.record(id, FIRST, &Used::once(true, at(5)));
+        usage.record(id, FIRST, &Used::once(false, at(11)));
         let detail = world
             .views(&usage, 20)
             .credential_detail(&world.state.credentials[&id], Vec::new());

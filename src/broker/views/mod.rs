@@ -5,6 +5,8 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// Gateways, and what reaches them.
+pub mod gateway;
 /// What leaves with a client or a person.
 pub mod holdings;
 /// Policies and proposals.
@@ -19,11 +21,10 @@ use super::usage::Usage;
 use crate::{
     domain::{
         Approval, Cadence, Client, ClientId, Credential, Kind, Operator, Plan, Proof, Request,
-        ReviewState, Revocation, State, Tier, credential::CredentialState, request::Ending,
+        ReviewState, State, Tier, credential::CredentialState, request::Ending,
     },
     wire::{
-        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, RevocationRow,
-        TokenRow,
+        ClientRow, CredentialRow, KeyRow, OperatorRow, RequestRow, ReviewRow, TokenRow,
         columns::Shown,
         request::{ApprovalView, DenialProof},
     },
@@ -187,26 +188,6 @@ impl Views<'_> {
         }
     }
 
-    /// What the registry shows of a revocation.
-    pub fn revocation_row(&self, revocation: &Revocation) -> RevocationRow {
-        RevocationRow {
-            id: revocation.id,
-            credential: revocation.credential,
-            credential_name: self
-                .state
-                .credentials
-                .get(&revocation.credential)
-                .map_or_else(String::new, |credential| credential.name.to_string()),
-            versions: revocation.versions.clone(),
-            whole: revocation.whole,
-            reason: revocation.reason.clone(),
-            by: revocation.by.clone(),
-            effective_at: revocation.effective_at,
-            enforcement: revocation.enforcement.clone(),
-            sequence: revocation.sequence,
-        }
-    }
-
     /// How many living credentials each client holds.
     pub fn living_by_client(&self) -> HashMap<ClientId, u64> {
         let mut counts = HashMap::new();
@@ -282,6 +263,7 @@ pub fn wants(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::{testing::*, *};
+    use crate::broker::usage::Used;
     use crate::domain::{CredentialId, Event, RevocationId, VersionState};
 
     #[test]
@@ -295,7 +277,7 @@ mod tests {
             ];
         });
         let usage = Usage::default();
-        usage.record(id, true, at(700));
+        usage.record(id, FIRST, &Used::once(true, at(700)));
         let row = |world: &World| {
             let views = world.views(&usage, 1_000);
             views.credential_row(&world.state.credentials[&id])

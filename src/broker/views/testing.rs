@@ -2,7 +2,7 @@
 
 use super::Views;
 use crate::{
-    broker::usage::Usage,
+    broker::usage::{Reader, Usage},
     domain::{
         Cadence, Cause, Client, ClientId, Credential, CredentialId, Digest, Enforcement,
         Environment, Evaluation, Event, Kind, Operator, OperatorId, Plan, Quorum, Recorded,
@@ -90,6 +90,13 @@ pub fn version(number: u32, state: VersionState, created: i64, expires: Option<i
 }
 
 /// A revocation of a whole credential that needs nothing from an issuer.
+/// Whoever showed a credential's first version.
+pub const FIRST: Reader = Reader {
+    version: 1,
+    gateway: None,
+    network: None,
+};
+
 pub fn revocation(bits: u128, credential: CredentialId, effective: i64) -> Revocation {
     Revocation {
         id: RevocationId::from_bits(bits),

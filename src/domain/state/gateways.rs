@@ -2,7 +2,7 @@
 
 use super::{Due, State};
 use crate::domain::{
-    Digest, Event, Gateway, GatewayId, Revocation, RevocationId,
+    CredentialId, Digest, Event, Gateway, GatewayId, Revocation, RevocationId,
     event::Subject,
     revocation::{Applied, Evidence, Reach},
 };
@@ -44,6 +44,12 @@ impl State {
     /// Revocations that some gateway has yet to apply, with the gateway and the sequence by which each took effect.
     pub fn unapplied(&self) -> impl Iterator<Item = (GatewayId, u64, RevocationId)> + '_ {
         self.unapplied.iter().copied()
+    }
+
+    /// The revocation of this version, if some gateway has not been seen to refuse it.
+    pub fn unproven(&self, credential: CredentialId, number: u32) -> Option<&Arc<Revocation>> {
+        let id = self.unproven.get(&(credential, number))?;
+        self.revocations.get(id)
     }
 
     /// The gateways that may still have an older answer about what was revoked, and until when.
@@ -165,6 +171,19 @@ impl State {
                     .insert((reach.gateway, revocation.since, revocation.id));
             }
         }
+        let proven = |reach: &Reach| {
+            let removed = |applied: Applied| applied.by == Evidence::Removed;
+            reach.proven_at.is_some() || reach.applied.is_some_and(removed)
+        };
+        let all = revocation.reach.iter().all(proven);
+        for number in &revocation.versions {
+            let place = (revocation.credential, *number);
+            if !all {
+                self.unproven.insert(place, revocation.id);
+            } else if self.unproven.get(&place) == Some(&revocation.id) {
+                self.unproven.remove(&place);
+            }
+        }
     }
 
     fn due_of_reach(&self, revocation: &Revocation) -> Vec<(DateTime<Utc>, Due)> {
@@ -221,8 +240,6 @@ impl State {
                     .remove(&(reach.gateway, revocation.since, id));
             }
         }
-        let due = self.due_of_reach(&revocation);
-        self.due.extend(due);
-        self.revocations.insert(id, Arc::new(revocation));
+        self.insert_revocation(revocation);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Field, Row, Value};
 use crate::wire::{
-    ClientRow, CredentialRow, EventRecord, OperatorRow, RequestRow, ReviewRow, RevocationRow,
+    ClientRow, CredentialRow, EventRecord, GatewayRow, OperatorRow, RequestRow, ReviewRow,
+    RevocationRow,
 };
 use chrono::{DateTime, Utc};
 
@@ -217,11 +218,15 @@ impl Row for RevocationRow {
             Field::Name => shown(&self.credential_name),
             Field::By => shown(&self.by),
             Field::Reason => shown(&self.reason),
-            Field::State => Value::Text(match self.enforcement {
-                Enforcement::NotNeeded => "not_needed",
-                Enforcement::Pending { .. } => "pending",
-                Enforcement::Enforced { .. } => "enforced",
-            }),
+            Field::State => {
+                let issuer = match self.enforcement {
+                    Enforcement::NotNeeded => "not_needed",
+                    Enforcement::Pending { .. } => "pending",
+                    Enforcement::Enforced { .. } => "enforced",
+                };
+                let late = if self.late > 0 { "late" } else { "" };
+                Value::Many(vec![self.state.as_str(), issuer, late])
+            }
             Field::Age => Value::Since(self.effective_at),
             Field::Sequence => Value::Number(self.sequence),
             _ => Value::None,
@@ -230,6 +235,42 @@ impl Row for RevocationRow {
 
     fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
         any(&[&self.credential_name, &self.by, &self.reason], found)
+    }
+}
+
+impl Row for GatewayRow {
+    const FIELDS: &'static [Field] = &[
+        Field::Name,
+        Field::Environment,
+        Field::Kind,
+        Field::State,
+        Field::By,
+        Field::Sequence,
+    ];
+
+    fn value(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::Name => shown(&self.name),
+            Field::Environment => shown(self.environment.as_str()),
+            Field::Kind => shown(self.profile.as_str()),
+            Field::State => {
+                let service = if self.removed_at.is_some() {
+                    "removed"
+                } else {
+                    "active"
+                };
+                let late = if self.late > 0 { "late" } else { "" };
+                let silent = if self.silent { "silent" } else { "" };
+                Value::Many(vec![service, late, silent])
+            }
+            Field::By => shown(&self.by),
+            Field::Sequence => Value::Number(self.sequence),
+            _ => Value::None,
+        }
+    }
+
+    fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
+        any(&[&self.name, &self.by], found)
     }
 }
 

@@ -1,0 +1,339 @@
+//! Gateways: what they ask is answered by the book, what was revoked reaches each, and only they speak for themselves.
+
+use crate::harness::{Answer, Api};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TOKEN: &str = "countersign-gateway-token";
+const IDENTITY: [&str; 6] = [
+    "x-countersign-credential",
+    "x-countersign-client",
+    "x-countersign-subject",
+    "x-countersign-scopes",
+    "x-countersign-expires",
+    "x-countersign-decision",
+];
+
+/// A gateway of development: its identifier and token.
+async fn gateway(api: &Api, name: &str, profile: &str, more: Value) -> (String, String) {
+    let mut body = json!({"name": name, "profile": profile, "environment": "development",
+        "token_ttl_s": 3600});
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().cloned().unwrap_or_default());
+    let minted = api
+        .post(&api.admin, "/v1/gateways", body)
+        .await
+        .is(201)
+        .json();
+    let text = |name: &str| minted[name].as_str().unwrap().to_owned();
+    (text("gateway"), text("token"))
+}
+
+/// What nginx asks about a call.
+async fn asks(
+    api: &Api,
+    name: &str,
+    token: &str,
+    key: Option<&str>,
+    method: &str,
+    uri: &str,
+) -> Answer {
+    let path = format!("/authz/{name}");
+    let mut request = api
+        .request(Method::GET, key.unwrap_or_default(), &path)
+        .header(TOKEN, token)
+        .header("x-original-method", method)
+        .header("x-original-uri", uri)
+        .header("x-real-ip", "203.0.113.7");
+    if key.is_none() {
+        request = request.header("authorization", "");
+    }
+    Answer::of(request).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_is_answered_by_the_book() {
+    let api = Api::start().await;
+    let client = api.client("orders-api", "development").await;
+    let credential = api.adopt("orders/key", &client, "the key").await;
+    let routes = json!([{"prefix": "/orders", "methods": ["GET"], "scope": "orders:read"},
+        {"prefix": "/orders", "methods": ["POST"], "scope": "orders:write"}]);
+    let (_, token) = gateway(
+        &api,
+        "edge",
+        "nginx",
+        json!({"routes": routes, "cache_s": 5}),
+    )
+    .await;
+    let (_, other) = gateway(&api, "other", "nginx", json!({"audiences": ["elsewhere"]})).await;
+    let mut production = json!({"environment": "production"});
+    production["routes"] = json!([]);
+    let (_, far) = gateway(&api, "far", "nginx", production).await;
+
+    let yes = asks(
+        &api,
+        "edge",
+        &token,
+        Some("the key"),
+        "GET",
+        "/orders/7?x=//..",
+    )
+    .await;
+    assert_eq!(yes.status, 200, "{yes:?}");
+    for name in IDENTITY {
+        assert!(!yes.header(name).is_empty(), "{name}");
+    }
+    assert_eq!(yes.header("x-countersign-credential"), credential);
+    assert_eq!(yes.header("x-countersign-client"), client);
+    assert_eq!(yes.header("x-countersign-subject"), "orders/key");
+    assert_eq!(yes.header("x-countersign-scopes"), "orders:read");
+    assert_eq!(yes.header("x-countersign-expires"), "never");
+    assert_eq!(yes.header("cache-control"), "private, max-age=5");
+
+    let table = [
+        ("edge", &token, None, "GET", "/orders", 401, "no_credential"),
+        (
+            "edge",
+            &token,
+            Some("another"),
+            "GET",
+            "/orders",
+            401,
+            "unknown",
+        ),
+        (
+            "edge",
+            &token,
+            Some("the key"),
+            "POST",
+            "/orders",
+            403,
+            "insufficient_scope",
+        ),
+        (
+            "edge",
+            &token,
+            Some("the key"),
+            "GET",
+            "/admin",
+            403,
+            "no_route",
+        ),
+        (
+            "edge",
+            &token,
+            Some("the key"),
+            "GET",
+            "/orders/../admin",
+            403,
+            "ambiguous_path",
+        ),
+        (
+            "edge",
+            &token,
+            Some("the key"),
+            "GET",
+            "/orders%2f7",
+            403,
+            "ambiguous_path",
+        ),
+        (
+            "edge",
+            &other,
+            Some("the key"),
+            "GET",
+            "/orders",
+            403,
+            "unknown_gateway",
+        ),
+        (
+            "nobody",
+            &token,
+            Some("the key"),
+            "GET",
+            "/orders",
+            403,
+            "unknown_gateway",
+        ),
+        (
+            "other",
+            &other,
+            Some("the key"),
+            "GET",
+            "/orders",
+            401,
+            "other_audience",
+        ),
+        (
+            "far",
+            &far,
+            Some("the key"),
+            "GET",
+            "/orders",
+            401,
+            "other_environment",
+        ),
+    ];
+    for (name, token, key, method, uri, status, reason) in table {
+        let answer = asks(&api, name, token, key, method, uri).await;
+        assert_eq!(
+            (
+                answer.status.as_u16(),
+                answer.header("x-countersign-reason")
+            ),
+            (status, reason),
+            "{name} {method} {uri}"
+        );
+        assert_eq!(answer.header("x-countersign-decision"), "deny");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let challenge = answer.header("www-authenticate");
+        match reason {
+            "no_credential" => assert_eq!(challenge, r#"Bearer realm="countersign""#),
+            "insufficient_scope" => assert!(challenge.ends_with(r#"scope="orders:write""#)),
+            _ if status == 401 => assert!(challenge.contains("invalid_token"), "{challenge}"),
+            _ => assert_eq!(challenge, ""),
+        }
+    }
+    let path = format!("/v1/credentials/{credential}");
+    let detail = api.get(&api.admin, &path).await.is(200).json();
+    assert_eq!(detail["used"], 1);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn envoy_says_it_by_method_and_path() {
+    let api = Api::start().await;
+    let client = api.client("orders-api", "development").await;
+    api.adopt("orders/key", &client, "the key").await;
+    let routes = json!([{"prefix": "/orders", "methods": ["PUT"], "scope": "orders:read"}]);
+    let (_, token) = gateway(&api, "mesh", "envoy", json!({"routes": routes})).await;
+    let ask = async |method: Method, path: &str| {
+        let path = format!("/authz/mesh{path}");
+        let request = api.request(method, "the key", &path).header(TOKEN, &token);
+        let answer = Answer::of(request).await;
+        (
+            answer.status.as_u16(),
+            answer.header("x-countersign-reason").to_owned(),
+        )
+    };
+    assert_eq!(
+        ask(Method::PUT, "/orders/7?q=1").await,
+        (200, String::new())
+    );
+    assert_eq!(ask(Method::GET, "/orders").await, (403, "no_route".into()));
+    assert_eq!(ask(Method::GET, "").await, (403, "no_route".into()));
+    assert_eq!(
+        ask(Method::PUT, "//orders").await,
+        (403, "ambiguous_path".into())
+    );
+    assert_eq!(
+        ask(Method::PUT, "/orders;x").await,
+        (403, "ambiguous_path".into())
+    );
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_reaches_each_gateway_as_it_learns() {
+    let api = Api::start().await;
+    let client = api.client("orders-api", "development").await;
+    let credential = api.adopt("orders/key", &client, "the key").await;
+    let (asking, token) = gateway(&api, "edge", "nginx", json!({})).await;
+    let (told, told_token) = gateway(&api, "told", "receiver", json!({"objective_s": 1})).await;
+    asks(&api, "edge", &token, Some("the key"), "GET", "/")
+        .await
+        .is(200);
+    let revoke = format!("/v1/credentials/{credential}/revoke");
+    let receipt = api
+        .post(&api.admin, &revoke, json!({"reason": "leaked"}))
+        .await
+        .is(200);
+    let path = format!("/v1/revocations/{}", receipt.subject());
+    let look = async || api.get(&api.admin, &path).await.is(200).json();
+    let part = |detail: &Value, name: &str| {
+        let reach = detail["reach"].as_array().unwrap();
+        reach
+            .iter()
+            .find(|held| held["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    let detail = look().await;
+    assert_eq!(detail["row"]["state"], "propagating");
+    assert_eq!(
+        (&detail["row"]["gateways"], &detail["row"]["applied"]),
+        (&2.into(), &1.into())
+    );
+    let edge = part(&detail, "edge");
+    assert_eq!(
+        (&edge["state"], &edge["by"], &edge["applied_ms"]),
+        (&"applied".into(), &"asks".into(), &0.into())
+    );
+    assert_eq!(part(&detail, "told")["state"], "pending");
+    assert_eq!(detail["exposure"]["through"], json!(["told"]));
+
+    // The next that tries it proves that it is refused.
+    let no = asks(&api, "edge", &token, Some("the key"), "GET", "/").await;
+    assert_eq!(
+        (no.status.as_u16(), no.header("x-countersign-reason")),
+        (401, "revoked")
+    );
+    while part(&look().await, "edge")["state"] != "proven" {
+        let seen = api.broker.engine.state().sequence;
+        let mut feed = api.broker.engine.subscribe(seen).unwrap();
+        // It may have come between the look and the subscription.
+        let _news = tokio::time::timeout(Duration::from_millis(200), feed.next()).await;
+    }
+
+    // The receiver is handed it, as often as it asks, until it acknowledges.
+    let pending = format!("/v1/gateways/{told}/pending");
+    for _ in 0..2 {
+        let waiting = api.get(&told_token, &pending).await.is(200).json();
+        assert_eq!(waiting["items"].as_array().unwrap().len(), 1);
+        assert_eq!(waiting["items"][0]["credential"], credential.as_str());
+        let digest = countersign::secret::digest_of_bytes(b"the key").to_string();
+        assert_eq!(waiting["items"][0]["digests"][0], digest);
+    }
+    let told_part = part(&look().await, "told");
+    assert_eq!(told_part["state"], "sent");
+    let through = api.get(&told_token, &pending).await.is(200).json()["through"].clone();
+    let cursor = format!("/v1/gateways/{told}/cursor");
+    let put = async |token: &str, cursor_at: Value| {
+        let request = api
+            .request(Method::PUT, token, &cursor)
+            .json(&json!({"cursor": cursor_at}));
+        Answer::of(request).await
+    };
+    let future = put(&told_token, json!(1_000_000)).await;
+    assert_eq!(
+        (future.status.as_u16(), future.problem()),
+        (422, "invalid".into())
+    );
+    let another = put(&token, through.clone()).await;
+    assert_eq!(
+        (another.status.as_u16(), another.problem()),
+        (403, "separation-of-duties".into())
+    );
+    assert_eq!(put(&api.admin, through.clone()).await.status, 401);
+    let standing = put(&told_token, through).await.is(200).json();
+    assert_eq!(standing["waiting"], 0);
+    let detail = look().await;
+    assert_eq!(detail["row"]["state"], "propagated");
+    assert!(detail["row"]["time_to_revoke_ms"].is_u64());
+    assert_eq!(part(&detail, "told")["by"], "acknowledged");
+    assert_eq!(detail["exposure"]["through"], json!([]));
+
+    // Only its own, and only while it is in service.
+    let other = format!("/v1/gateways/{asking}/pending");
+    assert_eq!(api.get(&told_token, &other).await.status, 403);
+    let remove = format!("/v1/gateways/{told}/remove");
+    api.post(&api.admin, &remove, json!({"reason": "retired"}))
+        .await
+        .is(200);
+    assert_eq!(api.get(&told_token, &pending).await.status, 401);
+    let metrics = api.get("", "/metrics").await.is(200);
+    let waiting = "countersign_gateway_waiting{gateway=\"edge\"} 0";
+    assert!(metrics.text.contains(waiting), "{}", metrics.text);
+    api.stop().await;
+}

@@ -2,7 +2,7 @@
 //!
 //! This is the map, one line a module; each module's own page says more. Arrows point one way:
 //! `main → demo → cli, console → display, client → wire → domain` on one side and
-//! `main → broker → policy, issuers, event_log, wire → domain` on the other.
+//! `main → broker → policy, issuers, delivery, event_log, wire → domain` on the other.
 
 /// Of a large, long-lived heap glibc's allocator takes a fifth of the time of every answer, and gives little back.
 #[global_allocator]
@@ -22,6 +22,8 @@ pub mod clock;
 pub mod config;
 /// The terminal console: one ordered queue, pure update, view that only reads.
 pub mod console;
+/// Where services read their secrets: one adapter a kind.
+pub mod delivery;
 /// A believable company with traffic, driven through the client like anyone else's.
 pub mod demo;
 /// What both faces need to show things: sanitising outside text, times, durations, tables.
@@ -32,6 +34,8 @@ pub mod domain;
 pub mod event_log;
 /// Who makes the secret: one adapter a kind.
 pub mod issuers;
+/// Calls to other systems: where they may go, how long they may take, how much is read.
+pub mod outbound;
 /// Facts in, decision with reasons out.
 pub mod policy;
 /// Secret material: minting, checksums, digests, and types that cannot print.

@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ("clock", &[], "a leaf"),
     ("canonical", &[], "a leaf: one form of JSON, of whatever"),
     ("ssh", &[], "a leaf: the formats of another program"),
+    ("outbound", &[], "a leaf: how other systems are called"),
     (
         "domain",
         &[],
@@ -44,13 +45,26 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "config",
-        &["secret", "ssh", "clock", "policy", "issuers", "event_log"],
+        &[
+            "secret",
+            "ssh",
+            "clock",
+            "policy",
+            "issuers",
+            "event_log",
+            "outbound",
+        ],
         "reads files into what each part is opened with",
     ),
     (
         "issuers",
-        &["secret", "clock"],
+        &["secret", "clock", "outbound"],
         "make secrets; what for is not theirs to know",
+    ),
+    (
+        "delivery",
+        &["secret", "clock", "outbound", "issuers"],
+        "carries secrets to where they are read; speaks to OpenBao as its issuer does",
     ),
     (
         "client",
@@ -73,6 +87,8 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "wire",
             "policy",
             "issuers",
+            "delivery",
+            "outbound",
             "event_log",
             "secret",
             "ssh",

@@ -125,7 +125,12 @@ impl Sealed {
                 retry_after_s: 60,
             })?;
         self.keep(Self::forget(request)).await?;
-        Ok(Some(fields(&secret)))
+        let fields = secret.fields().into_iter();
+        Ok(Some(
+            fields
+                .map(|(name, value)| (name, value.expose().to_owned()))
+                .collect(),
+        ))
     }
 
     async fn kept(&self, request: RequestId) -> Result<Option<Kept>, EngineError> {
@@ -140,10 +145,4 @@ impl Sealed {
 
 fn place(request: RequestId) -> Vec<u8> {
     request.bits().to_be_bytes().to_vec()
-}
-
-/// A login's fields, or the one opaque token.
-fn fields(secret: &SecretMaterial) -> BTreeMap<String, String> {
-    serde_json::from_str(secret.expose())
-        .unwrap_or_else(|_| BTreeMap::from([("token".to_owned(), secret.expose().to_owned())]))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use crate::outbound;
 
 /// The longest time that a receiver may take to answer, in seconds.
 const TIMEOUT_MAX_S: u64 = 60;
@@ -50,27 +51,7 @@ impl WebhookConfig {
                 reason,
             });
         }
-        let url = reqwest::Url::parse(&self.url).map_err(|error| {
-            let reason = format!("not a URL ({error}); expected https://host/path");
-            wrong("url", reason)
-        })?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => {
-                let reason =
-                    "plain http would show what happens here to everybody on the way; use https";
-                return Err(wrong("url", reason.to_owned()));
-            }
-            other => {
-                let reason = format!("{other} is not supported; expected https://host/path");
-                return Err(wrong("url", reason));
-            }
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            let reason = "has a login in it, which would be logged; the signature shows who calls";
-            return Err(wrong("url", reason.to_owned()));
-        }
+        let url = outbound::address(&self.url).map_err(|reason| wrong("url", reason))?;
         if !(1..=TIMEOUT_MAX_S).contains(&self.timeout_s) {
             return Err(wrong("timeout_s", format!("expected 1 to {TIMEOUT_MAX_S}")));
         }
@@ -81,16 +62,6 @@ impl WebhookConfig {
         }
         Ok(url)
     }
-}
-
-/// Whether it leads to this machine only.
-pub fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -119,21 +90,6 @@ mod tests {
                 "chat",
                 |hook| hook.url = "http://chat.example/".into(),
                 "webhook.chat.url: plain http",
-            ),
-            (
-                "chat",
-                |hook| hook.url = "ftp://chat.example/".into(),
-                "webhook.chat.url: ftp",
-            ),
-            (
-                "chat",
-                |hook| hook.url = "https://me:x@chat.example/".into(),
-                "webhook.chat.url: has a login",
-            ),
-            (
-                "chat",
-                |hook| hook.url = "chat".into(),
-                "webhook.chat.url: not a URL",
             ),
             (
                 "chat",

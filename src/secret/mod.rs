@@ -4,12 +4,15 @@
 mod digest;
 mod seal;
 mod token;
+mod webhook_keys;
 
 pub use digest::{Digest, digest_of, digest_of_bytes};
 pub use seal::{SealError, SealKey};
 pub use token::{Malformed, Token, mint_token, parse_token};
+pub use webhook_keys::{WebhookKeyError, WebhookKeys};
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// Plain secret text (an opaque key, or a JSON object of fields for a database login).
@@ -40,6 +43,24 @@ impl SecretMaterial {
         }
         text.push('}');
         Self(text)
+    }
+
+    /// Its fields by name: a login's, or `token` for an opaque key.
+    pub fn fields(&self) -> BTreeMap<String, Self> {
+        serde_json::from_str(&self.0).unwrap_or_else(|_| {
+            let text = Self(self.0.clone());
+            BTreeMap::from([("token".to_owned(), text)])
+        })
+    }
+
+    /// The fields as the text of one JSON object.
+    pub fn as_object(&self) -> Self {
+        let fields = self.fields();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+            .collect();
+        Self::from_fields(&fields)
     }
 
     /// The plain text. Every use of this name is a place to look at in a review.
@@ -100,5 +121,8 @@ mod tests {
         assert_eq!(read["username"], "v-x");
         assert_eq!(read["password"], "a\"b\\c\nü");
         assert_eq!(SecretMaterial::from_fields(&[]).expose(), "{}");
+        assert_eq!(login.fields()["password"].expose(), "a\"b\\c\nü");
+        let key = SecretMaterial::new("cs_prod_x".to_owned());
+        assert_eq!(key.as_object().expose(), r#"{"token":"cs_prod_x"}"#);
     }
 }

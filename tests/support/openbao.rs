@@ -263,8 +263,12 @@ impl OpenBao {
 
     /// The same, in a file of mode 0600 in this server's folder.
     pub async fn broker_token_file(&self) -> PathBuf {
-        use std::os::unix::fs::OpenOptionsExt as _;
         let token = self.broker_token().await;
+        self.token_file(&token)
+    }
+
+    fn token_file(&self, token: &str) -> PathBuf {
+        use std::os::unix::fs::OpenOptionsExt as _;
         let (mut file, path) = tempfile::Builder::new()
             .prefix("broker-token-")
             .make_in(self.folder.path(), |path| {
@@ -278,6 +282,38 @@ impl OpenBao {
             .expect("the folder is writable");
         std::io::Write::write_all(&mut file, token.as_bytes()).expect("the file is writable");
         path
+    }
+
+    /// Mounts KV v2 at `secret/` unless it is there, and gives the table of a `kv2` destination on it, without its
+    /// header: its token has just the rights of `countersign-deliver.hcl`.
+    pub async fn kv2_toml(&self, prefixes: &[&str]) -> String {
+        let mount = json!({"type": "kv", "options": {"version": "2"}});
+        // There already, after the first call.
+        let _ = self
+            .call(&self.root_token, "POST", "sys/mounts/secret", mount)
+            .await;
+        let policy = include_str!("../../assets/openbao/countersign-deliver.hcl");
+        let name = "countersign-deliver";
+        let path = format!("sys/policies/acl/{name}");
+        self.root("PUT", &path, json!({"policy": policy})).await;
+        let body = json!({
+            "policies": [name], "no_default_policy": true, "no_parent": true, "period": "24h", "display_name": name,
+        });
+        let answer = self.root("POST", "auth/token/create", body).await;
+        let token = answer["auth"]["client_token"].as_str().expect("a token");
+        // A new mount is upgraded for a moment.
+        wait_until(START, "KV v2 works", async || {
+            let path = "secret/config";
+            self.call(&self.root_token, "GET", path, Value::Null)
+                .await
+                .ok()
+        })
+        .await;
+        format!(
+            "type = \"kv2\"\naddress = {:?}\ntoken_file = \"{}\"\nprefixes = {prefixes:?}\n",
+            self.address(),
+            self.token_file(token).display(),
+        )
     }
 
     /// The `[openbao]` section for a broker that uses this pair of servers, as TOML without its header.

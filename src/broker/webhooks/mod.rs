@@ -3,23 +3,20 @@
 
 /// What a receiver is sent.
 pub mod body;
-/// Standard Webhooks' signature.
-pub mod signature;
 
 use super::breaker::Breaker;
 use crate::{
-    config::{BrokerConfig, ConfigError, WebhookConfig, webhook::is_loopback},
+    config::{BrokerConfig, ConfigError, WebhookConfig},
     domain::Event,
+    outbound,
+    secret::WebhookKeys,
     wire::WebhookHealth,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use reqwest::{StatusCode, Url, header};
-use signature::Keys;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
 /// The longest pause that a receiver can ask for.
 const RETRY_AFTER_MAX: TimeDelta = TimeDelta::minutes(10);
 /// The media type of a CloudEvent with its attributes in the body.
@@ -116,26 +113,11 @@ impl Webhook {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Keys::read(&config.secret_file).map_err(|error| wrong("secret_file", error.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            // Whoever answers with another address must not get there what was signed for this one.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(Duration::from_secs(config.timeout_s));
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = &config.ca_file {
-            let unusable = |cause: String| wrong("ca_file", format!("{}: {cause}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| unusable(error.to_string()))?;
-            if roots.is_empty() {
-                return Err(unusable("no PEM certificate in it".to_owned()));
-            }
-            builder = builder.tls_certs_only(roots);
-        }
-        let http = builder
+        WebhookKeys::read(&config.secret_file)
+            .map_err(|error| wrong("secret_file", error.to_string()))?;
+        let within = Duration::from_secs(config.timeout_s);
+        let http = outbound::client(&url, within, config.ca_file.as_deref())
+            .map_err(|reason| wrong("ca_file", reason))?
             .build()
             .map_err(|error| wrong("url", error.to_string()))?;
         Ok(Self {
@@ -170,7 +152,7 @@ impl Webhook {
             retry_after: None,
         };
         let path = self.secret_file.clone();
-        let keys = match tokio::task::spawn_blocking(move || Keys::read(&path)).await {
+        let keys = match tokio::task::spawn_blocking(move || WebhookKeys::read(&path)).await {
             Ok(Ok(keys)) => keys,
             Ok(Err(error)) => return failed(error.to_string()),
             Err(_) => return failed("its secret file could not be read".to_owned()),
@@ -198,7 +180,7 @@ impl Webhook {
                 why: format!("it answered {}", response.status().as_u16()),
                 retry_after: retry_after(&response),
             },
-            Err(error) => failed(why(&error)),
+            Err(error) => failed(outbound::why(&error).to_owned()),
         }
     }
 
@@ -264,21 +246,12 @@ impl Wanted {
     }
 }
 
-/// What went wrong with a call, in words that hold neither address nor body.
-fn why(error: &reqwest::Error) -> String {
-    match () {
-        () if error.is_timeout() => "it did not answer in time",
-        () if error.is_connect() => "it cannot be reached",
-        () => "the connection broke before it answered",
-    }
-    .to_owned()
-}
-
 /// `Retry-After` in seconds, bounded.
 fn retry_after(response: &reqwest::Response) -> Option<TimeDelta> {
-    let value = response.headers().get(header::RETRY_AFTER)?;
-    let seconds: i64 = value.to_str().ok()?.trim().parse().ok()?;
-    (seconds >= 0).then(|| TimeDelta::seconds(seconds.min(RETRY_AFTER_MAX.num_seconds())))
+    let seconds = i64::try_from(outbound::retry_after_s(response)?).unwrap_or(i64::MAX);
+    Some(TimeDelta::seconds(
+        seconds.min(RETRY_AFTER_MAX.num_seconds()),
+    ))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The `[openbao]` section of the configuration, and what makes one unusable.
 
-use crate::secret::SecretMaterial;
+use crate::{outbound, secret::SecretMaterial};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How to reach an OpenBao server and what may be asked of it.
 ///
@@ -81,41 +81,61 @@ pub enum ConfigError {
     },
 }
 
-impl OpenBaoConfig {
+/// Where a server is, and by whose token it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach<'a> {
+    /// Base address.
+    pub address: &'a str,
+    /// File with the token.
+    pub token_file: Option<&'a Path>,
+    /// Variable with the token.
+    pub token_env: Option<&'a str>,
+    /// The only certificate authorities to trust.
+    pub ca_file: Option<&'a Path>,
+    /// Namespace.
+    pub namespace: Option<&'a str>,
+    /// Longest time in seconds that one call may take.
+    pub timeout_s: u64,
+}
+
+impl Reach<'_> {
     /// Checks everything that can be checked without the server.
     pub(super) fn check(&self) -> Result<reqwest::Url, ConfigError> {
         let wrong = |field, problem: String| Err(ConfigError::Field { field, problem });
-        let url = match reqwest::Url::parse(&self.address) {
-            Ok(url) => url,
-            Err(error) => {
-                return wrong(
-                    "address",
-                    format!("not a URL ({error}); expected https://host:port"),
-                );
-            }
-        };
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => {
-                return wrong(
-                    "address",
-                    "plain http would send tokens in the clear; use https".to_owned(),
-                );
-            }
-            other => {
-                return wrong(
-                    "address",
-                    format!("{other} is not supported; expected https://host:port"),
-                );
-            }
-        }
+        let url = outbound::address(self.address).or_else(|problem| wrong("address", problem))?;
         if self.token_file.is_some() == self.token_env.is_some() {
             return wrong(
                 "token_file",
                 "give exactly one of token_file and token_env".to_owned(),
             );
         }
+        if self.timeout_s <= 3 {
+            return wrong(
+                "timeout_s",
+                format!("{} is too short; give more than 3", self.timeout_s),
+            );
+        }
+        Ok(url)
+    }
+}
+
+impl OpenBaoConfig {
+    /// How the server is reached.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            address: &self.address,
+            token_file: self.token_file.as_deref(),
+            token_env: self.token_env.as_deref(),
+            ca_file: self.ca_file.as_deref(),
+            namespace: self.namespace.as_deref(),
+            timeout_s: self.timeout_s,
+        }
+    }
+
+    /// Checks everything that can be checked without the server.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |field, problem: String| Err(ConfigError::Field { field, problem });
+        self.reach().check()?;
         if self.roles.is_empty() {
             return wrong(
                 "roles",
@@ -134,19 +154,13 @@ impl OpenBaoConfig {
                 "name at least one policy for the tokens that mint".to_owned(),
             );
         }
-        if self.timeout_s <= 3 {
-            return wrong(
-                "timeout_s",
-                format!("{} is too short; give more than 3", self.timeout_s),
-            );
-        }
         if self.login_prefix.len() < 6 {
             return wrong(
                 "login_prefix",
                 "give at least 6 characters, so that no other login fits it".to_owned(),
             );
         }
-        Ok(url)
+        Ok(())
     }
 }
 
@@ -164,17 +178,6 @@ fn is_creds_path(role: &str) -> bool {
     parts.len() >= 3 && parts[parts.len() - 2] == "creds" && parts.iter().all(|part| plain(part))
 }
 
-pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +188,7 @@ mod tests {
             .map_err(|error| error.message().to_owned())?;
         config
             .check()
-            .map(|url| url.to_string())
+            .map(|()| config.address.clone())
             .map_err(|error| error.to_string())
     }
 

@@ -1,15 +1,17 @@
 //! The HTTP side of OpenBao: one call in, one typed envelope or a precise failure out. No retries, no redirects
 //! (a stale leader must not get the token), bounded answers, and the request id on every call for its audit log.
 
-use super::config::{ConfigError, OpenBaoConfig, is_loopback};
-use crate::secret::SecretMaterial;
+use super::config::{ConfigError, Reach};
+use crate::{
+    outbound::{self, ReadError},
+    secret::SecretMaterial,
+};
 use parking_lot::Mutex;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -20,7 +22,7 @@ const INDEX: &str = "X-Vault-Index";
 
 /// What went wrong with one call, before anybody judges what that means for an issuance.
 #[derive(Debug)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// The call never reached the server.
     Unreachable(String),
     /// The call may have reached the server; no (complete) answer came.
@@ -37,7 +39,7 @@ pub(super) enum CallError {
 
 impl CallError {
     /// The server's words in one line.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Unreachable(text) | Self::Lost(text) | Self::NoToken(text) => text.clone(),
             Self::Status { status, errors, .. } if errors.is_empty() => format!("HTTP {status}"),
@@ -49,11 +51,11 @@ impl CallError {
         }
     }
 
-    pub(super) fn says(&self, words: &str) -> bool {
+    pub(crate) fn says(&self, words: &str) -> bool {
         matches!(self, Self::Status { errors, .. } if errors.iter().any(|error| error.contains(words)))
     }
 
-    pub(super) fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
             _ => None,
@@ -74,21 +76,21 @@ fn one_line(text: &str) -> String {
 
 /// The envelope around every answer that has one.
 #[derive(Debug, Deserialize)]
-pub(super) struct Envelope<T> {
+pub(crate) struct Envelope<T> {
     #[serde(default)]
-    pub(super) lease_id: String,
+    pub(crate) lease_id: String,
     #[serde(default)]
-    pub(super) lease_duration: u64,
-    pub(super) data: Option<T>,
-    pub(super) auth: Option<TokenAuth>,
-    pub(super) wrap_info: Option<Value>,
+    pub(crate) lease_duration: u64,
+    pub(crate) data: Option<T>,
+    pub(crate) auth: Option<TokenAuth>,
+    pub(crate) wrap_info: Option<Value>,
     #[serde(default)]
     warnings: Option<Vec<String>>,
 }
 
 impl<T> Envelope<T> {
     /// Caps and ignored parameters are told nowhere else, with status 200.
-    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+    pub(crate) fn take_warnings(&mut self) -> Vec<String> {
         self.warnings
             .take()
             .unwrap_or_default()
@@ -100,17 +102,17 @@ impl<T> Envelope<T> {
 
 /// `auth` of a token's creation.
 #[derive(Debug, Deserialize)]
-pub(super) struct TokenAuth {
-    pub(super) client_token: SecretMaterial,
-    pub(super) accessor: String,
-    pub(super) lease_duration: u64,
+pub(crate) struct TokenAuth {
+    pub(crate) client_token: SecretMaterial,
+    pub(crate) accessor: String,
+    pub(crate) lease_duration: u64,
     #[serde(default)]
-    pub(super) orphan: bool,
+    pub(crate) orphan: bool,
 }
 
 /// Whose token a call carries.
 #[derive(Clone, Copy)]
-pub(super) enum As<'a> {
+pub(crate) enum As<'a> {
     Broker,
     Child(&'a SecretMaterial),
 }
@@ -120,7 +122,7 @@ enum TokenSource {
     Env(String),
 }
 
-pub(super) struct Api {
+pub(crate) struct Api {
     http: reqwest::Client,
     base: Url,
     namespace: Option<HeaderValue>,
@@ -130,30 +132,15 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(config: &OpenBaoConfig) -> Result<Self, ConfigError> {
+    pub(crate) fn new(reach: Reach<'_>) -> Result<Self, ConfigError> {
         let wrong = |field, problem: String| ConfigError::Field { field, problem };
-        let base = config.check()?;
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(config.timeout_s));
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = &config.ca_file {
-            let unusable = |cause: String| wrong("ca_file", format!("{}: {cause}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| unusable(chain(&error)))?;
-            if roots.is_empty() {
-                return Err(unusable("no PEM certificate in it".to_owned()));
-            }
-            builder = builder.tls_certs_only(roots);
-        }
-        let http = builder
+        let base = reach.check()?;
+        let within = Duration::from_secs(reach.timeout_s);
+        let http = outbound::client(&base, within, reach.ca_file)
+            .map_err(|problem| wrong("ca_file", problem))?
             .build()
-            .map_err(|error| wrong("address", chain(&error)))?;
-        let namespace = match &config.namespace {
+            .map_err(|error| wrong("address", outbound::cause(&error)))?;
+        let namespace = match reach.namespace {
             None => None,
             Some(name) => Some(HeaderValue::from_str(name).map_err(|_| {
                 wrong(
@@ -162,9 +149,9 @@ impl Api {
                 )
             })?),
         };
-        let token = match (&config.token_file, &config.token_env) {
-            (Some(file), _) => TokenSource::File(file.clone()),
-            (None, name) => TokenSource::Env(name.clone().unwrap_or_default()),
+        let token = match (reach.token_file, reach.token_env) {
+            (Some(file), _) => TokenSource::File(file.to_owned()),
+            (None, name) => TokenSource::Env(name.unwrap_or_default().to_owned()),
         };
         Ok(Self {
             http,
@@ -175,8 +162,8 @@ impl Api {
         })
     }
 
-    /// One call. `path` is below `/v1/`. `None`: the server said 204, no content.
-    pub(super) async fn call<T: DeserializeOwned>(
+    /// One call. `path` is below `/v1/`, with its query. `None`: the server said 204, no content.
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         token: As<'_>,
         request_id: &str,
@@ -184,17 +171,34 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Option<Envelope<T>>, CallError> {
+        let body = body.map(Value::to_string);
+        self.call_text(token, request_id, method, path, body).await
+    }
+
+    /// The same with a body that is text already.
+    pub(crate) async fn call_text<T: DeserializeOwned>(
+        &self,
+        token: As<'_>,
+        request_id: &str,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Option<Envelope<T>>, CallError> {
         let request = self.request(token, request_id, method, path, body).await?;
         let response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status();
-        let retry_after_s = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|v| v.to_str().ok()?.parse().ok());
+        let retry_after_s = outbound::retry_after_s(&response);
         if let Some(index) = response.headers().get(INDEX) {
             *self.index.lock() = Some(index.clone());
         }
-        let answer = read_bounded(response).await?;
+        let answer = outbound::read_bounded(response, MAX_ANSWER_BYTES)
+            .await
+            .map_err(|error| match error {
+                ReadError::TooLong(max) => {
+                    CallError::Lost(format!("its answer is longer than {max} bytes"))
+                }
+                ReadError::Broken(error) => failure(&error),
+            })?;
         if status.is_success() {
             if status == StatusCode::NO_CONTENT || answer.is_empty() {
                 return Ok(None);
@@ -229,7 +233,7 @@ impl Api {
         request_id: &str,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<String>,
     ) -> Result<reqwest::RequestBuilder, CallError> {
         let own;
         let token = match token {
@@ -261,15 +265,20 @@ impl Api {
         if let Some(namespace) = self.namespace.clone() {
             headers.insert("X-Vault-Namespace", namespace);
         }
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
         let mut url = self.base.clone();
         url.set_path(&format!(
             "{}/v1/{}",
             self.base.path().trim_end_matches('/'),
             path
         ));
+        url.set_query(query);
         let request = self.http.request(method, url).headers(headers);
         Ok(match body {
-            Some(body) => request.body(body.to_string()),
+            Some(body) => request.body(body),
             None => request,
         })
     }
@@ -295,7 +304,7 @@ impl Api {
     }
 
     /// Where the broker's token comes from, for messages.
-    pub(super) fn token_origin(&self) -> String {
+    pub(crate) fn token_origin(&self) -> String {
         match &self.token {
             TokenSource::File(path) => path.display().to_string(),
             TokenSource::Env(name) => format!("${name}"),
@@ -303,43 +312,19 @@ impl Api {
     }
 
     /// The server's address, for messages.
-    pub(super) fn address(&self) -> &Url {
+    pub(crate) fn address(&self) -> &Url {
         &self.base
     }
 }
 
-async fn read_bounded(mut response: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, CallError> {
-    let mut answer = Zeroizing::new(Vec::with_capacity(4096));
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-        if answer.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(CallError::Lost(format!(
-                "its answer is longer than {MAX_ANSWER_BYTES} bytes"
-            )));
-        }
-        answer.extend_from_slice(&chunk);
-    }
-    Ok(answer)
-}
-
 fn failure(error: &reqwest::Error) -> CallError {
     if error.is_connect() || error.is_builder() {
-        CallError::Unreachable(chain(error))
+        CallError::Unreachable(outbound::cause(error))
     } else if error.is_timeout() {
         CallError::Lost("no answer in time".to_owned())
     } else {
-        CallError::Lost(chain(error))
+        CallError::Lost(outbound::cause(error))
     }
-}
-
-/// reqwest's own text says only "error sending request"; the cause is at the end of the chain.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = None;
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = Some(inner.to_string());
-        source = inner.source();
-    }
-    text.unwrap_or_else(|| error.to_string())
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use super::http::CallError;
 use crate::issuers::IssueError;
 
-pub(super) const OPENBAO: &str = "OpenBao";
-pub(super) const POSTGRESQL: &str = "PostgreSQL";
+pub(crate) const OPENBAO: &str = "OpenBao";
+pub(crate) const POSTGRESQL: &str = "PostgreSQL";
 
 /// A call that may be repeated without harm: whatever is not the server's clear no is worth a later try.
-pub(super) fn repeatable(error: &CallError) -> IssueError {
+pub(crate) fn repeatable(error: &CallError) -> IssueError {
     match error {
         CallError::Lost(reason) => unavailable(OPENBAO, reason.clone(), None),
         CallError::Status {
@@ -20,7 +20,7 @@ pub(super) fn repeatable(error: &CallError) -> IssueError {
 }
 
 /// The call that mints. A lost answer or an unexplained 500 leaves open whether a login exists.
-pub(super) fn minting(error: &CallError) -> IssueError {
+pub(crate) fn minting(error: &CallError) -> IssueError {
     match error {
         CallError::Lost(reason) => IssueError::Unknown {
             system: OPENBAO,
@@ -102,7 +102,7 @@ fn database(error: &CallError) -> Option<IssueError> {
     })
 }
 
-pub(super) fn unavailable(
+pub(crate) fn unavailable(
     system: &'static str,
     reason: String,
     retry_after_s: Option<u64>,

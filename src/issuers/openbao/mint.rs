@@ -265,7 +265,7 @@ impl Inner {
         let token: TokenFacts = data(token, token_path)?;
         let mut ends = vec![lease.expire_time, token.expire_time];
         if !orphan {
-            let own = self.own_token().await?;
+            let own = self.api.own_token().await?;
             // A periodic token is renewed, so its present end is none.
             ends.push(own.expire_time.filter(|_| own.period.is_none()));
         }

@@ -5,15 +5,16 @@
 //! accessor removes everything that the attempt made, answers that never arrived included.
 
 mod config;
-mod http;
-mod judge;
+pub(crate) mod http;
+pub(crate) mod judge;
 mod mint;
 mod orphans;
 mod reconcile;
 mod revoke;
+pub(crate) mod token;
 mod under_way;
 
-pub use config::{ConfigError, OpenBaoConfig};
+pub use config::{ConfigError, OpenBaoConfig, Reach};
 
 use super::{
     Capabilities, IssueError, Issuer, Kind, Locator, MintOrder, Minted, NotReady, Prepared,
@@ -21,12 +22,11 @@ use super::{
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::{Api, As, CallError, Envelope};
+use http::{Api, CallError, Envelope};
 use judge::{OPENBAO, POSTGRESQL, unavailable};
 use parking_lot::Mutex;
-use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 use under_way::UnderWay;
@@ -50,7 +50,7 @@ struct Inner {
 
 /// `lookup` of a token, by any of its names.
 #[derive(Debug, Deserialize)]
-struct TokenFacts {
+pub(crate) struct TokenFacts {
     #[serde(default)]
     creation_ttl: u64,
     #[serde(default)]
@@ -67,7 +67,8 @@ struct TokenFacts {
 impl OpenBaoIssuer {
     /// Checks the configuration; the server is not asked yet.
     pub fn new(config: OpenBaoConfig) -> Result<Self, ConfigError> {
-        let api = Api::new(&config)?;
+        config.check()?;
+        let api = Api::new(config.reach())?;
         let inner = Inner {
             config,
             api,
@@ -86,16 +87,9 @@ impl Inner {
         if error.status() != Some(403) {
             return judged;
         }
-        match self.own_token().await {
-            Err(CallError::Status { status: 403, .. }) => unavailable(
-                OPENBAO,
-                format!(
-                    "it does not accept the broker's token (expired or revoked); put a valid one in {}",
-                    self.api.token_origin()
-                ),
-                None,
-            ),
-            _ => IssueError::Refused {
+        match self.api.token_is_dead().await {
+            Some(reason) => unavailable(OPENBAO, reason, None),
+            None => IssueError::Refused {
                 system: OPENBAO,
                 reason: format!(
                     "{}; give the broker's token the rights in countersign.hcl",
@@ -105,52 +99,11 @@ impl Inner {
         }
     }
 
-    async fn own_token(&self) -> Result<TokenFacts, CallError> {
-        let answer: Option<Envelope<TokenFacts>> = self
-            .api
-            .call(
-                As::Broker,
-                "readiness",
-                Method::GET,
-                "auth/token/lookup-self",
-                None,
-            )
-            .await?;
-        data(answer, "auth/token/lookup-self")
-    }
-
     /// Asks the server, its token and, where configured, the database; renews the broker's token when half spent.
     async fn check_ready(&self) -> Result<(), NotReady> {
         let not_ready = |system, reason| NotReady { system, reason };
-        let token = self.own_token().await.map_err(|error| {
-            let reason = match &error {
-                CallError::Unreachable(cause) => format!("cannot reach {}: {cause}", self.api.address()),
-                CallError::Status { status: 403, .. } => format!(
-                    "it does not accept the broker's token (expired or revoked); put a valid one in {}",
-                    self.api.token_origin()
-                ),
-                other => other.text(),
-            };
-            not_ready(OPENBAO, reason)
-        })?;
-        if token.renewable && token.ttl < token.creation_ttl / 2 {
-            let renewed: Result<Option<Envelope<Value>>, _> = self
-                .api
-                .call(
-                    As::Broker,
-                    "readiness",
-                    Method::POST,
-                    "auth/token/renew-self",
-                    Some(&json!({})),
-                )
-                .await;
-            renewed.map_err(|error| {
-                not_ready(
-                    OPENBAO,
-                    format!("cannot renew the broker's token: {}", error.text()),
-                )
-            })?;
-        }
+        let kept = self.api.keep_token().await;
+        kept.map_err(|reason| not_ready(OPENBAO, reason))?;
         if let Some(url) = &self.config.postgres_url {
             orphans::reachable(url)
                 .await
@@ -161,7 +114,7 @@ impl Inner {
 }
 
 /// The data of an answer that must have some. An envelope with `wrap_info` is a control group waiting for approvers.
-fn data<T>(answer: Option<Envelope<T>>, path: &str) -> Result<T, CallError> {
+pub(crate) fn data<T>(answer: Option<Envelope<T>>, path: &str) -> Result<T, CallError> {
     let envelope =
         answer.ok_or_else(|| CallError::Lost(format!("its answer to {path} is empty")))?;
     envelope

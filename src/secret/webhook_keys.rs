@@ -16,7 +16,7 @@ const FILE_BYTES: u64 = 4_096;
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
+pub enum WebhookKeyError {
     /// The file could not be read.
     #[error("its secret file cannot be read: {0}")]
     Read(#[from] std::io::Error),
@@ -26,20 +26,22 @@ pub enum KeyError {
 }
 
 /// The keys of one receiver. They neither print nor serialise.
-pub struct Keys(Vec<hmac::Key>);
+pub struct WebhookKeys(Vec<hmac::Key>);
 
-impl Keys {
+impl WebhookKeys {
     /// Reads one secret a line, the newest first.
     ///
     /// # Errors
-    /// [`KeyError`].
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
+    /// [`WebhookKeyError`].
+    pub fn read(path: &Path) -> Result<Self, WebhookKeyError> {
         use std::io::Read as _;
         let mut text = Zeroizing::new(String::new());
         let file = std::fs::File::open(path)?;
         file.take(FILE_BYTES + 1).read_to_string(&mut text)?;
         if text.len() as u64 > FILE_BYTES {
-            return Err(KeyError::Shape("is too long; expected one or two lines"));
+            return Err(WebhookKeyError::Shape(
+                "is too long; expected one or two lines",
+            ));
         }
         Self::parse(&text)
     }
@@ -47,14 +49,16 @@ impl Keys {
     /// The same, from its text.
     ///
     /// # Errors
-    /// [`KeyError::Shape`].
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
+    /// [`WebhookKeyError::Shape`].
+    pub fn parse(text: &str) -> Result<Self, WebhookKeyError> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys: Vec<_> = lines.map(key).collect::<Result<_, _>>()?;
         if (1..=KEYS_MAX).contains(&keys.len()) {
             Ok(Self(keys))
         } else {
-            Err(KeyError::Shape("expected one secret, or two in an overlap"))
+            Err(WebhookKeyError::Shape(
+                "expected one secret, or two in an overlap",
+            ))
         }
     }
 
@@ -74,8 +78,8 @@ impl Keys {
     }
 }
 
-fn key(line: &str) -> Result<hmac::Key, KeyError> {
-    let shape = KeyError::Shape("expected whsec_ and 24 to 64 bytes in base 64");
+fn key(line: &str) -> Result<hmac::Key, WebhookKeyError> {
+    let shape = WebhookKeyError::Shape("expected whsec_ and 24 to 64 bytes in base 64");
     let Some(encoded) = line.strip_prefix(PREFIX) else {
         return Err(shape);
     };
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_published_vector() {
-        let keys = Keys::parse(SECRET).unwrap();
+        let keys = WebhookKeys::parse(SECRET).unwrap();
         let signed = keys.sign(
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             1_614_265_330,
@@ -107,7 +111,7 @@ mod tests {
     #[test]
     fn an_overlap_signs_with_both() {
         let other = format!("whsec_{}", STANDARD.encode([7; 32]));
-        let one = |text: &str| Keys::parse(text).unwrap().sign("a", 1, b"b");
+        let one = |text: &str| WebhookKeys::parse(text).unwrap().sign("a", 1, b"b");
         let both = one(&format!("{other}\n{SECRET}\n"));
         assert_eq!(both, format!("{} {}", one(&other), one(SECRET)));
     }
@@ -118,7 +122,7 @@ mod tests {
         let long = format!("whsec_{}", STANDARD.encode([1; 65]));
         let three = format!("{SECRET}\n{SECRET}\n{SECRET}");
         for bad in ["", "\n", "hunter2", "whsec_!!", &short, &long, &three] {
-            let error = Keys::parse(bad).err().unwrap().to_string();
+            let error = WebhookKeys::parse(bad).err().unwrap().to_string();
             assert!(error.contains("expected"), "{error}");
             assert!(!error.contains("hunter2"));
         }

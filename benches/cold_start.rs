@@ -317,10 +317,12 @@ fn credential(number: u64, client: ClientId) -> Credential {
             created_at: now,
             expires_at: Some(now + TimeDelta::days(90)),
             retires_at: None,
+            delivery: None,
         }],
         quarantined_at: None,
         revoked: None,
         confirmed: None,
+        destination: None,
         sequence: 0,
         trail: vec![],
     }

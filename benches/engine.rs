@@ -166,6 +166,7 @@ fn decisions(engine: &Engine, service: OperatorId, client: ClientId) {
         audience: "https://bench.example".into(),
         scopes: vec![],
         ttl_s: 3_600,
+        destination: None,
     };
     let now = clock::now();
     let (facts, _) = engine.evaluate(&asked(&plan, service), now);
@@ -232,6 +233,7 @@ async fn issue(
         audience: "https://bench.example".into(),
         scopes: vec!["orders:read".into()],
         ttl_s: 3_600,
+        destination: None,
     };
     let (facts, evaluation) = engine.evaluate(&asked(&plan, service), now);
     let (minted, made) = oneshot::channel();

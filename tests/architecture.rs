@@ -63,7 +63,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "delivery",
-        &["secret", "clock", "outbound", "issuers"],
+        &["domain", "secret", "clock", "outbound", "issuers"],
         "carries secrets to where they are read; speaks to OpenBao as its issuer does",
     ),
     (

@@ -8,11 +8,20 @@
 mod support;
 
 use countersign::{
+    client::{ClientError, Once},
+    wire::{DeliveryView, Destination, RequestDetail, RequestId, RequestState},
+};
+use countersign::{
     delivery::{Deliver, Delivered, DeliveryError, DeliveryOrder, from_table},
     secret::SecretMaterial,
 };
 use serde_json::{Value, json};
-use support::OpenBao;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+use support::{
+    BrokerProcess, Company, OpenBao, Servers,
+    company::{PATIENCE, credential_of, reaches},
+    psql, vault_config, wait_until,
+};
 
 async fn destination(bao: &OpenBao) -> Box<dyn Deliver> {
     from_table(toml::from_str(&bao.kv2_toml(&["payments"]).await).unwrap()).unwrap()
@@ -35,8 +44,8 @@ fn login(number: u32) -> SecretMaterial {
 }
 
 async fn held(bao: &OpenBao, path: &str) -> Value {
-    let answer = bao.root("GET", &format!("secret/data/{path}"), Value::Null);
-    answer.await["data"].take()
+    let path = format!("secret/data/{path}");
+    bao.root("GET", &path, Value::Null).await["data"].take()
 }
 
 fn refusal(result: Result<Delivered, DeliveryError>) -> String {
@@ -201,4 +210,222 @@ async fn a_server_that_is_away_or_denies_is_told_apart() {
     bao.stop();
     let away = put().await.unwrap_err();
     assert!(matches!(away, DeliveryError::Unavailable { .. }), "{away}");
+}
+
+fn to(name: &str, path: &str) -> Destination {
+    Destination {
+        name: name.into(),
+        path: path.into(),
+    }
+}
+
+/// A broker whose issuer is `servers`, with the destinations `vault` (another OpenBao) and `disk` (a folder).
+async fn broker(servers: &Servers, vault: &OpenBao, disk: &Path) -> BrokerProcess {
+    let config = format!(
+        "{}\n[destination.vault]\nenvironments = [\"production\"]\n{}\n\
+         [destination.disk]\nenvironments = [\"production\"]\ntype = \"file\"\nroot = {disk:?}\nprefixes = [\"payments\"]\n",
+        vault_config(servers, "").await,
+        vault.kv2_toml(&["payments"]).await,
+    );
+    BrokerProcess::start(&config)
+}
+
+/// Asks for a login that is put somewhere, and has it approved.
+async fn approved(company: &Company, credential: &str, to: Destination) -> RequestId {
+    let mut request = company.login(credential, "app-ro");
+    request.destination = Some(to);
+    company.approved(&request).await
+}
+
+/// Waits until a delivery has failed, and tells why.
+async fn failing(company: &Company, id: RequestId) -> String {
+    wait_until(PATIENCE, "the failure is told", async || {
+        let detail: RequestDetail = company.admin.request(id).await.ok()?.value;
+        assert!(!detail.row.state.ended(), "{detail:#?}");
+        detail.delivery?.failure
+    })
+    .await
+}
+
+fn works(servers: &Servers, login: &Value) -> Result<String, String> {
+    let field = |name: &str| login[name].as_str().unwrap().to_owned();
+    let url = servers
+        .postgres
+        .url_as(&field("username"), &field("password"));
+    psql(&url, "SELECT 1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_put_where_its_service_reads_it_and_nowhere_else() {
+    let (servers, vault) = (Servers::start().await, OpenBao::start().await);
+    let disk = tempfile::tempdir().unwrap();
+    let broker = broker(&servers, &vault, disk.path()).await;
+    let company = Company::found(&broker, 2).await;
+    let path = "payments/reports-db";
+    let id = approved(&company, "reports/db", to("vault", path)).await;
+    let detail = reaches(&company.admin, id, RequestState::Delivered).await;
+    let delivery: DeliveryView = detail.delivery.clone().unwrap();
+    assert_eq!(delivery.place, format!("secret/{path}, version 1"));
+    assert!(delivery.proven && delivery.failure.is_none());
+    let held = held(&vault, path).await;
+    assert_eq!(works(&servers, &held["data"]).as_deref(), Ok("1"));
+    let credential = credential_of(&company.admin, &detail).await;
+    assert_eq!(credential.destination, Some(to("vault", path)));
+    assert_eq!(credential.versions[0].delivery, Some(delivery));
+    assert_eq!(credential.row.accepted, 1);
+
+    // Nobody gets it a second time, and nothing keeps it.
+    let claimed = company.robot.claim(id, &Once::new()).await.into_result();
+    let Err(ClientError::Problem(problem)) = claimed else {
+        panic!("{claimed:?}");
+    };
+    assert_eq!(problem.slug(), "conflict", "{}", problem.detail);
+    let password = held["data"]["password"].as_str().unwrap();
+    for entry in std::fs::read_dir(broker.data()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let found = bytes
+            .windows(password.len())
+            .any(|window| window == password.as_bytes());
+        assert!(!found, "the broker still has it");
+    }
+    assert!(!broker.log().contains(password));
+
+    // The next version goes where the first one went, without being told; the one before it retires.
+    let again = company.login("reports/db", "app-ro");
+    let id = company.approved(&again).await;
+    reaches(&company.admin, id, RequestState::Delivered).await;
+    let newer = self::held(&vault, path).await;
+    assert_eq!(
+        newer["metadata"]["custom_metadata"]["countersign-version"],
+        "2"
+    );
+    assert_eq!(works(&servers, &newer["data"]).as_deref(), Ok("1"));
+    assert_eq!(
+        works(&servers, &held["data"]).as_deref(),
+        Ok("1"),
+        "it overlaps"
+    );
+
+    // What cannot be is said at the door.
+    for (place, pointer, expected) in [
+        (
+            to("vault", "ops/x"),
+            "/destination/path",
+            "expected a path below payments",
+        ),
+        (
+            to("cellar", "payments/x"),
+            "/destination/name",
+            "expected one of disk, vault",
+        ),
+        (
+            to("vault", "payments/../x"),
+            "/destination/path",
+            "begins with a dot",
+        ),
+    ] {
+        let mut request = company.login("reports/other", "app-ro");
+        request.destination = Some(place);
+        let refused = company
+            .robot
+            .ask(&request, &Once::new())
+            .await
+            .into_result();
+        let Err(ClientError::Problem(problem)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(problem.errors[0].pointer, pointer);
+        assert!(problem.errors[0].detail.contains(expected), "{problem:?}");
+    }
+}
+
+/// A vault that is sealed, and a broker that is killed meanwhile: it is delivered when both are back, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_survives_outages_and_is_done_once() {
+    let (servers, vault) = (Servers::start().await, OpenBao::start().await);
+    let disk = tempfile::tempdir().unwrap();
+    let mut broker = broker(&servers, &vault, disk.path()).await;
+    let company = Company::found(&broker, 2).await;
+    vault.seal().await;
+    let path = "payments/reports-db";
+    let id = approved(&company, "reports/db", to("vault", path)).await;
+    let why = failing(&company, id).await;
+    assert!(
+        why.contains("OpenBao is unavailable") && why.contains("sealed"),
+        "{why}"
+    );
+    let readiness = company.admin.readiness().await.unwrap().value;
+    assert_eq!(readiness.status, "degraded");
+    let place = readiness
+        .destinations
+        .iter()
+        .find(|one| one.destination == "vault");
+    assert!(!place.unwrap().ready);
+    broker.kill();
+    broker.start_again();
+    vault.unseal().await;
+    let detail = reaches(&company.admin, id, RequestState::Delivered).await;
+    let held = held(&vault, path).await;
+    assert_eq!(held["metadata"]["version"], 1, "written once");
+    assert_eq!(works(&servers, &held["data"]).as_deref(), Ok("1"));
+    let kinds: Vec<_> = detail
+        .trail
+        .iter()
+        .map(|event| event.kind.as_str())
+        .collect();
+    let count = |kind: &str| kinds.iter().filter(|found| **found == kind).count();
+    assert_eq!(
+        (count("delivery.started"), count("request.delivered")),
+        (1, 1),
+        "{kinds:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_refuses_is_tried_again_once_somebody_has_seen_to_it() {
+    let (servers, vault) = (Servers::start().await, OpenBao::start().await);
+    let home = tempfile::tempdir().unwrap();
+    let disk = home.path().canonicalize().unwrap();
+    let broker = broker(&servers, &vault, &disk).await;
+    let company = Company::found(&broker, 2).await;
+    let id = approved(&company, "reports/db", to("disk", "payments/db.json")).await;
+    let why = failing(&company, id).await;
+    assert!(why.contains("does not exist; make it"), "{why}");
+    std::fs::create_dir(disk.join("payments")).unwrap();
+    reaches(&company.admin, id, RequestState::Delivered).await;
+    let file = disk.join("payments/db.json");
+    let login: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(works(&servers, &login).as_deref(), Ok("1"));
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    // Somebody else's place is not taken, whoever asks for it.
+    let foreign = json!({"data": {"username": "theirs"}});
+    vault
+        .root("POST", "secret/data/payments/theirs", foreign)
+        .await;
+    let id = approved(&company, "reports/mine", to("vault", "payments/theirs")).await;
+    let why = failing(&company, id).await;
+    assert!(why.contains("did not write"), "{why}");
+    // It goes on being tried, and is said once.
+    let tries = || {
+        vault
+            .audit_log()
+            .matches("secret/metadata/payments/theirs")
+            .count()
+    };
+    let before = tries();
+    wait_until(PATIENCE, "it is tried again", async || {
+        (tries() > before + 4).then_some(())
+    })
+    .await;
+    let detail = company.admin.request(id).await.unwrap().value;
+    let failures = detail
+        .trail
+        .iter()
+        .filter(|event| event.kind == "delivery.failed");
+    assert_eq!(failures.count(), 1);
+    let remove = vault.root("DELETE", "secret/metadata/payments/theirs", Value::Null);
+    remove.await;
+    reaches(&company.admin, id, RequestState::Delivered).await;
 }

@@ -210,6 +210,7 @@ impl Company {
             audience: "https://payments.example".into(),
             scopes: scopes.iter().map(ToString::to_string).collect(),
             ttl_s: 86_400,
+            destination: None,
         };
         let (facts, evaluation) = self.engine().evaluate(
             &Asked {

@@ -22,6 +22,9 @@ mod requests;
 #[path = "rules/issuance.rs"]
 mod issuance;
 
+#[path = "rules/deliveries.rs"]
+mod deliveries;
+
 #[path = "rules/quorum.rs"]
 mod quorum;
 

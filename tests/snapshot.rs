@@ -469,6 +469,7 @@ impl World {
             audience: "https://orders.example".into(),
             scopes: vec!["orders:read".into()],
             ttl_s: 86_400,
+            destination: None,
         };
         let outcome = [
             Outcome::Allow,
@@ -606,10 +607,12 @@ fn credential(
             created_at: now,
             expires_at: Some(now + Duration::days(30)),
             retires_at: None,
+            delivery: None,
         }],
         quarantined_at: None,
         revoked: None,
         confirmed: None,
+        destination: None,
         sequence: 0,
         trail: vec![],
     }

@@ -2,6 +2,7 @@
 
 use super::{
     cursors::Cursors,
+    destinations::Destinations,
     evaluate::Asked,
     feed::{Feed, Subscription, TooOld},
     folding,
@@ -133,6 +134,7 @@ pub(super) struct Inner {
     issuers: Issuers,
     signing: Signing,
     webhooks: Webhooks,
+    destinations: Destinations,
     cursors: Cursors,
     gateways: Gateways,
     pub(super) sealed: Sealed,
@@ -178,6 +180,7 @@ impl Engine {
         issuers: Issuers,
         signing: Signing,
         webhooks: Webhooks,
+        destinations: Destinations,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -220,6 +223,7 @@ impl Engine {
             issuers,
             signing,
             webhooks,
+            destinations,
             cursors: Cursors::new(Arc::clone(&store)),
             gateways,
             sealed: Sealed::new(store, seal_key),
@@ -417,8 +421,15 @@ impl Engine {
         }
         let sequence = self.state().sequence;
         let webhooks = self.0.webhooks.health(sequence);
+        let destinations: Vec<_> = self
+            .0
+            .destinations
+            .all()
+            .map(|destination| destination.health())
+            .collect();
         let well = issuers.iter().all(|issuer| issuer.ready)
-            && webhooks.iter().all(|webhook| webhook.ready);
+            && webhooks.iter().all(|webhook| webhook.ready)
+            && destinations.iter().all(|destination| destination.ready);
         let status = match (store.is_empty(), well) {
             (false, _) => "down",
             (true, false) => "degraded",
@@ -430,12 +441,18 @@ impl Engine {
             sequence,
             issuers,
             webhooks,
+            destinations,
         }
     }
 
     /// The configured issuers.
     pub fn issuers(&self) -> &Issuers {
         &self.0.issuers
+    }
+
+    /// The configured destinations of secrets.
+    pub fn destinations(&self) -> &Destinations {
+        &self.0.destinations
     }
 
     /// Receivers of webhooks.

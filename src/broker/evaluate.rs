@@ -133,6 +133,11 @@ fn facts(state: &State, asked: &Asked<'_>, now: DateTime<Utc>) -> Facts {
             ttl_s: plan.ttl_s,
             reason_present: !reason.trim().is_empty(),
             break_glass,
+            destination: plan
+                .destination
+                .as_ref()
+                .map(|destination| destination.name.clone())
+                .unwrap_or_default(),
         },
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! http ──▶ engine (queue → decide → append → publish) ──▶ feed ──▶ streams
 //!             ▲                                   │
-//!             └──────────── reactors ◀────────────┘   issuance · enforcement · propagation · expiry · usage · reconciliation · webhooks
+//!             └──────────── reactors ◀────────────┘   issuance · delivery · enforcement · propagation · expiry · usage · reconciliation · webhooks
 //! ```
 //!
 //! What a reactor has to do is folded from the log like everything else (`crate::domain::State::to_issue` and
@@ -16,6 +16,8 @@ pub mod auth;
 pub mod breaker;
 /// How far receivers were told.
 pub mod cursors;
+/// The configured destinations of secrets.
+pub mod destinations;
 /// The running broker: its state, its queue, its feed.
 pub mod engine;
 /// Facts for the policy, and its decision in the domain's words.
@@ -42,7 +44,7 @@ pub mod overview;
 pub mod policies;
 /// What follows from events.
 pub mod reactors;
-/// Secrets between their making and their claim.
+/// Secrets between their making and their claim or delivery.
 pub mod sealed;
 /// Opening, serving, and stopping.
 pub mod serve;

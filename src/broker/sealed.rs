@@ -1,4 +1,5 @@
-//! Secrets between their making and their claim: sealed under a key that is not in the database, given out once.
+//! Secrets between their making and their claim or delivery: sealed under a key that is not in the database, given out
+//! once.
 
 use super::engine::EngineError;
 use crate::{
@@ -114,16 +115,9 @@ impl Sealed {
         request: RequestId,
     ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
         let _one = self.taking.lock().await;
-        let Some(kept) = self.kept(request).await? else {
+        let Some(secret) = self.open(request).await? else {
             return Ok(None);
         };
-        let secret = self
-            .key
-            .open(&kept.sealed, request.to_string().as_bytes())
-            .map_err(|error| EngineError::Unavailable {
-                reason: error.to_string(),
-                retry_after_s: 60,
-            })?;
         self.keep(Self::forget(request)).await?;
         let fields = secret.fields().into_iter();
         Ok(Some(
@@ -131,6 +125,23 @@ impl Sealed {
                 .map(|(name, value)| (name, value.expose().to_owned()))
                 .collect(),
         ))
+    }
+
+    /// The secret of a request, which stays in the store: for whoever delivers it, and forgets it once that is done.
+    ///
+    /// # Errors
+    /// As [`Sealed::take`].
+    pub async fn open(&self, request: RequestId) -> Result<Option<SecretMaterial>, EngineError> {
+        let Some(kept) = self.kept(request).await? else {
+            return Ok(None);
+        };
+        self.key
+            .open(&kept.sealed, request.to_string().as_bytes())
+            .map(Some)
+            .map_err(|error| EngineError::Unavailable {
+                reason: error.to_string(),
+                retry_after_s: 60,
+            })
     }
 
     async fn kept(&self, request: RequestId) -> Result<Option<Kept>, EngineError> {

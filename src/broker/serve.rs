@@ -1,6 +1,7 @@
 //! Opening, serving, and stopping: the folder, the keys, the first admin, the listener.
 
 use super::{
+    destinations::Destinations,
     engine::{Engine, EngineError, StartError, Writer, fresh_bits, system_context},
     issuers::{IssuerConfigError, Issuers},
     nonces::Nonces,
@@ -141,11 +142,20 @@ impl Broker {
         let issuers = Issuers::from_config(&options.config)?;
         let signing = signing(&options.config)?;
         let webhooks = Webhooks::from_config(&options.config)?;
+        let destinations = Destinations::from_config(&options.config)?;
         let waiting = options.config.limits.commands_waiting;
         let policy = PolicyStore::shipped();
         let path = data.join("log.db");
         let (engine, writer) = Engine::open(
-            &path, key, seal_key, policy, issuers, signing, webhooks, waiting,
+            &path,
+            key,
+            seal_key,
+            policy,
+            issuers,
+            signing,
+            webhooks,
+            destinations,
+            waiting,
         )
         .await?;
         let reactors = TaskTracker::new();

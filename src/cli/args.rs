@@ -180,7 +180,7 @@ pub struct ServeArgs {
     /// The certificate's private key (PEM)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Issuers, webhooks and limits (TOML); without it only api keys are issued
+    /// Issuers, destinations, webhooks and limits (TOML); without it only api keys are issued
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The log's name, for good: set at the first start, such as `broker.example/log`

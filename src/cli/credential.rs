@@ -15,7 +15,8 @@ use super::{prompt, review, rows};
 use crate::client::{Client, ListQuery, OwnerChange};
 use crate::wire::revocation::Revoke;
 use crate::wire::{
-    Adoption, CredentialDetail, CredentialId, Digest, Environment, Kind, Reason, Receipt, Tier,
+    Adoption, CredentialDetail, CredentialId, DeliverTo, Destination, Digest, Environment, Kind,
+    Reason, Receipt, Tier,
 };
 use crate::wire::{Enforcement, RevocationState};
 
@@ -68,6 +69,18 @@ pub enum Verb {
         /// The team that answers for it from now on
         #[arg(value_name = "OWNER")]
         owner: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Have the secrets of a credential put elsewhere, from its next version on
+    ///
+    /// For example: countersign credential deliver-to payments/checkout-db vault:payments/checkout-db
+    DeliverTo {
+        #[command(flatten)]
+        which: Which,
+        /// A configured destination and a path in it; without one, whoever asks for a version claims it
+        #[arg(value_name = "DESTINATION:PATH")]
+        destination: Option<Destination>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -221,6 +234,11 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
                 &receipt.value,
             )
         }
+        Verb::DeliverTo {
+            which,
+            destination,
+            change,
+        } => deliver_to(app, which, destination.as_ref(), change).await,
     }
 }
 
@@ -253,6 +271,35 @@ async fn list(app: &mut App<'_>, args: &ListArgs) -> Result<(), CliError> {
         list.row(&row)?;
     }
     Ok(list.end()?)
+}
+
+async fn deliver_to(
+    app: &mut App<'_>,
+    which: &Which,
+    destination: Option<&Destination>,
+    change: &ChangeArgs,
+) -> Result<(), CliError> {
+    let (client, found) = start(app, which).await?;
+    let done = match destination {
+        Some(to) => format!("The next version of {} is put at {to}", found.name),
+        None => format!(
+            "The next version of {} is claimed by whoever asks",
+            found.name
+        ),
+    };
+    app.confirm(change, &done, &found.name)?;
+    let body = DeliverTo {
+        destination: destination.cloned(),
+        reason: app.reason(change)?,
+    };
+    let (id, once) = (found.id, App::once(change));
+    if change.dry_run {
+        return app.would_send(&path(id, "deliver-to"), &body, &once);
+    }
+    let outcome = client.deliver_to(id, &body, &once).await;
+    let doing = format!("change where the secrets of {} go", found.name);
+    let receipt = settled(outcome, doing, &once)?.value;
+    app.receipt(&done, &receipt)
 }
 
 async fn revoke(

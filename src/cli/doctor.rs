@@ -261,6 +261,11 @@ async fn readiness(checks: &mut Checks, client: &Client) {
         let words = format!("{} is away: {}", issuer.issuer, issuer.detail);
         checks.add("issuer", Outcome::Warn, words);
     }
+    let away = readiness.destinations.iter().filter(|place| !place.ready);
+    for place in away {
+        let words = format!("{} is away: {}", place.destination, place.detail);
+        checks.add("destination", Outcome::Warn, words);
+    }
     for webhook in readiness.webhooks.iter().filter(|webhook| !webhook.ready) {
         let words = format!(
             "{} is {} events behind: {}",

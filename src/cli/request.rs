@@ -129,6 +129,9 @@ pub struct New {
     /// A regulatory tag; may be given several times
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// Where the secret is put, such as vault:payments/checkout-db; the credential's own destination if left out
+    #[arg(long, value_name = "DESTINATION:PATH")]
+    deliver_to: Option<crate::wire::Destination>,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -263,6 +266,7 @@ async fn ask(app: &mut App<'_>, new: &New) -> Result<(), CliError> {
         reason: new.change.reason.clone().unwrap_or_default(),
         owner: new.owner.clone(),
         tags: new.tags.clone(),
+        destination: new.deliver_to.clone(),
         dry_run: new.change.dry_run,
     };
     let once = App::once(&new.change);
@@ -681,7 +685,7 @@ async fn settle(
         },
         async || {
             let detail = find(client, &id.to_string()).await?;
-            Ok(if resting(detail.row.state) {
+            Ok(if resting(&detail) {
                 End::Reached(detail)
             } else {
                 End::Not(detail)
@@ -707,12 +711,13 @@ async fn settle(
 }
 
 /// Whether nothing more happens to a request without its requester.
-fn resting(state: RequestState) -> bool {
-    state.ended()
-        || matches!(
-            state,
-            RequestState::Issued | RequestState::Failed | RequestState::Held
-        )
+fn resting(detail: &RequestDetail) -> bool {
+    let state = detail.row.state;
+    match state {
+        // What has a destination is delivered next, and claimed by nobody.
+        RequestState::Issued => detail.plan.destination.is_none(),
+        _ => state.ended() || matches!(state, RequestState::Failed | RequestState::Held),
+    }
 }
 
 /// Whether the state is what somebody who asks hopes for, and the error if not.

@@ -4,7 +4,8 @@ use super::output::{Sheet, Style, span};
 use super::rows::{self, enforcement};
 use crate::display::table::{Align, Table};
 use crate::wire::{
-    CredentialDetail, EventRecord, Evidence, GatewayRow, ReachView, RequestDetail, RevocationDetail,
+    CredentialDetail, DeliveryView, EventRecord, Evidence, GatewayRow, ReachView, RequestDetail,
+    RevocationDetail,
 };
 
 /// A request, in the order in which it is decided: who gets what, the risk, the change, the rules, the
@@ -32,6 +33,12 @@ pub fn request(detail: &RequestDetail, style: &Style) -> String {
     sheet.fact("kind", format!("{} by {}", plan.kind, plan.issuer));
     sheet.fact("role", &plan.role);
     sheet.fact("audience", &plan.audience);
+    sheet.fact(
+        "put at",
+        plan.destination
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+    );
     sheet.fact("owner", &detail.owner);
     sheet.fact("tags", detail.tags.join(" "));
     sheet.fact("digest", detail.digest.to_string());
@@ -142,6 +149,21 @@ fn decision(sheet: &mut Sheet, detail: &RequestDetail, style: &Style) {
     if let Some(id) = detail.credential_id {
         sheet.fact("credential", id.to_string());
     }
+    if let Some(delivery) = &detail.delivery {
+        sheet.fact("delivery", delivered(delivery, style));
+    }
+}
+
+/// How far a delivery has come, in one line.
+fn delivered(delivery: &DeliveryView, style: &Style) -> String {
+    match (delivery.done_at, &delivery.failure) {
+        (Some(at), _) => {
+            let proof = if delivery.proven { ", read back" } else { "" };
+            format!("{}, {}{proof}", delivery.place, style.full(at))
+        }
+        (None, Some(why)) => format!("to {} has not succeeded yet: {why}", delivery.to),
+        (None, None) => format!("to {} is under way", delivery.to),
+    }
 }
 
 /// A credential with its versions, revocations and latest events.
@@ -178,6 +200,15 @@ pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
     };
     sheet.fact("used", format!("{used}; refused {} times", detail.refused));
     sheet.fact("dependents", detail.dependents.join(", then "));
+    if let Some(destination) = &detail.destination {
+        sheet.fact("put at", destination.to_string());
+    }
+    for version in &detail.versions {
+        if let Some(delivery) = &version.delivery {
+            let label = format!("version {}", version.number);
+            sheet.fact(&label, delivered(delivery, style));
+        }
+    }
     sheet.fact("sequence", row.sequence.to_string());
 
     sheet.section("Versions");

@@ -21,12 +21,12 @@ use crate::wire::revocation::Revoke;
 use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
     Adoption, Approve, BreakGlass, Challenge, Claimed, ClientHoldings, ClientId, ClientRow,
-    CredentialDetail, CredentialId, CredentialRow, Deny, Digest, EventRecord, FeedItem, Findings,
-    GatewayId, GatewayRow, Health, KeyName, MintedGatewayToken, MintedToken, Narrow, NewChallenge,
-    NewClient, NewGateway, NewKey, NewNote, NewRequest, Offboard, OperatorHoldings, OperatorId,
-    OperatorRow, Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail, RequestId,
-    RequestRow, ReviewRow, RevocationDetail, RevocationId, RevocationRow, Session, SigningOrder,
-    SshSignIn, TokenId,
+    CredentialDetail, CredentialId, CredentialRow, DeliverTo, Deny, Digest, EventRecord, FeedItem,
+    Findings, GatewayId, GatewayRow, Health, KeyName, MintedGatewayToken, MintedToken, Narrow,
+    NewChallenge, NewClient, NewGateway, NewKey, NewNote, NewRequest, Offboard, OperatorHoldings,
+    OperatorId, OperatorRow, Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail,
+    RequestId, RequestRow, ReviewRow, RevocationDetail, RevocationId, RevocationRow, Session,
+    SigningOrder, SshSignIn, TokenId,
 };
 
 /// The largest checkpoint or proof, in bytes.
@@ -230,6 +230,16 @@ impl Client {
         once: &Once,
     ) -> Outcome<Receipt> {
         self.act("credentials", id, "owner", change, once).await
+    }
+
+    /// Has the secrets of a credential go elsewhere.
+    pub async fn deliver_to(
+        &self,
+        id: CredentialId,
+        to: &DeliverTo,
+        once: &Once,
+    ) -> Outcome<Receipt> {
+        self.act("credentials", id, "deliver-to", to, once).await
     }
 
     /// A page of the access review; of one team, if it is named.

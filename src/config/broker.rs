@@ -15,6 +15,9 @@ use crate::ssh::PublicKey;
 pub struct BrokerConfig {
     /// `[issuer.NAME]`: one table an issuer. Its `type` picks the adapter, which reads the rest.
     pub issuer: BTreeMap<String, toml::Table>,
+    /// `[destination.NAME]`: one table a place where secrets are put. Its `type` picks the adapter, which reads the rest
+    /// but for `environments`: whose secrets may be put there.
+    pub destination: BTreeMap<String, toml::Table>,
     /// `[webhook.NAME]`: one table a receiver of events.
     pub webhook: BTreeMap<String, WebhookConfig>,
     /// `[login]`.

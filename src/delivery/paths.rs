@@ -2,9 +2,8 @@
 //! read as a way elsewhere.
 
 use super::{ConfigError, wrong};
+use crate::domain::destination::{PATH_MAX, is_path};
 
-/// The longest path, in bytes.
-const PATH_MAX: usize = 256;
 /// The most prefixes of one destination.
 const PREFIXES_MAX: usize = 64;
 
@@ -40,7 +39,7 @@ impl Paths {
     pub fn admit(&self, path: &str) -> Result<(), String> {
         if !is_path(path) {
             return Err(format!(
-                "expected a path of at most {PATH_MAX} of A-Z a-z 0-9 . _ - in parts divided by /, none of them . or .."
+                "expected a path of at most {PATH_MAX} of A-Z a-z 0-9 . _ - in parts divided by /, none of which begins with a dot"
             ));
         }
         let below = |prefix: &String| {
@@ -53,18 +52,6 @@ impl Paths {
             Err(format!("expected a path below {}", self.0.join(" or ")))
         }
     }
-}
-
-/// Plain segments divided by `/`: nothing that leads up, out, or into a query, and nothing hidden.
-fn is_path(path: &str) -> bool {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-    };
-    path.len() <= PATH_MAX && path.split('/').all(plain)
 }
 
 #[cfg(test)]
@@ -98,7 +85,7 @@ mod tests {
             "payments\\x",
         ] {
             assert!(
-                paths.admit(bad).unwrap_err().contains("none of them"),
+                paths.admit(bad).unwrap_err().contains("none of which"),
                 "{bad}"
             );
         }

@@ -94,6 +94,7 @@ async fn ask_for_something(
         reason: variety.of(&scene.reasons).clone(),
         owner: None,
         tags: service.team.tags.clone(),
+        destination: None,
         dry_run: false,
     };
     let receipt = client

@@ -1,7 +1,10 @@
 //! The door: what names, scopes, texts and durations may look like. Everything is bounded, and a refusal says
 //! what would be accepted.
 
-use super::{FieldError, Proof};
+use super::{
+    Destination, FieldError, Proof,
+    destination::{DESTINATION_NAME_MAX, PATH_MAX, is_path},
+};
 use std::{collections::BTreeMap, ops::Deref};
 
 /// The longest stable name, in bytes.
@@ -164,6 +167,28 @@ impl Check {
         for (key, value) in locator {
             self.name(pointer, key);
             self.line(&format!("{pointer}/{key}"), value, value_max);
+        }
+    }
+
+    /// A configured destination's name, and a path in it. Whether there is such a one is for the broker to say.
+    pub fn destination(&mut self, pointer: &str, destination: &Destination) {
+        let name = &destination.name;
+        let shaped = name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if name.is_empty() || !shaped || name.len() > DESTINATION_NAME_MAX {
+            self.refuse(
+                format!("{pointer}/name"),
+                format!("expected 1 to {DESTINATION_NAME_MAX} of a-z 0-9 -"),
+            );
+        }
+        if !is_path(&destination.path) {
+            self.refuse(
+                format!("{pointer}/path"),
+                format!(
+                    "expected at most {PATH_MAX} of A-Z a-z 0-9 . _ - in parts divided by /, none of which begins with a dot"
+                ),
+            );
         }
     }
 

@@ -2,10 +2,10 @@
 //! new identifiers, digests, what policy says) comes in with the command.
 
 use super::{
-    ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Digest, Environment,
-    Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan, PolicyStatement, Proof,
-    ProposalId, Quorum, RequestId, RevocationId, Role, RotationCause, RotationId, RotationRules,
-    SshKey, StepUp, Token, TokenId,
+    ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Destination, Digest,
+    Environment, Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan,
+    PolicyStatement, Proof, ProposalId, Quorum, RequestId, RevocationId, Role, RotationCause,
+    RotationId, RotationRules, SshKey, StepUp, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -220,6 +220,16 @@ pub enum Command {
     Retry { request: RequestId },
     /// Take the secret.
     Claim { request: RequestId },
+    /// Begin to put the secret where it belongs.
+    StartDelivery { request: RequestId },
+    /// It could not be put there.
+    RecordDeliveryFailed { request: RequestId, reason: String },
+    /// It is there.
+    RecordRequestDelivered {
+        request: RequestId,
+        place: String,
+        proven: bool,
+    },
 
     /// Propose another policy, as a whole.
     ProposePolicy {
@@ -302,6 +312,12 @@ pub enum Command {
     ChangeOwner {
         credential: CredentialId,
         owner: String,
+        reason: String,
+    },
+    /// Have its secrets go elsewhere: to a destination, or into the hands of whoever asks.
+    DeliverTo {
+        credential: CredentialId,
+        destination: Option<Destination>,
         reason: String,
     },
     /// It is still needed.
@@ -460,6 +476,9 @@ impl Command {
             | Self::Withdraw { request, .. }
             | Self::Retry { request }
             | Self::Claim { request }
+            | Self::StartDelivery { request }
+            | Self::RecordDeliveryFailed { request, .. }
+            | Self::RecordRequestDelivered { request, .. }
             | Self::StartIssuance { request, .. }
             | Self::RecordMinted { request, .. }
             | Self::RecordIssuanceFailed { request, .. } => Subject::Request(*request),
@@ -472,7 +491,8 @@ impl Command {
             | Self::Release { credential, .. }
             | Self::Revoke { credential, .. }
             | Self::Confirm { credential, .. }
-            | Self::ChangeOwner { credential, .. } => Subject::Credential(*credential),
+            | Self::ChangeOwner { credential, .. }
+            | Self::DeliverTo { credential, .. } => Subject::Credential(*credential),
             Self::RecordEnforced { revocation, .. }
             | Self::RecordEnforcementFailed { revocation, .. } => Subject::Revocation(*revocation),
             Self::RegisterGateway(gateway) => Subject::Gateway(gateway.id),
@@ -530,6 +550,9 @@ impl Command {
             Self::Withdraw { .. } => "withdraw",
             Self::Retry { .. } => "retry",
             Self::Claim { .. } => "claim",
+            Self::StartDelivery { .. } => "start_delivery",
+            Self::RecordDeliveryFailed { .. } => "record_delivery_failed",
+            Self::RecordRequestDelivered { .. } => "record_request_delivered",
             Self::ProposePolicy { .. } => "propose_policy",
             Self::ApprovePolicy { .. } => "approve_policy",
             Self::DenyPolicy { .. } => "deny_policy",
@@ -542,6 +565,7 @@ impl Command {
             Self::Release { .. } => "release",
             Self::Revoke { .. } => "revoke",
             Self::ChangeOwner { .. } => "change_owner",
+            Self::DeliverTo { .. } => "deliver_to",
             Self::Confirm { .. } => "confirm",
             Self::RecordEnforced { .. } => "record_enforced",
             Self::RecordEnforcementFailed { .. } => "record_enforcement_failed",

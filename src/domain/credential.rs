@@ -1,8 +1,8 @@
 //! A stable name under which versions come and go.
 
 use super::{
-    ClientId, CredentialId, Digest, Environment, Kind, RequestId, RevocationId, Text, Texts, Tier,
-    review::Confirmation, words::words,
+    ClientId, CredentialId, Delivery, Destination, Digest, Environment, Kind, RequestId,
+    RevocationId, Text, Texts, Tier, review::Confirmation, words::words,
 };
 use crate::domain::event::is_zero;
 use chrono::{DateTime, Duration, Utc};
@@ -74,6 +74,9 @@ pub struct Version {
     /// When its overlap with a newer version ends, once it is retiring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retires_at: Option<DateTime<Utc>>,
+    /// How its secret gets to its destination. Boxed: most have none, and there may be a million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Box<Delivery>>,
 }
 
 impl Version {
@@ -132,6 +135,9 @@ pub struct Credential {
     /// Who said last that it is still needed. Boxed: most have none, and there may be a million.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Box<Confirmation>>,
+    /// Where its secrets are put, if not into the hands of whoever asks. Boxed, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Box<Destination>>,
     /// Sequence of the last change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sequence: u64,

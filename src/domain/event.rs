@@ -1,11 +1,11 @@
 //! What has happened. An event once written always applies; its words and fields are part of the log's format.
 
 use super::{
-    Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId, Digest,
-    Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note, Operator, OperatorId, Plan,
-    Proof, Proposal, ProposalId, Request, RequestId, Revocation, RevocationId, Role, Rotation,
-    RotationId, RotationRules, Setback, SshKey, Token, TokenId, Version, command::ActorStamp,
-    request::Ending, revocation::Reached,
+    Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId,
+    Destination, Digest, Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note,
+    Operator, OperatorId, Plan, Proof, Proposal, ProposalId, Request, RequestId, Revocation,
+    RevocationId, Role, Rotation, RotationId, RotationRules, Setback, SshKey, Token, TokenId,
+    Version, command::ActorStamp, request::Ending, revocation::Reached,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -263,7 +263,34 @@ pub enum Event {
     /// The secret was taken, once; its version is in use from here on.
     #[serde(rename = "request.claimed")]
     RequestClaimed { request: RequestId, by: OperatorId },
-    /// Nobody came for the secret.
+    /// A secret is about to be put where it belongs: logged before it leaves.
+    #[serde(rename = "delivery.started")]
+    DeliveryStarted {
+        request: RequestId,
+        credential: CredentialId,
+        version: u32,
+        to: Destination,
+    },
+    /// It could not be put there; it is tried again while there is time.
+    #[serde(rename = "delivery.failed")]
+    DeliveryFailed {
+        request: RequestId,
+        credential: CredentialId,
+        version: u32,
+        reason: String,
+    },
+    /// The secret is where it belongs; its version is in use from here on.
+    #[serde(rename = "request.delivered")]
+    RequestDelivered {
+        request: RequestId,
+        credential: CredentialId,
+        version: u32,
+        /// Where, in the destination's own words.
+        place: String,
+        /// It was read back there.
+        proven: bool,
+    },
+    /// Nobody came for the secret, or it could not be delivered.
     #[serde(rename = "request.lapsed")]
     RequestLapsed { request: RequestId },
 
@@ -434,6 +461,14 @@ pub enum Event {
         owner: String,
         reason: String,
     },
+    /// Its secrets go elsewhere from now on: to a destination, or into the hands of whoever asks.
+    #[serde(rename = "credential.destination_changed")]
+    DestinationChanged {
+        credential: CredentialId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        destination: Option<Destination>,
+        reason: String,
+    },
     /// Whoever answers for it says that it is still needed.
     #[serde(rename = "credential.confirmed")]
     CredentialConfirmed {
@@ -543,6 +578,9 @@ impl Event {
         "request.retried",
         "version.minted",
         "request.claimed",
+        "delivery.started",
+        "delivery.failed",
+        "request.delivered",
         "request.lapsed",
         "policy.proposed",
         "policy.approval_given",
@@ -571,6 +609,7 @@ impl Event {
         "rotation.failed",
         "rotation.completed",
         "credential.owner_changed",
+        "credential.destination_changed",
         "credential.confirmed",
         "credential.quarantined",
         "credential.released",
@@ -623,6 +662,9 @@ impl Event {
             Self::RequestRetried { .. } => "request.retried",
             Self::VersionMinted { .. } => "version.minted",
             Self::RequestClaimed { .. } => "request.claimed",
+            Self::DeliveryStarted { .. } => "delivery.started",
+            Self::DeliveryFailed { .. } => "delivery.failed",
+            Self::RequestDelivered { .. } => "request.delivered",
             Self::RequestLapsed { .. } => "request.lapsed",
             Self::PolicyProposed { .. } => "policy.proposed",
             Self::PolicyApprovalGiven { .. } => "policy.approval_given",
@@ -651,6 +693,7 @@ impl Event {
             Self::RotationFailed { .. } => "rotation.failed",
             Self::RotationCompleted { .. } => "rotation.completed",
             Self::OwnerChanged { .. } => "credential.owner_changed",
+            Self::DestinationChanged { .. } => "credential.destination_changed",
             Self::CredentialConfirmed { .. } => "credential.confirmed",
             Self::CredentialQuarantined { .. } => "credential.quarantined",
             Self::CredentialReleased { .. } => "credential.released",
@@ -704,6 +747,9 @@ impl Event {
             | Self::IssuanceFailed { request, .. }
             | Self::RequestRetried { request }
             | Self::RequestClaimed { request, .. }
+            | Self::DeliveryStarted { request, .. }
+            | Self::DeliveryFailed { request, .. }
+            | Self::RequestDelivered { request, .. }
             | Self::RequestLapsed { request } => Subject::Request(*request),
             Self::PolicyProposed { proposal } => Subject::Proposal(proposal.id),
             Self::PolicyApprovalGiven { proposal, .. }
@@ -719,6 +765,7 @@ impl Event {
             | Self::VersionExpired { credential, .. }
             | Self::VersionDiscarded { credential, .. }
             | Self::OwnerChanged { credential, .. }
+            | Self::DestinationChanged { credential, .. }
             | Self::CredentialConfirmed { credential, .. }
             | Self::CredentialQuarantined { credential, .. }
             | Self::CredentialReleased { credential, .. } => Subject::Credential(*credential),

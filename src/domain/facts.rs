@@ -51,6 +51,9 @@ pub struct RequestFacts {
     pub reason_present: bool,
     /// Whether the quorum is to be skipped in an emergency.
     pub break_glass: bool,
+    /// The configured destination that the secret is put in; empty where it goes into the requester's hands.
+    #[serde(default)]
+    pub destination: String,
 }
 
 /// For whom.
@@ -169,6 +172,7 @@ impl Facts {
                 ttl_s: 3_600,
                 reason_present: true,
                 break_glass: false,
+                destination: String::new(),
             },
             client: ClientFacts {
                 name: "probe".to_owned(),
@@ -229,6 +233,7 @@ impl Facts {
         for word in [
             &mut self.request.kind,
             &mut self.request.audience,
+            &mut self.request.destination,
             &mut self.client.name,
             &mut self.client.owner,
             &mut self.client.tier,

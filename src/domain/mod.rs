@@ -18,6 +18,8 @@ pub mod command;
 pub mod credential;
 /// Command and state in, events or refusal out.
 pub mod decide;
+/// Where secrets go.
+pub mod destination;
 /// SHA-256 digests.
 pub mod digest;
 /// What has happened.
@@ -58,6 +60,7 @@ pub use client::Client;
 pub use command::{Actor, Cause, Command, Context, MintedVersion};
 pub use credential::{Credential, CredentialState, Version, VersionState};
 pub use decide::decide;
+pub use destination::{Delivery, Destination};
 pub use digest::Digest;
 pub use event::{Event, Recorded};
 pub use facts::Facts;

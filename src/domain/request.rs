@@ -1,8 +1,8 @@
 //! Issuance requests: who wants what, for whom, and why; and what became of it.
 
 use super::{
-    Approval, ClientId, CredentialId, Digest, Environment, Kind, OperatorId, Proof, Quorum,
-    RequestId, Tier, words::words,
+    Approval, ClientId, CredentialId, Destination, Digest, Environment, Kind, OperatorId, Proof,
+    Quorum, RequestId, Tier, words::words,
 };
 use crate::domain::{
     check::{LIST_MAX, NAME_MAX, TTL_MAX_S, clip},
@@ -29,13 +29,13 @@ words! {
         Approved => "approved",
         /// Being made.
         Issuing => "issuing",
-        /// Made, and waiting for its claim.
+        /// Made, and waiting for its claim or its delivery.
         Issued => "issued",
         /// The secret was taken.
         Claimed => "claimed",
         /// The secret was written where it belongs.
         Delivered => "delivered",
-        /// Nobody came for the secret; the version is revoked.
+        /// Nobody came for the secret, or it could not be delivered; the version is revoked.
         Lapsed => "lapsed",
         /// Policy or a person said no.
         Denied => "denied",
@@ -87,6 +87,9 @@ pub struct Plan {
     pub scopes: Vec<String>,
     /// For how long, in seconds.
     pub ttl_s: u64,
+    /// Where the secret is put; into the requester's hands if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
 }
 
 /// One term of a risk score.
@@ -325,7 +328,7 @@ pub struct Request {
     pub run: Option<RequestId>,
     /// What policy said.
     pub evaluation: Option<Arc<Evaluation>>,
-    /// Until when people can decide, or, once issued, until when the secret can be claimed.
+    /// Until when people can decide, or, once issued, until when the secret can be claimed or delivered.
     pub deadline: Option<DateTime<Utc>>,
     /// Approvals so far, oldest first.
     pub approvals: Vec<Approval>,

@@ -5,6 +5,7 @@
 
 /// How often people ask, and what belongs together.
 pub mod asking;
+mod deliveries;
 mod fold;
 mod gateways;
 /// What is held and was granted, counted.
@@ -112,6 +113,8 @@ pub struct State {
     pub awaiting: OrdSet<RequestId>,
     /// Requests that are approved or being issued: the issuance reactor's work.
     pub to_issue: OrdSet<RequestId>,
+    /// Requests whose secret must be put where it belongs: the delivery reactor's work.
+    pub to_deliver: OrdSet<RequestId>,
     /// Revocations that an issuer has yet to confirm: the revocation reactor's work.
     pub to_enforce: OrdSet<RevocationId>,
     /// What will be due, soonest first.

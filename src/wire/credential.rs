@@ -1,8 +1,8 @@
 //! Credentials: what a list shows of each, and everything about one.
 
 use super::{
-    ClientId, CredentialId, CredentialState, Digest, Environment, EventRecord, Kind, RequestId,
-    Tier, VersionState,
+    ClientId, CredentialId, CredentialState, Destination, Digest, Environment, EventRecord, Kind,
+    RequestId, Tier, VersionState,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,39 @@ pub struct VersionView {
     pub request: Option<RequestId>,
     /// Where the issuer knows it; never a secret.
     pub locator: BTreeMap<String, String>,
+    /// How its secret gets to its destination, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryView>,
+}
+
+/// How far the delivery of one version has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DeliveryView {
+    /// Where to.
+    pub to: Destination,
+    /// When it was begun.
+    pub begun_at: DateTime<Utc>,
+    /// Why it could not be done yet; it is tried again while there is time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it was done.
+    pub done_at: Option<DateTime<Utc>>,
+    /// Where the secret is, in the destination's own words; empty until it is done.
+    pub place: String,
+    /// It was read back there.
+    pub proven: bool,
+}
+
+/// Having the secrets of a credential go elsewhere from its next version on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverTo {
+    /// Where to; into the hands of whoever asks, if left out.
+    #[serde(default)]
+    pub destination: Option<Destination>,
+    /// Why.
+    #[schema(max_length = 2000)]
+    pub reason: String,
 }
 
 /// Everything about one credential.
@@ -88,6 +121,9 @@ pub struct CredentialDetail {
     pub cadence_s: Option<u64>,
     /// When renewal is planned.
     pub renew_at: Option<DateTime<Utc>>,
+    /// Where its secrets are put; into the hands of whoever asks, if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
     /// When the name was first issued or adopted.
     pub created_at: DateTime<Utc>,
     /// Since when all versions are refused, reversibly.

@@ -42,6 +42,7 @@ mod tests {
             audience: "https://payments.example".into(),
             scopes: vec!["db:write".into(), "db:*".into()],
             ttl_s: 3600,
+            destination: None,
         }
     }
 

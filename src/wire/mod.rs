@@ -45,7 +45,9 @@ pub mod signing;
 pub mod webhook;
 
 pub use client::{ClientRow, NewClient};
-pub use credential::{Adoption, CredentialDetail, CredentialRow, ScopeHolder, VersionView};
+pub use credential::{
+    Adoption, CredentialDetail, CredentialRow, DeliverTo, DeliveryView, ScopeHolder, VersionView,
+};
 pub use digest::{plan_bytes, plan_digest, policy_digest};
 pub use event::{EventRecord, FeedItem};
 pub use gateway::{
@@ -67,7 +69,9 @@ pub use request::{
 };
 pub use review::ReviewRow;
 pub use revocation::{Exposure, ReachState, ReachView, RevocationDetail, RevocationRow};
-pub use service::{Health, Introspection, IssuerHealth, Readiness, WebhookHealth};
+pub use service::{
+    DestinationHealth, Health, Introspection, IssuerHealth, Readiness, WebhookHealth,
+};
 pub use signing::{
     Challenge, KeyName, KeyRow, NewChallenge, NewKey, RemoveKey, SignedStatement, SigningOrder,
     SshSignIn,
@@ -76,9 +80,9 @@ pub use signing::{
 /// What names, scopes, texts and durations may look like: the broker refuses everything else.
 pub use crate::domain::check;
 pub use crate::domain::{
-    ApprovalId, ClientId, CredentialId, CredentialState, Digest, Enforcement, Environment,
-    Evidence, FieldError, GatewayId, Kind, Note, OperatorId, Plan, PolicyStatement, Profile,
-    ProposalId, ProposalState, Quorum, RequestId, RequestState, ReviewState, RevocationId,
+    ApprovalId, ClientId, CredentialId, CredentialState, Destination, Digest, Enforcement,
+    Environment, Evidence, FieldError, GatewayId, Kind, Note, OperatorId, Plan, PolicyStatement,
+    Profile, ProposalId, ProposalState, Quorum, RequestId, RequestState, ReviewState, RevocationId,
     RevocationState, Risk, RiskFactor, Role, Route, RuleResult, Statement, StepUp, Tier, TokenId,
     VersionState, request::Outcome,
 };

@@ -1,9 +1,9 @@
 //! Issuance requests: asking, deciding and claiming.
 
 use super::{
-    ApprovalId, ClientId, CredentialId, Digest, Environment, EventRecord, Kind, Note, OperatorId,
-    Outcome, Plan, Quorum, RequestId, RequestState, Risk, RuleResult, ScopeHolder, SignedStatement,
-    StepUp, Tier,
+    ApprovalId, ClientId, CredentialId, DeliveryView, Destination, Digest, Environment,
+    EventRecord, Kind, Note, OperatorId, Outcome, Plan, Quorum, RequestId, RequestState, Risk,
+    RuleResult, ScopeHolder, SignedStatement, StepUp, Tier,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct NewRequest {
     /// Regulatory tags.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Where the secret is put; the credential's own destination if left out, and without one the requester claims it.
+    #[serde(default)]
+    pub destination: Option<Destination>,
     /// Say what would happen, change nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -119,7 +122,7 @@ pub struct RequestRow {
     /// That run is a burst, as policy counts it: a queue shows what waits of it as one item.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub burst: bool,
-    /// Until when it can be decided or claimed.
+    /// Until when it can be decided, claimed or delivered.
     pub deadline: Option<DateTime<Utc>>,
     /// Until when others must have looked at what was issued without them; absent when nobody must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -289,6 +292,9 @@ pub struct RequestDetail {
     pub may_retry: Option<Verdict>,
     /// How often issuing was begun.
     pub attempts: u32,
+    /// How its secret gets to its destination, once it is made and has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryView>,
     /// The credential that was made.
     #[schema(value_type = Option<String>)]
     pub credential_id: Option<CredentialId>,

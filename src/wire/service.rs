@@ -36,10 +36,21 @@ pub struct WebhookHealth {
     pub behind: u64,
 }
 
+/// Whether a destination of secrets can be written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DestinationHealth {
+    /// The destination, by configured name.
+    pub destination: String,
+    /// Whether it takes secrets.
+    pub ready: bool,
+    /// Why it does not; empty when ready.
+    pub detail: String,
+}
+
 /// Whether everything that is needed is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Readiness {
-    /// `ready`, `degraded` (an issuer is away and its requests wait, or a webhook fails) or `down` (nothing can be written).
+    /// `ready`, `degraded` (an issuer or a destination is away and its requests wait, or a webhook fails) or `down` (nothing can be written).
     pub status: String,
     /// What is wrong with the store; empty when it is reachable.
     pub store: String,
@@ -50,6 +61,9 @@ pub struct Readiness {
     /// Receivers of webhooks.
     #[serde(default)]
     pub webhooks: Vec<WebhookHealth>,
+    /// Destinations of secrets.
+    #[serde(default)]
+    pub destinations: Vec<DestinationHealth>,
 }
 
 /// The caller asks about a token (RFC 7662; as JSON or as a form).

@@ -29,6 +29,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/credentials/lookup"),
     ("POST", "/v1/credentials/{credential}/confirm"),
     ("POST", "/v1/credentials/{credential}/owner"),
+    ("POST", "/v1/credentials/{credential}/deliver-to"),
     ("POST", "/v1/credentials/{credential}/quarantine"),
     ("POST", "/v1/credentials/{credential}/release"),
     ("POST", "/v1/credentials/{credential}/revoke"),
@@ -244,7 +245,8 @@ impl Company {
             "notes" => json!({"text": "why?"}),
             "keys" => json!({"public_key": OwnKey::generate().public().line()}),
             "countersign" => json!({"fingerprint": body["fingerprint"]}),
-            "hold" | "resume" | "withdraw" | "revoke" | "quarantine" | "release" | "offboard" => {
+            "deliver-to" | "hold" | "resume" | "withdraw" | "revoke" | "quarantine" | "release"
+            | "offboard" => {
                 json!({"reason": "because"})
             }
             "owner" => json!({"owner": "ledger", "reason": "because"}),

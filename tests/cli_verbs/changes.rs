@@ -6,9 +6,12 @@ use crate::support::{START, block_until};
 use serde_json::Value;
 
 /// Nobody listens there: requests that it should serve wait for it.
+/// And a destination that is not there.
 pub const AN_ISSUER_THAT_IS_AWAY: &str = "[issuer.vault]\ntype = \"openbao\"\n\
      address = \"http://127.0.0.1:1\"\ntoken_env = \"COUNTERSIGN_NO_TOKEN\"\n\
-     roles = [\"database/creds/app-ro\"]\n";
+     roles = [\"database/creds/app-ro\"]\n\
+     [destination.disk]\ntype = \"file\"\nroot = \"/nonexistent\"\nprefixes = [\"legacy\"]\n\
+     environments = [\"development\", \"staging\", \"production\"]\n";
 
 /// Who is there: their tokens.
 pub struct People {
@@ -300,6 +303,21 @@ pub fn credentials(desk: &mut Desk) {
         ],
         0,
     );
+    desk.change(
+        &admin,
+        &[
+            "credential",
+            "deliver-to",
+            "legacy/smtp",
+            "disk:legacy/smtp",
+            "--reason",
+            "its host reads it there",
+            "--yes",
+        ],
+        0,
+    );
+    let shown = desk.json(&["credential", "show", "legacy/smtp"]);
+    assert_eq!(text(&shown["destination"]["path"]), "legacy/smtp");
     desk.run(
         &admin,
         &["credential", "quarantine", "legacy/smtp", "--reason", "odd"],

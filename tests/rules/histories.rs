@@ -246,7 +246,8 @@ fn what_refers_to_nothing_changes_nothing() {
         let held = state.requests.len()
             + state.clients.len()
             + state.operators.len()
-            + state.awaiting.len();
+            + state.awaiting.len()
+            + state.to_deliver.len();
         assert_eq!(held + state.to_issue.len(), 0, "{}", recorded.event.kind());
     }
 }
@@ -286,7 +287,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 71] = [
+const EVERY_KIND: [&str; 75] = [
     "client.onboarded",
     "client.offboarded",
     "client.owner_changed",
@@ -323,6 +324,9 @@ const EVERY_KIND: [&str; 71] = [
     "request.retried",
     "version.minted",
     "request.claimed",
+    "delivery.started",
+    "delivery.failed",
+    "request.delivered",
     "request.lapsed",
     "credential.adopted",
     "version.promoted",
@@ -344,6 +348,7 @@ const EVERY_KIND: [&str; 71] = [
     "rotation.failed",
     "rotation.completed",
     "credential.owner_changed",
+    "credential.destination_changed",
     "credential.confirmed",
     "credential.quarantined",
     "credential.released",

@@ -21,6 +21,8 @@ pub struct Watch {
     over: BTreeMap<(CredentialId, u32), VersionState>,
     ended: BTreeMap<RequestId, RequestState>,
     claims: BTreeSet<RequestId>,
+    begun: BTreeSet<RequestId>,
+    delivered: BTreeSet<RequestId>,
     mints: BTreeSet<RequestId>,
     applied: BTreeMap<(RevocationId, GatewayId), Applied>,
     rotated: BTreeSet<RotationId>,
@@ -95,6 +97,21 @@ impl Watch {
             Event::RequestClaimed { request, by } => {
                 assert!(self.claims.insert(*request), "{request} was claimed twice");
                 assert_eq!(state.requests[request].requester, *by, "claimed by another");
+                let to = &state.requests[request].plan.destination;
+                assert!(to.is_none(), "{request} was claimed and has a destination");
+            }
+            Event::DeliveryStarted { request, to, .. } => {
+                assert!(self.begun.insert(*request), "{request} was begun twice");
+                let signed = state.requests[request].plan.destination.as_ref();
+                assert_eq!(signed, Some(to), "{request} goes where nobody signed for");
+            }
+            Event::RequestDelivered { request, .. } => {
+                assert!(
+                    self.begun.contains(request),
+                    "{request} left before it was logged"
+                );
+                let first = self.delivered.insert(*request);
+                assert!(first, "{request} was delivered twice");
             }
             _ => {}
         }
@@ -335,6 +352,9 @@ pub fn indices(state: &State) {
             RequestState::Approved | RequestState::Issuing
         );
         assert_eq!(state.to_issue.contains(&request.id), to_issue);
+        let to_deliver =
+            request.state == RequestState::Issued && request.plan.destination.is_some();
+        assert_eq!(state.to_deliver.contains(&request.id), to_deliver);
         if waits || request.state == RequestState::Issued {
             due.insert((
                 request.deadline.expect("a deadline"),
@@ -426,6 +446,7 @@ pub fn indices(state: &State) {
             .awaiting
             .iter()
             .chain(&state.to_issue)
+            .chain(&state.to_deliver)
             .all(|id| state.requests.contains_key(id))
     );
     assert!(
@@ -543,6 +564,7 @@ pub fn dump(state: &State) -> serde_json::Value {
         "usage": usage,
         "awaiting": format!("{:?}", state.awaiting),
         "to_issue": format!("{:?}", state.to_issue),
+        "to_deliver": format!("{:?}", state.to_deliver),
         "to_enforce": format!("{:?}", state.to_enforce),
         "due": format!("{:?}", state.due),
     })

@@ -48,6 +48,10 @@ pub enum What {
     Withdraw,
     Retry,
     Claim,
+    StartDelivery,
+    Delivered,
+    DeliveryFailed,
+    DeliverTo,
     Start,
     Minted,
     MintFailed,
@@ -140,6 +144,10 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(Withdraw),
         3 => Just(Retry),
         14 => Just(Claim),
+        8 => Just(StartDelivery),
+        6 => Just(Delivered),
+        3 => Just(DeliveryFailed),
+        2 => Just(DeliverTo),
         14 => Just(Start),
         14 => Just(Minted),
         4 => Just(MintFailed),
@@ -261,6 +269,9 @@ impl History {
                 self.decision(step)
             }
             What::Start | What::Minted | What::MintFailed => self.issuance(step),
+            What::StartDelivery | What::Delivered | What::DeliveryFailed | What::DeliverTo => {
+                self.delivery(step)
+            }
             What::Propose | What::ApprovePolicy | What::DenyPolicy | What::WithdrawPolicy => {
                 self.policy(step)
             }
@@ -338,6 +349,12 @@ impl History {
             LEDGER
         } else {
             CHECKOUT
+        };
+        // Most often what its name has, or had better have from the start.
+        let held = self.world.state.credential_named(PROD, &asked.credential);
+        asked.destination = match held {
+            Some(held) if step.how % 16 > 0 => held.destination.as_deref().cloned(),
+            _ => (step.which % 5 < 2).then(|| destination(step.how)),
         };
         asked.ttl_s = if step.which % 3 == 0 { 600 } else { 86_400 };
         if step.which % 43 == 0 {
@@ -643,6 +660,37 @@ impl History {
                 reason: "the issuer is away".into(),
                 last: step.how % 3 == 0,
             },
+        };
+        Some((who, command))
+    }
+
+    fn delivery(&mut self, step: &Step) -> Option<(Actor, Command)> {
+        let reason = String::from("because");
+        if step.what == What::DeliverTo {
+            let who = self.holder(step, &[Role::Admin])?;
+            let credential = self.credential(step)?;
+            let destination = (step.how % 3 > 0).then(|| destination(step.how));
+            let command = Command::DeliverTo {
+                credential,
+                destination,
+                reason,
+            };
+            return Some((who, command));
+        }
+        let who = self.broker(step)?;
+        let request = if step.anyone {
+            self.request(step, &[])?
+        } else {
+            pick(self.world.state.to_deliver.iter().copied(), step.which)?
+        };
+        let command = match step.what {
+            What::StartDelivery => Command::StartDelivery { request },
+            What::Delivered => Command::RecordRequestDelivered {
+                request,
+                place: "vault/x, version 1".into(),
+                proven: step.how % 2 == 0,
+            },
+            _ => Command::RecordDeliveryFailed { request, reason },
         };
         Some((who, command))
     }

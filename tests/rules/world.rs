@@ -7,10 +7,10 @@ use countersign::{
     broker,
     domain::{
         Actor, Cause, Checked, Client, ClientId, Command, Context, Credential, CredentialId,
-        Decision, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId, Kind,
-        MintedVersion, Operator, OperatorId, Plan, PolicyStatement, Profile, Proof, ProposalId,
-        Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, RotationRules, Signed,
-        SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
+        Decision, Destination, Digest, Environment, Evaluation, Event, Facts, Gateway, GatewayId,
+        Kind, MintedVersion, Operator, OperatorId, Plan, PolicyStatement, Profile, Proof,
+        ProposalId, Quorum, Recorded, Refusal, RequestId, RequestState, Risk, Role, RotationRules,
+        Signed, SshKey, State, StepUp, Text, Texts, Tier, Token, TokenId, Version, VersionState,
         decide::{self, decide},
         operator::Authenticator,
         request::Outcome,
@@ -687,6 +687,15 @@ pub fn plan(name: &str) -> Plan {
         audience: "orders".into(),
         scopes: vec!["orders:read".into()],
         ttl_s: 86_400,
+        destination: None,
+    }
+}
+
+/// One of a few.
+pub fn destination(number: u8) -> Destination {
+    Destination {
+        name: "vault".into(),
+        path: format!("payments/{}", number % 3),
     }
 }
 
@@ -743,10 +752,12 @@ pub fn adopted(world: &mut World, name: &str) -> Credential {
             created_at: world.now,
             expires_at: Some(world.now + Duration::days(30)),
             retires_at: None,
+            delivery: None,
         }],
         quarantined_at: None,
         revoked: None,
         confirmed: None,
+        destination: None,
         sequence: 0,
         trail: Vec::new(),
     }

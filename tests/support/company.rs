@@ -183,6 +183,7 @@ impl Company {
             reason: "the nightly report".into(),
             owner: None,
             tags: Vec::new(),
+            destination: None,
             dry_run: false,
         }
     }

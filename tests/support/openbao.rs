@@ -222,11 +222,16 @@ impl OpenBao {
             )
             .await;
         }
+        self.log_request_header().await;
         let role = json!({
             "allowed_policies": "countersign-issue", "orphan": true, "renewable": false, "token_no_default_policy": true,
         });
         self.root("POST", "auth/token/roles/countersign", role)
             .await;
+    }
+
+    /// Has the audit log name what each call is for.
+    async fn log_request_header(&self) {
         let header = "sys/config/auditing/request-headers/x-countersign-request";
         self.root("POST", header, json!({"hmac": false})).await;
     }
@@ -301,6 +306,7 @@ impl OpenBao {
         });
         let answer = self.root("POST", "auth/token/create", body).await;
         let token = answer["auth"]["client_token"].as_str().expect("a token");
+        self.log_request_header().await;
         // A new mount is upgraded for a moment.
         wait_until(START, "KV v2 works", async || {
             let path = "secret/config";

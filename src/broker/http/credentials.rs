@@ -5,7 +5,7 @@ use super::{
     extract::{Call, Id, Params, Reader, invalid},
     list::{self, Form, Key, ListParams, Sorted, answer, not_modified, tagged},
     problem::ApiError,
-    requests::{created, receipt},
+    requests::{admitted, created, receipt},
 };
 use crate::{
     broker::{
@@ -17,8 +17,8 @@ use crate::{
         VersionState, check,
     },
     wire::{
-        Adoption, CredentialDetail, CredentialRow, EventRecord, Page, Reason, Receipt, columns,
-        header as names, revocation::Revoke,
+        Adoption, CredentialDetail, CredentialRow, DeliverTo, EventRecord, Page, Reason, Receipt,
+        columns, header as names, revocation::Revoke,
     },
 };
 use axum::{extract::State as Shared, response::Response};
@@ -221,10 +221,12 @@ pub async fn adopt(Shared(app): Shared<App>, call: Call<Adoption>) -> Result<Res
             created_at: body.issued_at,
             expires_at: body.expires_at,
             retires_at: None,
+            delivery: None,
         }],
         quarantined_at: None,
         revoked: None,
         confirmed: None,
+        destination: None,
         sequence: 0,
         trail: Vec::new(),
     };
@@ -319,6 +321,28 @@ pub async fn change_owner(
     let command = Command::ChangeOwner {
         credential: id,
         owner: call.body.owner.clone(),
+        reason: call.body.reason.clone(),
+    };
+    Ok(receipt(&call.submit(&app, command).await?))
+}
+
+/// Has the secrets of a credential go elsewhere from its next version on: to a destination, or into the hands of whoever
+/// asks. Versions that are delivered already stay where they are.
+#[utoipa::path(post, path = "/v1/credentials/{id}/deliver-to", tag = "credentials", request_body = DeliverTo,
+    params(("id" = String, Path, description = "`crd_…`")), responses((status = 200, body = Receipt)))]
+pub async fn deliver_to(
+    Shared(app): Shared<App>,
+    Id(id): Id<CredentialId>,
+    call: Call<DeliverTo>,
+) -> Result<Response, ApiError> {
+    call.must_see_credential(id)?;
+    let environment = call.state.credentials.get(&id).map(|held| held.environment);
+    if let Some((destination, environment)) = call.body.destination.as_ref().zip(environment) {
+        admitted(&app, destination, environment)?;
+    }
+    let command = Command::DeliverTo {
+        credential: id,
+        destination: call.body.destination.clone(),
         reason: call.body.reason.clone(),
     };
     Ok(receipt(&call.submit(&app, command).await?))

@@ -67,7 +67,7 @@ fn describe() {
     );
     metrics::describe_gauge!(
         "countersign_queue_depth",
-        "Work that waits: for people, for issuing, for revoking at the issuer"
+        "Work that waits: for people, for issuing, for delivering, for revoking at the issuer"
     );
     metrics::describe_gauge!(
         "countersign_stream_subscribers",
@@ -89,6 +89,14 @@ fn describe() {
     metrics::describe_counter!(
         "countersign_webhook_calls_total",
         "Calls of receivers of webhooks, by result"
+    );
+    metrics::describe_gauge!(
+        "countersign_destination_ready",
+        "Whether a destination takes secrets, 1 or 0"
+    );
+    metrics::describe_counter!(
+        "countersign_deliveries_total",
+        "Tries at putting a secret at its destination, by result"
     );
     metrics::describe_counter!(
         "countersign_commands_total",
@@ -196,6 +204,7 @@ pub fn render(engine: &Engine) -> Option<String> {
     for (queue, depth) in [
         ("awaiting_approval", state.awaiting.len()),
         ("issuance", state.to_issue.len()),
+        ("delivery", state.to_deliver.len()),
         ("enforcement", state.to_enforce.len()),
         ("propagation", state.unapplied().count()),
     ] {
@@ -237,6 +246,10 @@ pub fn render(engine: &Engine) -> Option<String> {
         metrics::gauge!("countersign_webhook_ready", "webhook" => name.clone())
             .set(f64::from(u8::from(webhook.ready)));
         metrics::gauge!("countersign_webhook_behind", "webhook" => name).set(webhook.behind as f64);
+    }
+    for destination in health.destinations {
+        metrics::gauge!("countersign_destination_ready", "destination" => destination.destination)
+            .set(f64::from(u8::from(destination.ready)));
     }
     for issuer in health.issuers {
         metrics::gauge!("countersign_issuer_ready", "issuer" => issuer.issuer)

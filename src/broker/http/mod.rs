@@ -173,6 +173,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(credentials::quarantine))
         .routes(routes!(credentials::release))
         .routes(routes!(credentials::change_owner))
+        .routes(routes!(credentials::deliver_to))
         .routes(routes!(reviews::confirm))
         .routes(routes!(reviews::list))
         .routes(routes!(requests::list, requests::submit))

@@ -6,7 +6,7 @@ use crate::{
         overview::{KEPT, Kept, overview},
         views::event::event_record,
     },
-    wire::Overview,
+    wire::{IssuerHealth, Overview},
 };
 use axum::{
     extract::State,
@@ -82,12 +82,15 @@ async fn count(app: &App, reader: &Reader, kept: &mut Option<Kept>) -> Result<Co
         .filter(|recorded| recorded.sequence() <= state.sequence)
         .map(|recorded| event_record(&state, recorded))
         .collect();
-    let degraded = engine
-        .health()
-        .issuers
-        .into_iter()
-        .filter(|issuer| !issuer.ready)
-        .collect();
+    let health = engine.health();
+    // A destination that is away holds up what waits for it as much as an issuer does.
+    let destinations = health.destinations.into_iter().map(|place| IssuerHealth {
+        issuer: format!("destination {}", place.destination),
+        ready: place.ready,
+        detail: place.detail,
+    });
+    let degraded = health.issuers.into_iter().chain(destinations);
+    let degraded = degraded.filter(|issuer| !issuer.ready).collect();
     let reviews = engine.policies().reviews(&state);
     let figures = overview(
         &state,

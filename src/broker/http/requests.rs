@@ -10,7 +10,10 @@ use super::{
 use crate::{
     broker::engine::{Outcome, fresh_bits},
     broker::evaluate::Asked,
-    domain::{Command, Plan, Request, RequestId, check, decide::decide, event::Subject, request},
+    domain::{
+        Command, Destination, Environment, Plan, Request, RequestId, check, decide::decide,
+        event::Subject, request,
+    },
     wire::{
         Claimed, NewRequest, Page, Reason, Receipt, RequestDetail, RequestRow, digest::plan_digest,
         header as names,
@@ -206,7 +209,16 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
         audience: body.audience.clone(),
         scopes: body.scopes.clone(),
         ttl_s: body.ttl_s,
+        destination: body.destination.clone().or_else(|| {
+            let held = call
+                .state
+                .credential_named(body.environment, &body.credential)?;
+            held.destination.as_deref().cloned()
+        }),
     };
+    if let Some(destination) = &plan.destination {
+        admitted(app, destination, plan.environment)?;
+    }
     issuers
         .serves(&plan)
         .map_err(|expected| invalid("/issuer", expected))?;
@@ -238,6 +250,20 @@ fn ask(app: &App, call: &Call<NewRequest>) -> Result<Command, ApiError> {
         evaluation: Box::new(evaluation),
         facts: Box::new(facts),
     })
+}
+
+/// Refuses a destination that is not configured, does not serve the environment, or does not take the path.
+pub(super) fn admitted(
+    app: &App,
+    destination: &Destination,
+    environment: Environment,
+) -> Result<(), ApiError> {
+    let mut check = check::Check::default();
+    check.destination("/destination", destination);
+    check.finish()?;
+    let admitted = app.engine().destinations().admit(destination, environment);
+    admitted.map_err(|error| invalid(&error.pointer, error.detail))?;
+    Ok(())
 }
 
 fn dry_run(app: &App, call: &Call<NewRequest>, command: &Command) -> Result<Response, ApiError> {

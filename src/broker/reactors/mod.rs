@@ -1,6 +1,8 @@
 //! What follows from events. Each reactor looks at its work list in the state, does what it can, and reports back
 //! with a command; then it waits for the state to move on, or for the time at which something is due again.
 
+/// Issued secrets, put where they are read.
+pub mod delivery;
 /// Revocations, carried to the issuers.
 pub mod enforcement;
 /// Expiries, lapses and ends of overlaps.
@@ -31,6 +33,10 @@ use tokio_util::task::TaskTracker;
 pub fn start(engine: &Engine) -> TaskTracker {
     let tasks = TaskTracker::new();
     tasks.spawn(work::run::<issuance::Issuance>(
+        engine.clone(),
+        tasks.clone(),
+    ));
+    tasks.spawn(work::run::<delivery::Deliveries>(
         engine.clone(),
         tasks.clone(),
     ));

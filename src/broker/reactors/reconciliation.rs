@@ -1,4 +1,5 @@
-//! What an issuer holds that nothing here explains: found now and then, and removed. And how each issuer fares.
+//! What an issuer holds that nothing here explains: found now and then, and removed. And how each issuer and each
+//! destination fares.
 
 use super::super::engine::system_context;
 use crate::{
@@ -34,7 +35,7 @@ pub async fn run(engine: Engine) {
     }
 }
 
-/// Asks every issuer how it fares until the broker stops.
+/// Asks every issuer and every destination how it fares until the broker stops.
 pub async fn watch_health(engine: Engine) {
     loop {
         let mut well = true;
@@ -47,6 +48,11 @@ pub async fn watch_health(engine: Engine) {
                 .map(|trouble| trouble.to_string());
             well &= said.is_none();
             issuer.heard(said);
+        }
+        for destination in engine.destinations().all() {
+            let said = destination.place.ready().await.err();
+            well &= said.is_none();
+            destination.heard(said);
         }
         tokio::select! {
             () = engine.winding_down().cancelled() => return,

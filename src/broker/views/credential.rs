@@ -2,10 +2,22 @@
 
 use super::Views;
 use crate::{
-    domain::{Credential, Version},
-    wire::{CredentialDetail, EventRecord, VersionView},
+    domain::{Credential, Delivery, Version},
+    wire::{CredentialDetail, DeliveryView, EventRecord, VersionView},
 };
 use chrono::{DateTime, Utc};
+
+/// How far a delivery has come.
+pub(super) fn delivery_view(delivery: &Delivery) -> DeliveryView {
+    DeliveryView {
+        to: delivery.to.clone(),
+        begun_at: delivery.begun_at,
+        failure: delivery.failure.clone(),
+        done_at: delivery.done_at,
+        place: delivery.place.clone(),
+        proven: delivery.proven,
+    }
+}
 
 fn version_view(credential: &Credential, version: &Version, now: DateTime<Utc>) -> VersionView {
     let refused = credential.revoked.is_some() || credential.quarantined_at.is_some();
@@ -18,6 +30,7 @@ fn version_view(credential: &Credential, version: &Version, now: DateTime<Utc>) 
         retires_at: version.retires_at,
         request: version.request,
         locator: version.locator.clone(),
+        delivery: version.delivery.as_deref().map(delivery_view),
     }
 }
 
@@ -47,6 +60,7 @@ impl Views<'_> {
             role: credential.role.to_string(),
             cadence_s: credential.cadence_s,
             renew_at: credential.renew_at(),
+            destination: credential.destination.as_deref().cloned(),
             created_at: credential.created_at,
             quarantined_at: credential.quarantined_at,
             versions: credential

@@ -71,6 +71,21 @@ fn touched(state: &State, event: &Event) -> (Option<CredentialId>, Option<Reques
             request,
             credential,
             ..
+        }
+        | Event::DeliveryStarted {
+            request,
+            credential,
+            ..
+        }
+        | Event::DeliveryFailed {
+            request,
+            credential,
+            ..
+        }
+        | Event::RequestDelivered {
+            request,
+            credential,
+            ..
         } => (Some(*credential), Some(*request)),
         Event::RevocationEffective { revocation } => (Some(revocation.credential), None),
         _ => match event.subject() {

@@ -119,6 +119,13 @@ impl Views<'_> {
             may_retry: (request.state == RequestState::Failed)
                 .then(|| judged(may_retry(self.state, request, self.now))),
             attempts: request.attempts,
+            delivery: request.issued.and_then(|(credential, number)| {
+                let version = self.state.credentials.get(&credential)?.version(number)?;
+                version
+                    .delivery
+                    .as_deref()
+                    .map(super::credential::delivery_view)
+            }),
             credential_id: request.issued.map(|(credential, _)| credential),
             may_decide: self.verdict(request, viewer),
             deciders: self.deciders(request),

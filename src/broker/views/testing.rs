@@ -86,6 +86,7 @@ pub fn version(number: u32, state: VersionState, created: i64, expires: Option<i
         created_at: at(created),
         expires_at: expires.map(at),
         retires_at: None,
+        delivery: None,
     }
 }
 
@@ -215,6 +216,7 @@ impl World {
             quarantined_at: None,
             revoked: None,
             confirmed: None,
+            destination: None,
             sequence: 0,
             trail: Vec::new(),
         };
@@ -250,6 +252,7 @@ impl World {
                 audience: "https://payments.example".into(),
                 scopes: vec!["payments:write".into()],
                 ttl_s: 3_600,
+                destination: None,
             },
             digest: Digest([7; 32]),
             reason: "release 12".into(),

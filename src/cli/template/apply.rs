@@ -177,6 +177,7 @@ async fn ask(
         reason: request.reason.clone(),
         owner: Some(wanted.owner.clone()),
         tags: request.tags.clone(),
+        destination: request.destination.clone(),
         dry_run: false,
     };
     let once = crate::client::Once::new();

@@ -12,7 +12,7 @@ use crate::cli::args::span;
 use crate::cli::error::CliError;
 use crate::config::{ConfigError, parse_toml};
 use crate::wire::check::Check;
-use crate::wire::{Environment, Kind, Role, Tier};
+use crate::wire::{Destination, Environment, Kind, Role, Tier};
 
 /// The longest file, in bytes.
 const FILE_BYTES: u64 = 64 * 1024;
@@ -72,6 +72,7 @@ struct RequestFields {
     reason: Text,
     #[serde(default)]
     tags: Vec<Text>,
+    deliver_to: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +138,8 @@ pub struct FirstRequest {
     pub reason: String,
     /// Regulatory tags.
     pub tags: Vec<String>,
+    /// Where the secret is put.
+    pub destination: Option<Destination>,
 }
 
 /// What a template for a person or robot comes to.
@@ -480,6 +483,10 @@ impl Filling<'_> {
         let ttl_s = self.seconds(&fields.ttl)?;
         let reason = self.checked(&fields.reason, |check, filled| check.text("", filled, true))?;
         let tags = self.list(&fields.tags, |text| self.scope(text))?;
+        let destination = match &fields.deliver_to {
+            Some(to) => self.word(to)?.map(Some),
+            None => Some(None),
+        };
         let all = || {
             Some(FirstRequest {
                 credential: credential?,
@@ -491,6 +498,7 @@ impl Filling<'_> {
                 ttl_s: ttl_s?,
                 reason: reason?,
                 tags: tags?,
+                destination: destination?,
             })
         };
         Ok(all())

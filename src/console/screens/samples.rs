@@ -151,6 +151,7 @@ pub fn plan() -> Plan {
         audience: "https://payments.example".into(),
         scopes: vec!["db:ddl".into(), "db:write:*".into(), "db:read".into()],
         ttl_s: 3_600,
+        destination: None,
     }
 }
 
@@ -230,6 +231,7 @@ pub fn detail() -> RequestDetail {
         failure: None,
         may_retry: None,
         attempts: 0,
+        delivery: None,
         credential_id: None,
         may_decide: Verdict {
             allowed: true,

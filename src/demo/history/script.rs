@@ -215,6 +215,7 @@ impl<'a> Author<'a> {
             audience: format!("https://{}.example", team.name),
             scopes: scopes.into_iter().collect(),
             ttl_s: days * 86_400,
+            destination: None,
         };
         (place, plan)
     }
@@ -470,10 +471,12 @@ impl<'a> Author<'a> {
                     created_at: issued_at,
                     expires_at,
                     retires_at: None,
+                    delivery: None,
                 }],
                 quarantined_at: None,
                 revoked: None,
                 confirmed: None,
+                destination: None,
                 sequence: 0,
                 trail: Vec::new(),
             };

@@ -173,6 +173,12 @@ fn adopt(state: &State, credential: &Credential, context: &Context) -> Result<Ve
         check.refuse("/digest", "belongs to a credential already");
     }
     check.locator("/locator", &version.locator);
+    if credential.destination.is_some() || version.delivery.is_some() {
+        check.refuse(
+            "/destination",
+            "expected none: it is set once it is under management",
+        );
+    }
     if version.number != 1
         || version.state != VersionState::Active
         || version.retires_at.is_some()

@@ -259,6 +259,7 @@ fn record_minted(
                 .map_or(granted_until, |end| end.min(granted_until)),
         ),
         retires_at: None,
+        delivery: None,
     };
     let first = existing.is_none().then(|| {
         Box::new(Credential {
@@ -283,6 +284,7 @@ fn record_minted(
             quarantined_at: None,
             revoked: None,
             confirmed: None,
+            destination: plan.destination.clone().map(Box::new),
             sequence: 0,
             trail: Vec::new(),
         })
@@ -324,7 +326,15 @@ fn claim(state: &State, context: &Context, id: RequestId) -> Result<Vec<Event>, 
     )?;
     fresh(context, id, held.sequence, &held.trail)?;
     match held.state {
-        RequestState::Issued => {}
+        RequestState::Issued => {
+            if let Some(destination) = &held.plan.destination {
+                return Err(Refusal::Conflict {
+                    detail: format!(
+                        "the secret is put at {destination}, and handed to nobody; read it there"
+                    ),
+                });
+            }
+        }
         RequestState::Claimed => {
             return Err(Refusal::AlreadyClaimed {
                 request: id.to_string(),
@@ -336,12 +346,27 @@ fn claim(state: &State, context: &Context, id: RequestId) -> Result<Vec<Event>, 
             });
         }
     }
-    let made = held
+    let (credential, number) = made(state, context, held)?;
+    let mut events = vec![Event::RequestClaimed {
+        request: id,
+        by: asker.id,
+    }];
+    events.extend(into_use(credential, number, context));
+    Ok(events)
+}
+
+/// What was made for an issued request, while it may be handed out.
+pub(super) fn made<'a>(
+    state: &'a State,
+    context: &Context,
+    request: &Request,
+) -> Result<(&'a Arc<Credential>, u32), Refusal> {
+    let made = request
         .issued
         .and_then(|(credential, number)| Some((state.credentials.get(&credential)?, number)));
     let Some((credential, number)) = made else {
         return Err(Refusal::Conflict {
-            detail: "there is no secret to claim".into(),
+            detail: "there is no secret to hand out".into(),
         });
     };
     if credential.quarantined_at.is_some() {
@@ -352,36 +377,44 @@ fn claim(state: &State, context: &Context, id: RequestId) -> Result<Vec<Event>, 
             ),
         });
     }
-    let alive = credential
-        .version(number)
-        .is_some_and(|version| version.accepted(context.now));
-    if !alive
-        || held
-            .deadline
-            .is_some_and(|deadline| deadline <= context.now)
-    {
+    let over = request
+        .deadline
+        .is_some_and(|deadline| deadline <= context.now);
+    if !alive(credential, number, context) || over {
         return Err(Refusal::Conflict {
             detail: "the secret is no longer valid".into(),
         });
     }
-    let mut events = vec![Event::RequestClaimed {
-        request: id,
-        by: asker.id,
-    }];
-    for older in credential
-        .versions
-        .iter()
-        .filter(|version| version.state == VersionState::Active)
-    {
-        events.push(Event::VersionRetiring {
-            credential: credential.id,
-            version: older.number,
-            until: context.now + OVERLAP,
-        });
-    }
-    events.push(Event::VersionPromoted {
-        credential: credential.id,
+    Ok((credential, number))
+}
+
+/// Whether the version is accepted.
+pub(super) fn alive(credential: &Credential, number: u32, context: &Context) -> bool {
+    credential
+        .version(number)
+        .is_some_and(|version| version.accepted(context.now))
+}
+
+/// A version whose secret is where it belongs goes into use, and the one before it retires.
+pub(super) fn into_use(
+    credential: &Credential,
+    number: u32,
+    context: &Context,
+) -> impl Iterator<Item = Event> {
+    let (id, until) = (credential.id, context.now + OVERLAP);
+    let active = |version: &&Version| version.state == VersionState::Active;
+    let retiring =
+        credential
+            .versions
+            .iter()
+            .filter(active)
+            .map(move |older| Event::VersionRetiring {
+                credential: id,
+                version: older.number,
+                until,
+            });
+    retiring.chain([Event::VersionPromoted {
+        credential: id,
         version: number,
-    });
-    Ok(events)
+    }])
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod decisions;
+mod deliveries;
 mod gateways;
 mod issuance;
 mod keys;
@@ -16,6 +17,7 @@ mod signatures;
 mod sweep;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
+pub use deliveries::deliver_until;
 pub use issuance::{CLAIM_WINDOW, OVERLAP, may_retry};
 pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
@@ -70,6 +72,10 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::StartIssuance { .. }
         | Command::RecordMinted { .. }
         | Command::RecordIssuanceFailed { .. } => issuance::decide(state, command, context),
+        Command::DeliverTo { .. }
+        | Command::StartDelivery { .. }
+        | Command::RecordDeliveryFailed { .. }
+        | Command::RecordRequestDelivered { .. } => deliveries::decide(state, command, context),
         Command::Adopt(_)
         | Command::Quarantine { .. }
         | Command::Release { .. }

@@ -224,6 +224,9 @@ fn check_plan(
     check.ttl("/ttl_s", plan.ttl_s);
     check.text("/reason", reason, false);
     check.name("/owner", owner);
+    if let Some(destination) = &plan.destination {
+        check.destination("/destination", destination);
+    }
     match plan.kind {
         Kind::ApiKey if !plan.role.is_empty() => {
             check.refuse("/role", "expected none for an api_key: it has scopes");
@@ -290,6 +293,10 @@ pub(super) fn same_purpose(held: &Credential, plan: &Plan) -> Result<(), Refusal
         (held.role != plan.role, "role"),
         (held.audience != plan.audience, "audience"),
         (held_scopes != plan_scopes, "set of scopes"),
+        (
+            held.destination.as_deref() != plan.destination.as_ref(),
+            "destination",
+        ),
     ];
     match other.iter().find(|(differs, _)| *differs) {
         None => Ok(()),

@@ -508,6 +508,7 @@ fn minted_event(
             created_at: now,
             expires_at,
             retires_at: None,
+            delivery: None,
         }),
         warnings: minted
             .warnings

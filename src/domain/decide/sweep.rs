@@ -114,7 +114,10 @@ fn request_due(
                     credential,
                     number,
                     revocation,
-                    "nobody claimed it",
+                    match request.plan.destination {
+                        Some(_) => "it could not be delivered in time",
+                        None => "nobody claimed it",
+                    },
                     BROKER,
                     now,
                 ));

@@ -42,6 +42,7 @@ struct Places {
     open: bool,
     awaiting: bool,
     to_issue: bool,
+    to_deliver: bool,
 }
 
 impl Places {
@@ -50,6 +51,7 @@ impl Places {
         open: false,
         awaiting: false,
         to_issue: false,
+        to_deliver: false,
     };
 
     fn of(request: &Request) -> Self {
@@ -62,6 +64,7 @@ impl Places {
                 request.state,
                 RequestState::Approved | RequestState::Issuing
             ),
+            to_deliver: request.state == RequestState::Issued && request.plan.destination.is_some(),
         }
     }
 }
@@ -122,6 +125,9 @@ impl State {
             | Event::OperatorGranted { .. }
             | Event::OperatorOffboarded { .. } => self.apply_operator(&recorded.event, at),
             Event::VersionMinted { .. } => self.apply_minted(&recorded.event),
+            Event::DeliveryStarted { .. }
+            | Event::DeliveryFailed { .. }
+            | Event::RequestDelivered { .. } => self.apply_delivery(&recorded.event, at),
             Event::UsageRolledUp { entries, .. } => self.apply_usage(entries),
             Event::LeftoverRemoved { .. } => {}
             Event::CredentialAdopted { .. }
@@ -131,6 +137,7 @@ impl State {
             | Event::VersionExpired { .. }
             | Event::VersionDiscarded { .. }
             | Event::OwnerChanged { .. }
+            | Event::DestinationChanged { .. }
             | Event::CredentialConfirmed { .. }
             | Event::CredentialQuarantined { .. }
             | Event::CredentialReleased { .. } => self.apply_credential(&recorded.event, at),
@@ -438,7 +445,7 @@ impl State {
         }
     }
 
-    fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
+    pub(super) fn change_request(&mut self, id: RequestId, change: impl FnOnce(&mut Request)) {
         let Some(held) = self.requests.get_mut(&id) else {
             return;
         };
@@ -478,6 +485,11 @@ impl State {
             self.to_issue.insert(request.id);
         } else if before.to_issue {
             self.to_issue.remove(&request.id);
+        }
+        if after.to_deliver {
+            self.to_deliver.insert(request.id);
+        } else if before.to_deliver {
+            self.to_deliver.remove(&request.id);
         }
     }
 
@@ -657,6 +669,15 @@ impl State {
             } => {
                 let owner = self.pool.text(&owner.into());
                 self.change_credential(*credential, |credential| credential.owner = owner);
+            }
+            Event::DestinationChanged {
+                credential,
+                destination,
+                ..
+            } => {
+                self.change_credential(*credential, |credential| {
+                    credential.destination = destination.clone().map(Box::new);
+                });
             }
             Event::CredentialConfirmed {
                 credential,

@@ -6,12 +6,12 @@
 
 use super::{Answered, Due, State, Usage, granted::wanted, rotations::Rotations};
 use crate::domain::{
-    Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Digest,
-    Environment, Evaluation, Evidence, Gateway, GatewayId, Kind, Note, Operator, OperatorId, Plan,
-    Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach, Request, RequestId,
-    RequestState, Revocation, RevocationId, Role, Rotation, RotationCause, RotationId,
-    RotationRules, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts, Tier, Token,
-    TokenId, Version, VersionState,
+    Approval, ApprovalId, BreakGlass, Client, ClientId, Credential, CredentialId, Delivery,
+    Destination, Digest, Environment, Evaluation, Evidence, Gateway, GatewayId, Kind, Note,
+    Operator, OperatorId, Plan, Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach,
+    Request, RequestId, RequestState, Revocation, RevocationId, Role, Rotation, RotationCause,
+    RotationId, RotationRules, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts,
+    Tier, Token, TokenId, Version, VersionState,
     event::Subject,
     operator::Authenticator,
     request::Ending,
@@ -70,6 +70,8 @@ pub enum Part {
     Awaiting(RequestId),
     /// A request that is approved or being issued.
     ToIssue(RequestId),
+    /// A request whose secret must be put where it belongs.
+    ToDeliver(RequestId),
     /// A revocation that an issuer has yet to confirm.
     ToEnforce(RevocationId),
     /// Something that will be due.
@@ -156,6 +158,7 @@ impl State {
             }));
         let lists = (self.awaiting.iter().copied().map(Part::Awaiting))
             .chain(self.to_issue.iter().copied().map(Part::ToIssue))
+            .chain(self.to_deliver.iter().copied().map(Part::ToDeliver))
             .chain(self.to_enforce.iter().copied().map(Part::ToEnforce))
             .chain(
                 self.refused
@@ -301,6 +304,7 @@ impl Restoring {
             }
             Part::Awaiting(id) => drop(state.awaiting.insert(id)),
             Part::ToIssue(id) => drop(state.to_issue.insert(id)),
+            Part::ToDeliver(id) => drop(state.to_deliver.insert(id)),
             Part::ToEnforce(id) => drop(state.to_enforce.insert(id)),
             Part::Due(at, due) => drop(state.due.insert((at, due))),
             Part::Burst(run) => state.asking.restore_burst(run),
@@ -563,11 +567,27 @@ struct PlainSshKey {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Plan")]
+struct PlainPlan {
+    credential: String,
+    environment: Environment,
+    kind: Kind,
+    issuer: String,
+    role: String,
+    client: ClientId,
+    audience: String,
+    scopes: Vec<String>,
+    ttl_s: u64,
+    destination: Option<Destination>,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "Request")]
 struct PlainRequest {
     id: RequestId,
     requester: OperatorId,
     requester_name: String,
+    #[serde(with = "PlainPlan")]
     plan: Plan,
     digest: Digest,
     reason: String,
@@ -727,6 +747,7 @@ struct PlainCredential {
     quarantined_at: Option<DateTime<Utc>>,
     revoked: Option<RevocationId>,
     confirmed: Option<Box<Confirmation>>,
+    destination: Option<Box<Destination>>,
     sequence: u64,
     trail: Vec<u64>,
 }
@@ -745,6 +766,7 @@ struct PlainVersion {
     expires_at: Option<DateTime<Utc>>,
     #[serde(with = "time_or_none")]
     retires_at: Option<DateTime<Utc>>,
+    delivery: Option<Box<Delivery>>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -214,6 +214,10 @@ fn facts(detail: &RequestDetail, verb: &str) -> Vec<Fact> {
         Fact::new("REQUEST", detail.row.id.to_string()),
         Fact::new("DIGEST", plan_digest(plan).short()),
     ];
+    if let Some(destination) = &plan.destination {
+        let fact = Fact::new("PUT AT", destination.to_string());
+        facts.insert(facts.len() - 2, fact);
+    }
     if asked.iter().any(|scope| scope.contains('*')) {
         let text = "there is a wildcard in what is asked for";
         facts.insert(1, Fact::new("", text).tone(Tone::Warn));

@@ -274,9 +274,15 @@ fn sentence(
     if !plan.role.is_empty() {
         flow = flow.piece(strong, &plan.role, 1);
     }
-    flow.piece(muted, "shown to", 1)
-        .piece(text, &plan.audience, 1)
-        .lines()
+    flow = flow
+        .piece(muted, "shown to", 1)
+        .piece(text, &plan.audience, 1);
+    if let Some(destination) = &plan.destination {
+        flow = flow
+            .piece(muted, "and put at", 1)
+            .piece(strong, destination.to_string(), 1);
+    }
+    flow.lines()
 }
 
 fn risk(detail: &RequestDetail, look: &Look<'_>, columns: usize) -> Vec<Line<'static>> {

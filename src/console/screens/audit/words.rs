@@ -118,8 +118,20 @@ const MEANING: &[(&str, &str)] = &[
         "The secret was handed out. It is shown to nobody again.",
     ),
     (
+        "delivery.started",
+        "The secret is about to be put where it is read: written down before it leaves.",
+    ),
+    (
+        "delivery.failed",
+        "The secret could not be put where it belongs. It is tried again until its window ends.",
+    ),
+    (
+        "request.delivered",
+        "The secret is where it is read, and its version is in use. The broker has forgotten it.",
+    ),
+    (
         "request.lapsed",
-        "Nobody came for the secret in time; it is withdrawn.",
+        "Nobody came for the secret in time, or it could not be delivered; it is withdrawn.",
     ),
     (
         "credential.adopted",
@@ -192,6 +204,10 @@ const MEANING: &[(&str, &str)] = &[
         "The older version is accepted no more: only the newer one is.",
     ),
     ("credential.owner_changed", "Another team answers for it."),
+    (
+        "credential.destination_changed",
+        "Its secrets go elsewhere from the next version on. What was delivered stays where it is.",
+    ),
     (
         "credential.confirmed",
         "Whoever answers for it says that it is still needed.",

@@ -26,6 +26,7 @@ pub fn unknown(row: CredentialRow) -> CredentialDetail {
         role: String::new(),
         cadence_s: None,
         renew_at: None,
+        destination: None,
         created_at: row.issued_at,
         quarantined_at: None,
         versions: Vec::new(),
@@ -154,6 +155,9 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
     if !detail.role.is_empty() {
         parts.push(Part::Pair("role", detail.role.clone(), Role::Text));
     }
+    if let Some(destination) = &detail.destination {
+        parts.push(Part::Pair("put at", destination.to_string(), Role::Text));
+    }
     if !detail.tags.is_empty() {
         parts.push(Part::Pair("tags", detail.tags.join(" "), Role::Text));
     }
@@ -205,6 +209,7 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
     parts.push(Part::Section("VERSIONS".into(), note));
     for version in detail.versions.iter().rev() {
         parts.push(version_line(version, shared, theme));
+        parts.extend(delivery_line(version, shared));
     }
     let next: Vec<Part> = next(detail, shared).collect();
     if !next.is_empty() {
@@ -248,6 +253,24 @@ fn version_line(version: &VersionView, shared: &Shared, theme: &Theme) -> Part {
         Role::Muted
     };
     Part::Pair("", text, role)
+}
+
+/// Where the version's secret is, or why it is not there yet.
+fn delivery_line(version: &VersionView, shared: &Shared) -> Option<Part> {
+    let delivery = version.delivery.as_ref()?;
+    let (text, role) = match (delivery.done_at, &delivery.failure) {
+        (Some(at), _) => {
+            let at = shared.time.short(at, shared.now);
+            let proof = if delivery.proven { ", read back" } else { "" };
+            (
+                format!("  at {} since {at}{proof}", delivery.place),
+                Role::Text,
+            )
+        }
+        (None, Some(why)) => (format!("  not at {} yet: {why}", delivery.to), Role::Bad),
+        (None, None) => (format!("  on its way to {}", delivery.to), Role::Warn),
+    };
+    Some(Part::Pair("", text, role))
 }
 
 fn next<'a>(detail: &'a CredentialDetail, shared: &'a Shared) -> impl Iterator<Item = Part> + 'a {

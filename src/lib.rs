@@ -2,7 +2,7 @@
 //!
 //! This is the map, one line a module; each module's own page says more. Arrows point one way:
 //! `main → demo → cli, console → display, client → wire → domain` on one side and
-//! `main → broker → policy, issuers, delivery, event_log, wire → domain` on the other.
+//! `main → broker → policy, issuers, delivery, probes, event_log, wire → domain` on the other.
 
 /// Of a large, long-lived heap glibc's allocator takes a fifth of the time of every answer, and gives little back.
 #[global_allocator]
@@ -38,6 +38,8 @@ pub mod issuers;
 pub mod outbound;
 /// Facts in, decision with reasons out.
 pub mod policy;
+/// New versions, used for real before they take over: one adapter a kind of use.
+pub mod probes;
 /// Secret material: minting, checksums, digests, and types that cannot print.
 pub mod secret;
 /// OpenSSH's keys, certificates and signatures, and the agent that holds the private half.

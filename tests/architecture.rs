@@ -62,6 +62,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         "make secrets; what for is not theirs to know",
     ),
     (
+        "probes",
+        &["secret", "outbound"],
+        "use a secret as its service would; what follows from it is not theirs to know",
+    ),
+    (
         "delivery",
         &["domain", "secret", "clock", "outbound", "issuers"],
         "carries secrets to where they are read; speaks to OpenBao as its issuer does",
@@ -88,6 +93,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "policy",
             "issuers",
             "delivery",
+            "probes",
             "outbound",
             "event_log",
             "secret",

@@ -381,6 +381,67 @@ async fn a_delivery_survives_outages_and_is_done_once() {
     );
 }
 
+/// A version that its probe finds wanting is not put anywhere: the one that works stays where it is read, and is not
+/// withdrawn.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_pass_its_probe_is_not_delivered() {
+    let (servers, vault) = (Servers::start().await, OpenBao::start().await);
+    let config = format!(
+        "{}\n[destination.vault]\nenvironments = [\"production\"]\n{}\n\
+         [probe.db]\nenvironments = [\"production\"]\ncredentials = [\"reports/*\"]\n\
+         type = \"postgres\"\nurl = \"postgres://127.0.0.1:{}/postgres\"\n",
+        vault_config(&servers, "").await,
+        vault.kv2_toml(&["payments"]).await,
+        servers.postgres.port(),
+    );
+    let broker = BrokerProcess::start(&config);
+    let company = Company::found(&broker, 2).await;
+    let path = "payments/reports-db";
+    let id = approved(&company, "reports/db", to("vault", path)).await;
+    let detail = reaches(&company.admin, id, RequestState::Delivered).await;
+    let check = detail.delivery.unwrap().check;
+    assert_eq!(check, "db: it logged in, and SELECT 1 was answered");
+    let works_now = held(&vault, path).await["data"].take();
+
+    // Whoever logs in from now on is turned away at the database; sessions and roles stay.
+    servers
+        .postgres
+        .ask("ALTER DATABASE postgres CONNECTION LIMIT 0");
+    let again = company.login("reports/db", "app-ro");
+    let id = company.approved(&again).await;
+    let why = failing(&company, id).await;
+    assert!(
+        why.contains("did not pass the probe db") || why.contains("the probe db had no answer"),
+        "{why}"
+    );
+    let still = held(&vault, path).await;
+    assert_eq!(
+        (&still["data"], &still["metadata"]["version"]),
+        (&works_now, &json!(1))
+    );
+    let request = company.admin.request(id).await.unwrap().value;
+    let credential = credential_of(&company.admin, &request).await;
+    let states: Vec<_> = credential
+        .versions
+        .iter()
+        .map(|version| version.state.as_str())
+        .collect();
+    assert_eq!(
+        states,
+        ["active", "warm"],
+        "the old one is in use as before"
+    );
+    servers
+        .postgres
+        .ask("ALTER DATABASE postgres CONNECTION LIMIT -1");
+    reaches(&company.admin, id, RequestState::Delivered).await;
+    assert_eq!(
+        works(&servers, &works_now).as_deref(),
+        Ok("1"),
+        "it overlaps"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_refuses_is_tried_again_once_somebody_has_seen_to_it() {
     let (servers, vault) = (Servers::start().await, OpenBao::start().await);

@@ -10,6 +10,7 @@ use super::{
     issuers::Issuers,
     leaf,
     policies::{InForce, Policies},
+    probes::Probes,
     sealed::Sealed,
     signing::Signing,
     snapshot::Snapshots,
@@ -135,6 +136,7 @@ pub(super) struct Inner {
     signing: Signing,
     webhooks: Webhooks,
     destinations: Destinations,
+    probes: Probes,
     cursors: Cursors,
     gateways: Gateways,
     pub(super) sealed: Sealed,
@@ -181,6 +183,7 @@ impl Engine {
         signing: Signing,
         webhooks: Webhooks,
         destinations: Destinations,
+        probes: Probes,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -224,6 +227,7 @@ impl Engine {
             signing,
             webhooks,
             destinations,
+            probes,
             cursors: Cursors::new(Arc::clone(&store)),
             gateways,
             sealed: Sealed::new(store, seal_key),
@@ -453,6 +457,11 @@ impl Engine {
     /// The configured destinations of secrets.
     pub fn destinations(&self) -> &Destinations {
         &self.0.destinations
+    }
+
+    /// The configured probes of new versions.
+    pub fn probes(&self) -> &Probes {
+        &self.0.probes
     }
 
     /// Receivers of webhooks.

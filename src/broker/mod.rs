@@ -42,6 +42,8 @@ pub mod nonces;
 pub mod overview;
 /// Which policy decides.
 pub mod policies;
+/// The configured probes of new versions.
+pub mod probes;
 /// What follows from events.
 pub mod reactors;
 /// Secrets between their making and their claim or delivery.

@@ -5,6 +5,7 @@ use super::{
     engine::{Engine, EngineError, StartError, Writer, fresh_bits, system_context},
     issuers::{IssuerConfigError, Issuers},
     nonces::Nonces,
+    probes::Probes,
     reactors,
     signing::Signing,
     webhooks::Webhooks,
@@ -143,6 +144,7 @@ impl Broker {
         let signing = signing(&options.config)?;
         let webhooks = Webhooks::from_config(&options.config)?;
         let destinations = Destinations::from_config(&options.config)?;
+        let probes = Probes::from_config(&options.config)?;
         let waiting = options.config.limits.commands_waiting;
         let policy = PolicyStore::shipped();
         let path = data.join("log.db");
@@ -155,6 +157,7 @@ impl Broker {
             signing,
             webhooks,
             destinations,
+            probes,
             waiting,
         )
         .await?;

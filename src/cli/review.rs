@@ -159,7 +159,11 @@ fn delivered(delivery: &DeliveryView, style: &Style) -> String {
     match (delivery.done_at, &delivery.failure) {
         (Some(at), _) => {
             let proof = if delivery.proven { ", read back" } else { "" };
-            format!("{}, {}{proof}", delivery.place, style.full(at))
+            let check = match delivery.check.as_str() {
+                "" => String::new(),
+                seen => format!("; probe {seen}"),
+            };
+            format!("{}, {}{proof}{check}", delivery.place, style.full(at))
         }
         (None, Some(why)) => format!("to {} has not succeeded yet: {why}", delivery.to),
         (None, None) => format!("to {} is under way", delivery.to),

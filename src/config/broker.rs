@@ -18,6 +18,9 @@ pub struct BrokerConfig {
     /// `[destination.NAME]`: one table a place where secrets are put. Its `type` picks the adapter, which reads the rest
     /// but for `environments`: whose secrets may be put there.
     pub destination: BTreeMap<String, toml::Table>,
+    /// `[probe.NAME]`: one table a use by which new versions are tried before they take over. Its `type` picks the
+    /// adapter, which reads the rest but for `environments` and `credentials`: whose new versions it tries.
+    pub probe: BTreeMap<String, toml::Table>,
     /// `[webhook.NAME]`: one table a receiver of events.
     pub webhook: BTreeMap<String, WebhookConfig>,
     /// `[login]`.

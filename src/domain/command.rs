@@ -229,6 +229,8 @@ pub enum Command {
         request: RequestId,
         place: String,
         proven: bool,
+        /// What a probe saw of the version before; empty where none tried it.
+        check: String,
     },
 
     /// Propose another policy, as a whole.

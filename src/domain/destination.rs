@@ -63,6 +63,8 @@ pub struct Delivery {
     pub place: String,
     /// It was read back there.
     pub proven: bool,
+    /// What a probe saw of the version before it was put there; empty where none tried it.
+    pub check: String,
 }
 
 /// Whether `path` is one: plain parts divided by `/`, nothing that leads up, out or into a query, nothing hidden.

@@ -289,6 +289,9 @@ pub enum Event {
         place: String,
         /// It was read back there.
         proven: bool,
+        /// What a probe saw of the version before it was put there; empty where none tried it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        check: String,
     },
     /// Nobody came for the secret, or it could not be delivered.
     #[serde(rename = "request.lapsed")]

@@ -85,6 +85,9 @@ pub struct DeliveryView {
     pub place: String,
     /// It was read back there.
     pub proven: bool,
+    /// What a probe saw of the version before it was put there; empty where none tried it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub check: String,
 }
 
 /// Having the secrets of a credential go elsewhere from its next version on.

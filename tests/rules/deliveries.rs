@@ -32,6 +32,7 @@ fn done(request: RequestId) -> (Actor, Command) {
         request,
         place: "secret/payments/0, version 1".into(),
         proven: true,
+        check: String::new(),
     };
     (BROKER, command)
 }

@@ -689,6 +689,11 @@ impl History {
                 request,
                 place: "vault/x, version 1".into(),
                 proven: step.how % 2 == 0,
+                check: if step.how % 3 == 0 {
+                    "db: it logged in".into()
+                } else {
+                    String::new()
+                },
             },
             _ => Command::RecordDeliveryFailed { request, reason },
         };

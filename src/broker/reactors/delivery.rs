@@ -1,4 +1,4 @@
-//! Issued secrets, put where they are read: logged, put there, recorded, forgotten.
+//! Issued secrets, put where they are read: logged, tried, put there, recorded, forgotten.
 //!
 //! That a delivery begins is in the log before the secret leaves; that it is done is in the log together with the
 //! sealed secret's removal. In between it may be done twice, after a stop or a lost answer, and comes to the same: the
@@ -18,6 +18,8 @@ use crate::{
     clock,
     delivery::{Delivered, DeliveryError, DeliveryOrder},
     domain::{Command, Request, RequestId, RequestState, State},
+    probes::ProbeOutcome,
+    secret::SecretMaterial,
 };
 use imbl::OrdSet;
 use std::time::Duration;
@@ -88,6 +90,11 @@ async fn carry(engine: &Engine, request: &Request, failures: u32) -> Result<Turn
     let Some(secret) = engine.sealed().open(request.id).await? else {
         return failed("its secret is not in the broker's store any more".to_owned()).await;
     };
+    // A version that does not work never takes the place of one that does.
+    let check = match tried(engine, request, &secret).await {
+        Ok(seen) => seen,
+        Err(reason) => return failed(reason).await,
+    };
     let expires_at = state
         .credentials
         .get(&credential)
@@ -100,19 +107,19 @@ async fn carry(engine: &Engine, request: &Request, failures: u32) -> Result<Turn
         path: to.path.clone(),
         expires_at,
     };
-    let tried = tokio::time::timeout(TRY, configured.place.deliver(&order, &secret)).await;
-    let tried = tried.unwrap_or_else(|_| {
+    let put = tokio::time::timeout(TRY, configured.place.deliver(&order, &secret)).await;
+    let put = put.unwrap_or_else(|_| {
         Err(DeliveryError::Unknown {
             system: "the destination",
             reason: "it was not done in time".to_owned(),
         })
     });
-    match tried {
+    match put {
         Ok(delivered) => {
             counted(&configured.name, "delivered");
             configured.breaker.lock().succeeded();
             configured.heard(None);
-            record(engine, request.id, delivered).await
+            record(engine, request.id, delivered, check).await
         }
         Err(error) => {
             counted(&configured.name, "failed");
@@ -130,15 +137,39 @@ async fn carry(engine: &Engine, request: &Request, failures: u32) -> Result<Turn
     }
 }
 
+/// What the configured probe saw of the version; nothing where there is none for its credential.
+async fn tried(
+    engine: &Engine,
+    request: &Request,
+    secret: &SecretMaterial,
+) -> Result<String, String> {
+    let plan = &request.plan;
+    let Some(configured) = engine.probes().of(&plan.credential, plan.environment) else {
+        return Ok(String::new());
+    };
+    let name = &configured.name;
+    match configured.probe.probe(secret).await {
+        ProbeOutcome::Passed { seen } => Ok(format!("{name}: {seen}")),
+        ProbeOutcome::Failed { reason } => Err(format!(
+            "the version did not pass the probe {name}: {reason}"
+        )),
+        ProbeOutcome::NoAnswer { reason } => {
+            Err(format!("the probe {name} had no answer: {reason}"))
+        }
+    }
+}
+
 async fn record(
     engine: &Engine,
     request: RequestId,
     delivered: Delivered,
+    check: String,
 ) -> Result<Turn, EngineError> {
     let command = Command::RecordRequestDelivered {
         request,
         place: delivered.place,
         proven: delivered.proven,
+        check,
     };
     let context = system_context(PART, clock::now());
     engine

@@ -16,6 +16,7 @@ pub(super) fn delivery_view(delivery: &Delivery) -> DeliveryView {
         done_at: delivery.done_at,
         place: delivery.place.clone(),
         proven: delivery.proven,
+        check: delivery.check.clone(),
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn decide(
             request,
             place,
             proven,
+            check,
         } => {
             system(context)?;
             let (credential, number, _) = begun(state, *request)?;
@@ -80,6 +81,7 @@ pub(super) fn decide(
                 version: number,
                 place: check::clip(place, check::TEXT_MAX),
                 proven: *proven,
+                check: check::clip(check, check::TEXT_MAX),
             }];
             // It is where it is, whatever happened to it meanwhile; but what was withdrawn does not go into use.
             if alive(credential, number, context) {

@@ -21,6 +21,7 @@ impl State {
                         done_at: None,
                         place: String::new(),
                         proven: false,
+                        check: String::new(),
                     }));
                 });
                 self.change_request(*request, |_| {});
@@ -44,6 +45,7 @@ impl State {
                 version,
                 place,
                 proven,
+                check,
             } => {
                 self.change_delivery(*credential, *version, |delivery| {
                     if let Some(delivery) = delivery {
@@ -51,6 +53,7 @@ impl State {
                         delivery.done_at = Some(at);
                         delivery.place.clone_from(place);
                         delivery.proven = *proven;
+                        delivery.check.clone_from(check);
                     }
                 });
                 self.change_request(*request, |request| {

@@ -209,7 +209,7 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
     parts.push(Part::Section("VERSIONS".into(), note));
     for version in detail.versions.iter().rev() {
         parts.push(version_line(version, shared, theme));
-        parts.extend(delivery_line(version, shared));
+        parts.extend(delivery_lines(version, shared));
     }
     let next: Vec<Part> = next(detail, shared).collect();
     if !next.is_empty() {
@@ -256,8 +256,10 @@ fn version_line(version: &VersionView, shared: &Shared, theme: &Theme) -> Part {
 }
 
 /// Where the version's secret is, or why it is not there yet.
-fn delivery_line(version: &VersionView, shared: &Shared) -> Option<Part> {
-    let delivery = version.delivery.as_ref()?;
+fn delivery_lines(version: &VersionView, shared: &Shared) -> Vec<Part> {
+    let Some(delivery) = &version.delivery else {
+        return Vec::new();
+    };
     let (text, role) = match (delivery.done_at, &delivery.failure) {
         (Some(at), _) => {
             let at = shared.time.short(at, shared.now);
@@ -270,7 +272,12 @@ fn delivery_line(version: &VersionView, shared: &Shared) -> Option<Part> {
         (None, Some(why)) => (format!("  not at {} yet: {why}", delivery.to), Role::Bad),
         (None, None) => (format!("  on its way to {}", delivery.to), Role::Warn),
     };
-    Some(Part::Pair("", text, role))
+    let mut lines = vec![Part::Pair("", text, role)];
+    if !delivery.check.is_empty() {
+        let text = format!("  tried before by {}", delivery.check);
+        lines.push(Part::Pair("", text, Role::Text));
+    }
+    lines
 }
 
 fn next<'a>(detail: &'a CredentialDetail, shared: &'a Shared) -> impl Iterator<Item = Part> + 'a {

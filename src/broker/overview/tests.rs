@@ -50,7 +50,7 @@ fn a_count_that_followed_is_a_count_made_anew() {
         );
     }
     let usage = Usage::default();
-    usage.record(fleet[3], true, at(now - HOUR));
+    usage.record(fleet[3], FIRST, &Used::once(true, at(now - HOUR)));
     let (mut kept, mut followed) = (None, 0);
     counted(&Arc::new(world.state.clone()), &usage, now, &mut kept);
     for (number, id) in fleet.into_iter().enumerate() {

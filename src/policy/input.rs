@@ -87,6 +87,7 @@ fn of_request(facts: &RequestFacts) -> Value {
         ttl_s,
         reason_present,
         break_glass,
+        destination,
     } = facts;
     object([
         ("kind", word(kind)),
@@ -95,6 +96,7 @@ fn of_request(facts: &RequestFacts) -> Value {
         ("ttl_s", (*ttl_s).into()),
         ("reason_present", (*reason_present).into()),
         ("break_glass", (*break_glass).into()),
+        ("destination", word(destination)),
     ])
 }
 

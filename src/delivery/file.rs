@@ -106,7 +106,7 @@ impl Inner {
             None => ("", order.path.as_str()),
         };
         let folder = self.open(folders)?;
-        self.replaceable(&folder, name, &order.path)?;
+        replaceable(&folder, name, &order.path)?;
         let temporary = format!(".{name}.countersign");
         let written = self
             .write(&folder, &temporary, text.as_bytes())
@@ -182,21 +182,6 @@ impl Inner {
         Ok(folder)
     }
 
-    /// Whether what is there may be replaced: nothing, or a file.
-    fn replaceable(&self, folder: &OwnedFd, name: &str, path: &str) -> Result<(), DeliveryError> {
-        match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(judge(&format!("looking at {path}"), error)),
-            Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Ok(()),
-                FileType::Symlink => {
-                    refused(format!("{path} is a link; expected a file or nothing"))
-                }
-                _ => refused(format!("{path} is no file; expected a file or nothing")),
-            },
-        }
-    }
-
     fn write(&self, folder: &OwnedFd, temporary: &str, bytes: &[u8]) -> Result<(), Errno> {
         match rustix::fs::unlinkat(folder, temporary, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -215,6 +200,19 @@ impl Inner {
         }
         rustix::fs::fchmod(&file, self.mode)?;
         rustix::fs::fsync(&file)
+    }
+}
+
+/// Whether what is there may be replaced: nothing, or a file.
+fn replaceable(folder: &OwnedFd, name: &str, path: &str) -> Result<(), DeliveryError> {
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(judge(&format!("looking at {path}"), error)),
+        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(()),
+            FileType::Symlink => refused(format!("{path} is a link; expected a file or nothing")),
+            _ => refused(format!("{path} is no file; expected a file or nothing")),
+        },
     }
 }
 

@@ -80,8 +80,8 @@ struct Metadata {
     current_version: u64,
     /// Counts changes of the metadata; servers without check-and-set of it have none.
     current_metadata_version: Option<u64>,
-    #[serde(default)]
-    custom_metadata: Option<BTreeMap<String, String>>,
+    #[serde(default, rename = "custom_metadata")]
+    custom: Option<BTreeMap<String, String>>,
 }
 
 /// What `data/` answers: of a version that was deleted there is no data.
@@ -147,9 +147,7 @@ impl Kv2 {
             let (version, of_metadata) = held.as_ref().map_or((0, Some(0)), |held| {
                 (held.current_version, held.current_metadata_version)
             });
-            let custom = held
-                .and_then(|held| held.custom_metadata)
-                .unwrap_or_default();
+            let custom = held.and_then(|held| held.custom).unwrap_or_default();
             if !ours(order, version, &custom)? {
                 let Some(of_metadata) = of_metadata else {
                     return refused(

@@ -37,7 +37,7 @@ pub(super) struct Http {
     url: Url,
     status: u16,
     within: Duration,
-    http: reqwest::Client,
+    client: reqwest::Client,
 }
 
 impl Http {
@@ -47,7 +47,7 @@ impl Http {
             return wrong("status", "expected a final one, such as 200 or 204");
         }
         let within = config.timeout_s.check()?;
-        let http = outbound::client(&url, within, config.ca_file.as_deref())
+        let client = outbound::client(&url, within, config.ca_file.as_deref())
             .or_else(|problem| wrong("ca_file", problem))?
             .build()
             .or_else(|error| wrong("url", outbound::cause(&error)))?;
@@ -55,7 +55,7 @@ impl Http {
             url,
             status: config.status,
             within,
-            http,
+            client,
         })
     }
 
@@ -75,7 +75,7 @@ impl Http {
         };
         bearer.set_sensitive(true);
         let sent = self
-            .http
+            .client
             .get(self.url.clone())
             .header(AUTHORIZATION, bearer)
             .header(

@@ -39,13 +39,8 @@ pub fn gateways(desk: &mut Desk) {
     let second = desk.minting_change(&admin, &["gateway", "token", "edge-fra-1", "--show"]);
     let shown = desk.json(&["gateway", "show", "edge-fra-1"]);
     assert_eq!(shown["tokens"].as_array().unwrap().len(), 2);
-    let revoke = [
-        "gateway",
-        "revoke-token",
-        "edge-fra-1",
-        &text(&second["id"]),
-        "--yes",
-    ];
+    let second = text(&second["id"]);
+    let revoke = ["gateway", "revoke-token", "edge-fra-1", &second, "--yes"];
     desk.change(&admin, &revoke, 0);
 
     let file = desk.home.path().join("edge.token");

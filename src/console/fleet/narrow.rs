@@ -22,8 +22,9 @@ fn narrow(number: u64) -> [u8; 6] {
 
 impl Numbers {
     pub(super) fn get(&self, at: usize) -> u64 {
-        let [a, b, c, d, e, f] = self.0[at];
-        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+        let mut wide = [0; 8];
+        wide[..6].copy_from_slice(&self.0[at]);
+        u64::from_le_bytes(wide)
     }
 
     /// Whether it was another one.

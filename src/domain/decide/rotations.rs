@@ -1091,6 +1091,14 @@ pub(super) fn overlap_over(
     events
 }
 
+/// Whether `events` put a version back into use, or carry a rotation on.
+pub(super) fn moves(events: &[Event]) -> bool {
+    events.iter().any(|event| {
+        matches!(event, Event::VersionPromoted { .. })
+            || matches!(event.subject(), crate::domain::event::Subject::Rotation(_))
+    })
+}
+
 type Found<'a> = Result<(&'a Arc<Rotation>, &'a Arc<Credential>), Refusal>;
 
 fn find_any(state: &State, id: RotationId) -> Found<'_> {

@@ -6,7 +6,7 @@ use crate::domain::{
     State, Version, VersionState, request::Ending, state::Due,
 };
 use chrono::{DateTime, Utc};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Who acts, where nobody does.
 const BROKER: &str = "broker";
@@ -15,6 +15,9 @@ const BROKER: &str = "broker";
 pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId]) -> Vec<Event> {
     let mut fresh = revocations.iter().copied();
     let mut events = Vec::new();
+    // What comes back into use, or whose rotation went on, is not as the state has it any more: what else of it is due
+    // comes with the next sweep.
+    let mut moved = BTreeSet::new();
     for (_, due) in state
         .due
         .iter()
@@ -61,21 +64,20 @@ pub(super) fn due(state: &State, now: DateTime<Utc>, revocations: &[RevocationId
             Due::Version(id, number) => {
                 if let Some(credential) = state.credentials.get(id)
                     && let Some(version) = credential.version(*number)
+                    && !moved.contains(id)
                 {
+                    let before = events.len();
                     version_due(state, credential, version, revocation, now, &mut events);
+                    if rotations::moves(&events[before..]) {
+                        moved.insert(*id);
+                    }
                 }
             }
             Due::Rotation(id) => {
-                if let Some(rotation) = state.rotations.all.get(id) {
-                    // The end of its older version may have come first in this very sweep.
-                    let told = events.iter().any(|event| {
-                        matches!(event, Event::RotationExtended { rotation, .. }
-                            | Event::RotationPromoted { rotation, .. }
-                            | Event::RotationFailed { rotation, .. } if rotation == id)
-                    });
-                    if !told {
-                        events.extend(rotations::overdue(state, rotation, revocation, now));
-                    }
+                if let Some(rotation) = state.rotations.all.get(id)
+                    && moved.insert(rotation.credential)
+                {
+                    events.extend(rotations::overdue(state, rotation, revocation, now));
                 }
             }
         }
@@ -144,14 +146,7 @@ fn version_due(
     }
     if version.expires_at.is_some_and(|end| end <= now) {
         if let Some(followed) = rotations::expiring(state, credential, version, revocation, now) {
-            // Its rotation's deadline may have come first in this very sweep.
-            let told = events.iter().any(|event| {
-                matches!(event, Event::RotationExtended { credential: id, version: number, .. }
-                    if (*id, *number) == (credential.id, version.number))
-            });
-            if !told {
-                events.extend(followed);
-            }
+            events.extend(followed);
             return;
         }
         // The issuer ends what it made by itself; there is nothing to withdraw.

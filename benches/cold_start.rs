@@ -66,7 +66,7 @@ async fn both(count: u64) {
     let credentials = count / EVENTS;
     println!("{count} events of {credentials} credentials, issued and claimed");
     run(credentials, async |engine| {
-        issue_all(engine, credentials).await
+        issue_all(engine, credentials).await;
     })
     .await;
 }
@@ -232,6 +232,7 @@ async fn issue(engine: &Engine, requester: OperatorId, client: ClientId, number:
         audience: "https://payments.example".into(),
         scopes: vec!["orders:read".into(), "orders:write".into()],
         ttl_s: 86_400,
+        destination: None,
     };
     let asked = Asked {
         plan: &plan,

@@ -223,9 +223,10 @@ fn to(name: &str, path: &str) -> Destination {
 async fn broker(servers: &Servers, vault: &OpenBao, disk: &Path) -> BrokerProcess {
     let config = format!(
         "{}\n[destination.vault]\nenvironments = [\"production\"]\n{}\n\
-         [destination.disk]\nenvironments = [\"production\"]\ntype = \"file\"\nroot = {disk:?}\nprefixes = [\"payments\"]\n",
+         [destination.disk]\nenvironments = [\"production\"]\ntype = \"file\"\nroot = \"{}\"\nprefixes = [\"payments\"]\n",
         vault_config(servers, "").await,
         vault.kv2_toml(&["payments"]).await,
+        disk.display(),
     );
     BrokerProcess::start(&config)
 }

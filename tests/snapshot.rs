@@ -491,7 +491,8 @@ impl World {
             risk: Risk {
                 score: 70,
                 tier: Tier::High,
-                factors: (how % 5 == 0)
+                factors: how
+                    .is_multiple_of(5)
                     .then(|| RiskFactor {
                         id: BURST.into(),
                         points: 15,

@@ -19,14 +19,14 @@ const IDENTITY: [&str; 6] = [
 async fn gateway(api: &Api, name: &str, profile: &str, more: Value) -> (String, String) {
     let mut body = json!({"name": name, "profile": profile, "environment": "development",
         "token_ttl_s": 3600});
-    let fields = body.as_object_mut().unwrap();
+    let fields = body.as_object_mut().expect("it is one");
     fields.extend(more.as_object().cloned().unwrap_or_default());
     let minted = api
         .post(&api.admin, "/v1/gateways", body)
         .await
         .is(201)
         .json();
-    let text = |name: &str| minted[name].as_str().unwrap().to_owned();
+    let text = |name: &str| minted[name].as_str().expect("a string").to_owned();
     (text("gateway"), text("token"))
 }
 

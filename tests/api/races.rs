@@ -237,8 +237,8 @@ impl Scene {
         assert!(!self.round(1, Start::PolicyFirst, &race).await);
         assert!(self.round(2, Start::SignaturesFirst, &race).await);
         for number in 3..6 {
-            let made = self.round(number, Start::Together, &race).await;
-            println!("round {number}: made by the old policy: {made}");
+            // Either may win.
+            self.round(number, Start::Together, &race).await;
         }
     }
 }

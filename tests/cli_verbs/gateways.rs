@@ -2,31 +2,34 @@
 
 use super::{Desk, text};
 
+/// Registering one in production.
+fn add<'a>(name: &'a str, profile: &'a str) -> [&'a str; 14] {
+    [
+        "gateway",
+        "add",
+        name,
+        "--profile",
+        profile,
+        "--env",
+        "production",
+        "--cache",
+        "5s",
+        "--audience",
+        "orders",
+        "--route",
+        "GET:/orders=orders:read",
+        "--show",
+    ]
+}
+
 pub fn gateways(desk: &mut Desk) {
     let admin = desk.admin.clone();
-    let add = |name, profile| {
-        [
-            "gateway",
-            "add",
-            name,
-            "--profile",
-            profile,
-            "--env",
-            "production",
-            "--cache",
-            "5s",
-            "--audience",
-            "orders",
-            "--route",
-            "GET:/orders=orders:read",
-            "--show",
-        ]
-    };
     let minted = desk.minting_change(&admin, &add("edge-fra-1", "nginx"));
     let first = text(&minted["token"]);
     assert!(first.starts_with("cs_gwy_"));
     for profile in ["envoy", "haproxy"] {
-        desk.minting(&admin, &add(&format!("edge-{profile}"), profile));
+        let name = format!("edge-{profile}");
+        desk.minting(&admin, &add(&name, profile));
     }
     let rows = desk.json(&["gateway", "list", "--filter", "kind:nginx"]);
     let row = &rows[0];

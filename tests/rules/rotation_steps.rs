@@ -60,7 +60,7 @@ impl History {
             RotationState::Warm => What::StartCheck,
             RotationState::Checking if held.checked_at.is_none() => What::Checked,
             RotationState::Checking if step.how % 4 == 0 => What::Promote,
-            RotationState::Checking if step.how % 2 == 0 => What::Delivered,
+            RotationState::Checking if step.how % 2 == 0 => What::HandedOver,
             RotationState::Checking => What::ClaimRotated,
             _ => What::EndOverlap,
         })
@@ -190,7 +190,7 @@ impl History {
         use RotationState::*;
         let wanted = match step.what {
             What::ClaimRotated if step.how % 8 == 0 => &[Completed, Overlapping][..],
-            What::ClaimRotated | What::Delivered | What::Promote => &[Checking],
+            What::ClaimRotated | What::HandedOver | What::Promote => &[Checking],
             What::RollBack => &[Due, Minting, Warm, Checking, Overlapping],
             What::EndOverlap => &[Overlapping],
             _ => &[Due, Minting, Warm, Checking, Overlapping],
@@ -218,7 +218,7 @@ impl History {
                 let who = self.someone(step, |someone| may_take(state, of, someone).is_ok())?;
                 (who, Command::ClaimRotated { rotation })
             }
-            What::Delivered => {
+            What::HandedOver => {
                 let to = String::from("kv/payments");
                 (
                     self.broker(step)?,

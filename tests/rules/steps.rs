@@ -103,7 +103,7 @@ pub enum What {
     Checked,
     CheckFailed,
     ClaimRotated,
-    Delivered,
+    HandedOver,
     Promote,
     RollBack,
     EndOverlap,
@@ -126,7 +126,7 @@ fn rotation_step() -> impl Strategy<Value = What> {
         7 => Just(Checked),
         2 => Just(CheckFailed),
         4 => Just(ClaimRotated),
-        3 => Just(Delivered),
+        3 => Just(HandedOver),
         2 => Just(Promote),
         3 => Just(RollBack),
         4 => Just(EndOverlap),
@@ -286,7 +286,7 @@ impl History {
             | What::Checked
             | What::CheckFailed
             | What::ClaimRotated
-            | What::Delivered
+            | What::HandedOver
             | What::Promote
             | What::RollBack
             | What::EndOverlap

@@ -203,10 +203,15 @@ pub fn requests(desk: &mut Desk, people: &People) {
         0,
     );
     desk.reaches(&denied, "denied");
-    let no = desk.json(&["audit", "denial", &denied]);
-    assert_eq!(
-        (no["decision"].as_str(), no["by"].as_str()),
-        (Some("deny"), Some("maya.k"))
+    // One request is no burst.
+    let none = ["request", "deny-burst", &denied, "--reason", "no", "--yes"];
+    let told = desk.run(&maya, &none).expect(1).err;
+    assert!(told.contains("burst"), "{told}");
+    // Policy asked for no signature there, and there is none to show.
+    let unsigned = desk.run(&admin, &["audit", "denial", &denied]);
+    assert!(
+        unsigned.expect(1).err.contains("it was not signed"),
+        "by a session"
     );
 
     let withdrawn = desk.change(&admin, &asking("reports/third", "reports", "production"), 4);
@@ -555,11 +560,27 @@ pub fn a_quorum_falls(desk: &mut Desk, people: &People) {
         told.contains("it no longer counts: no longer in security"),
         "{told}"
     );
-    desk.change(
-        &people.opal,
-        &["request", "withdraw", &id, "--reason", "not needed"],
-        0,
+    // Who has approved may still deny, and signs that too.
+    let deny = ["request", "deny", &id, "--reason", "not any more"];
+    desk.change(&people.maya, &deny, 0);
+    let folder = desk.home.path().join("denial");
+    let path = folder.to_str().unwrap().to_owned();
+    let no = desk.json(&["audit", "denial", &id, "--export", &path]);
+    assert_eq!(
+        (no["decision"].as_str(), no["by"].as_str()),
+        (Some("deny"), Some("maya.k"))
     );
+    verified(&folder);
+}
+
+/// What was exported there is what OpenSSH says was signed.
+fn verified(folder: &std::path::Path) {
+    let verify = std::process::Command::new("sh")
+        .arg("verify.sh")
+        .current_dir(folder)
+        .output();
+    let verify = verify.unwrap();
+    assert!(verify.status.success(), "{verify:?}");
 }
 
 /// The latest signature of a request, shown, and in files that OpenSSH checks.
@@ -569,12 +590,7 @@ fn what_was_signed(desk: &mut Desk, id: &str) {
     let signed = desk.json(&["audit", "approval", id, "--export", &path]);
     assert_eq!(signed["by"], "tomo.s");
     assert_eq!(signed["statement"]["request"]["id"], *id);
-    let verify = std::process::Command::new("sh")
-        .arg("verify.sh")
-        .current_dir(&folder)
-        .output();
-    let verify = verify.unwrap();
-    assert!(verify.status.success(), "{verify:?}");
+    verified(&folder);
     let approval = text(&signed["approval"]);
     let again = desk.json(&["audit", "approval", &approval]);
     assert_eq!(again["statement"], signed["statement"]);

@@ -6,6 +6,7 @@
 /// May I, and the sheets.
 pub mod decide;
 mod draw;
+mod lookalikes;
 /// The queue.
 pub mod queue;
 /// The review as lines.
@@ -258,7 +259,7 @@ impl Approvals {
         match reply {
             Ok(Reply::Request(detail)) => {
                 keep_rows(std::slice::from_ref(&detail.row), ctx.shared);
-                open.lookalikes = lookalikes(detail, ctx.shared);
+                open.lookalikes = lookalikes::of(detail, ctx.shared);
                 open.detail = Some(detail.clone());
                 open.seen.clear();
                 open.scopes_seen = 0;
@@ -428,33 +429,6 @@ fn keep_rows(rows: &[RequestRow], shared: &mut Shared) {
             shared.requests.insert(row.id, row.clone());
         }
     }
-}
-
-fn lookalikes(detail: &RequestDetail, shared: &Shared) -> Vec<String> {
-    let rows: Vec<_> = (0..shared.fleet.len() as u32)
-        .filter_map(|row| shared.fleet.get(row))
-        .collect();
-    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    let people: Vec<&str> = shared
-        .requests
-        .values()
-        .map(|row| row.requester.as_str())
-        .chain(detail.deciders.iter().map(String::as_str))
-        .chain(shared.session.iter().map(|session| session.name.as_str()))
-        .collect();
-    let clients: Vec<&str> = rows.iter().map(|row| row.client.as_str()).collect();
-    let plan = &detail.plan;
-    let named = [
-        decide::lookalike("the credential", &plan.credential, &names),
-        decide::lookalike("the requester", &detail.row.requester, &people),
-        decide::lookalike("the client", &detail.row.client, &clients),
-        decide::lookalike("the audience", &plan.audience, &[]),
-    ];
-    let scopes = review::asked_for(plan);
-    let scopes = scopes
-        .iter()
-        .map(|scope| decide::lookalike("the scope", scope, &[]));
-    named.into_iter().chain(scopes).flatten().collect()
 }
 
 impl Screen for Approvals {

@@ -5,7 +5,6 @@ use crate::console::command::ActKind;
 use crate::console::effect::{Action, ToSign};
 use crate::console::model::{Choice, Menu, MenuEntry, Shared};
 use crate::console::sheet::{Fact, Field, Sheet, Target, Tone};
-use crate::display::sanitize::{Suspicion, suspicious};
 use crate::wire::burst::Burst;
 use crate::wire::request::Narrowed;
 use crate::wire::{
@@ -600,18 +599,4 @@ pub fn retry_sheet(detail: &RequestDetail) -> Sheet {
         ),
     ])
     .field(Field::reason(true))
-}
-
-/// What a person should look at twice about a name, among the names that are known; the name itself may be
-/// one of them.
-pub fn lookalike(what: &str, name: &str, known: &[&str]) -> Option<String> {
-    // Twins have nearly the same length; without this a large fleet would be spelled out for each review.
-    let near = |other: &&str| *other != name && other.len().abs_diff(name.len()) <= 4;
-    let near: Vec<&str> = known.iter().copied().filter(near).collect();
-    Some(match suspicious(name, &near)? {
-        Suspicion::LooksLike(twin) => format!("{what} {name} reads like {twin}, and is another"),
-        Suspicion::MixedScripts => format!("{what} {name} mixes writing systems"),
-        Suspicion::HiddenCharacters => format!("{what} {name} has characters that cannot be seen"),
-        Suspicion::ReadsAsAscii => format!("{what} {name} reads as plain letters and is not"),
-    })
 }

@@ -700,6 +700,7 @@ fn the_histories_reach_every_index() {
             "Proposal",
             "Request",
             "Revocation",
+            "RotationTotals",
             "ToEnforce",
             "ToIssue",
             "TokenDigest",

@@ -73,7 +73,7 @@ fn delivering() {
         (
             "once",
             |w| (BROKER, Command::StartDelivery { request: begun(w) }),
-            "",
+            "nothing",
         ),
         (
             "only the broker begins",
@@ -127,7 +127,7 @@ fn delivering() {
                 w.given(actor, command);
                 failed(request, "away")
             },
-            "",
+            "nothing",
         ),
         (
             "done after it failed",
@@ -184,7 +184,7 @@ fn saying_where_to() {
         (
             "as it is already",
             |w| deliver_to(ROOT, delivered(w), Some(destination(0))),
-            "",
+            "nothing",
         ),
         (
             "into hands again",

@@ -462,7 +462,9 @@ mod tests {
         let count = 100_000;
         fleet.expect_rows(count);
         let full = fixture::fleet(count as usize);
-        let rows: Vec<u32> = (0..count as u32).collect();
+        // As a broker sends them.
+        let mut rows: Vec<u32> = (0..count as u32).collect();
+        rows.sort_by_key(|row| full.id(*row));
         full.blocks(&rows).for_each(|block| fleet.extend(&block));
         // Beside the columns, a list has an order and its matches.
         let bytes = fleet.memory() / fleet.len() + 8;

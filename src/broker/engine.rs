@@ -11,7 +11,7 @@ use super::{
     leaf,
     policies::{InForce, Policies},
     probes::Probes,
-    sealed::Sealed,
+    sealed::{MadeFor, Sealed},
     signing::Signing,
     snapshot::Snapshots,
     usage::Usage,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, Command, Context, Digest, Evaluation, Facts, GatewayId, Recorded, Refusal,
-        RequestId, State, decide, event::Subject,
+        Actor, Command, Context, Digest, Evaluation, Facts, GatewayId, Recorded, Refusal, State,
+        decide, event::Subject,
     },
     event_log::{
         checkpoint::SigningKey,
@@ -350,15 +350,15 @@ impl Engine {
         &self.0.log
     }
 
-    /// The secret of a claimed request, the first time that it is asked for; `None` ever after.
+    /// The secret of a claimed request or rotation, the first time that it is asked for; `None` ever after.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer.
     pub async fn reveal(
         &self,
-        request: RequestId,
+        made_for: impl Into<MadeFor>,
     ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
-        self.0.sealed.take(request).await
+        self.0.sealed.take(made_for).await
     }
 
     /// Secrets that wait for their claim.

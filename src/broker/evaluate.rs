@@ -254,7 +254,7 @@ pub fn step_up(step_up: policy::StepUp) -> StepUp {
 }
 
 /// A policy's digest in the domain's words.
-fn digest(policy: &policy::PolicyId) -> Digest {
+pub(super) fn digest(policy: &policy::PolicyId) -> Digest {
     format!("sha256:{}", policy.digest)
         .parse()
         .expect("a policy's digest is 64 hexadecimal digits")

@@ -1,9 +1,12 @@
 //! Which policy decides: the one that the log says is in force, compiled once.
 
-use super::evaluate::{self, Asked};
+use super::{
+    evaluate::{self, Asked},
+    issuers::Issuers,
+};
 use crate::{
     domain::{
-        Cadence, Digest, Evaluation, Facts, State,
+        Cadence, Digest, Evaluation, Facts, RotationRules, State,
         policy::{Proposal, SHIPPED},
     },
     policy::{Bundle, Decision, Policy, PolicyError, PolicyId, PolicyStore},
@@ -117,6 +120,20 @@ impl Policies {
             InForce::Sound(policy) => policy.bundle().reviews(),
             InForce::Broken { .. } => Cadence::default(),
         }
+    }
+
+    /// The table of rotation of the policy in force, for a broker with these issuers. `None` while that policy cannot be
+    /// read: then the table before it counts on.
+    pub fn rotation(&self, state: &State, issuers: &Issuers) -> Option<RotationRules> {
+        let InForce::Sound(policy) = self.in_force(state) else {
+            return None;
+        };
+        Some(RotationRules {
+            policy: policy.bundle().rotation().clone(),
+            issuers: issuers.all().map(|issuer| issuer.name.clone()).collect(),
+            version: policy.id().version,
+            digest: evaluate::digest(policy.id()),
+        })
     }
 
     /// What the policy in force says about a plan, and on which facts.

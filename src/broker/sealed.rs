@@ -3,7 +3,7 @@
 
 use super::engine::EngineError;
 use crate::{
-    domain::{MintedVersion, RequestId},
+    domain::{MintedVersion, RequestId, RotationId},
     event_log::{
         sqlite::SqliteStore,
         store::{SideWrite, Store as _},
@@ -15,6 +15,46 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Mutex;
 
 const NAMESPACE: &str = "sealed";
+
+/// What a secret was made for.
+#[derive(Debug, Clone, Copy)]
+pub enum MadeFor {
+    /// A request.
+    Request(RequestId),
+    /// A rotation.
+    Rotation(RotationId),
+}
+
+impl From<RequestId> for MadeFor {
+    fn from(id: RequestId) -> Self {
+        Self::Request(id)
+    }
+}
+
+impl From<RotationId> for MadeFor {
+    fn from(id: RotationId) -> Self {
+        Self::Rotation(id)
+    }
+}
+
+impl MadeFor {
+    /// The identifier as printed: what the seal is bound to.
+    fn text(self) -> String {
+        match self {
+            Self::Request(id) => id.to_string(),
+            Self::Rotation(id) => id.to_string(),
+        }
+    }
+
+    fn place(self) -> Vec<u8> {
+        match self {
+            Self::Request(id) => id.bits(),
+            Self::Rotation(id) => id.bits(),
+        }
+        .to_be_bytes()
+        .to_vec()
+    }
+}
 
 /// What is kept of a made secret until it is claimed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,31 +83,32 @@ impl Sealed {
         }
     }
 
-    /// The write that keeps `secret` for the claim of `request`.
+    /// The write that keeps `secret` for the claim of what it was made for.
     pub fn put(
         &self,
-        request: RequestId,
+        made_for: impl Into<MadeFor>,
         attempt: u32,
         minted: &MintedVersion,
         secret: &SecretMaterial,
     ) -> SideWrite {
+        let made_for = made_for.into();
         let kept = Kept {
             attempt,
             minted: minted.clone(),
-            sealed: self.key.seal(secret, request.to_string().as_bytes()),
+            sealed: self.key.seal(secret, made_for.text().as_bytes()),
         };
         SideWrite::Put {
             namespace: NAMESPACE,
-            key: place(request),
+            key: made_for.place(),
             value: serde_json::to_vec(&kept).expect("plain data serialises"),
         }
     }
 
-    /// The write that forgets the secret of `request`.
-    pub fn forget(request: RequestId) -> SideWrite {
+    /// The write that forgets a secret.
+    pub fn forget(made_for: impl Into<MadeFor>) -> SideWrite {
         SideWrite::Delete {
             namespace: NAMESPACE,
-            key: place(request),
+            key: made_for.into().place(),
         }
     }
 
@@ -96,29 +137,30 @@ impl Sealed {
     /// [`EngineError::Unavailable`] if the store does not answer.
     pub async fn made(
         &self,
-        request: RequestId,
+        made_for: impl Into<MadeFor>,
         attempt: u32,
     ) -> Result<Option<MintedVersion>, EngineError> {
         Ok(self
-            .kept(request)
+            .kept(made_for.into())
             .await?
             .filter(|kept| kept.attempt == attempt)
             .map(|kept| kept.minted))
     }
 
-    /// The secret of a claimed request, the first time; `None` ever after.
+    /// The secret of what was claimed, the first time; `None` ever after.
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the store does not answer, or the key does not fit.
     pub async fn take(
         &self,
-        request: RequestId,
+        made_for: impl Into<MadeFor>,
     ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        let made_for = made_for.into();
         let _one = self.taking.lock().await;
-        let Some(secret) = self.open(request).await? else {
+        let Some(secret) = self.open(made_for).await? else {
             return Ok(None);
         };
-        self.keep(Self::forget(request)).await?;
+        self.keep(Self::forget(made_for)).await?;
         let fields = secret.fields().into_iter();
         Ok(Some(
             fields
@@ -127,16 +169,20 @@ impl Sealed {
         ))
     }
 
-    /// The secret of a request, which stays in the store: for whoever delivers it, and forgets it once that is done.
+    /// A secret that stays in the store: for whoever tries or delivers it, and forgets it once that is done.
     ///
     /// # Errors
     /// As [`Sealed::take`].
-    pub async fn open(&self, request: RequestId) -> Result<Option<SecretMaterial>, EngineError> {
-        let Some(kept) = self.kept(request).await? else {
+    pub async fn open(
+        &self,
+        made_for: impl Into<MadeFor>,
+    ) -> Result<Option<SecretMaterial>, EngineError> {
+        let made_for = made_for.into();
+        let Some(kept) = self.kept(made_for).await? else {
             return Ok(None);
         };
         self.key
-            .open(&kept.sealed, request.to_string().as_bytes())
+            .open(&kept.sealed, made_for.text().as_bytes())
             .map(Some)
             .map_err(|error| EngineError::Unavailable {
                 reason: error.to_string(),
@@ -144,16 +190,12 @@ impl Sealed {
             })
     }
 
-    async fn kept(&self, request: RequestId) -> Result<Option<Kept>, EngineError> {
+    async fn kept(&self, made_for: MadeFor) -> Result<Option<Kept>, EngineError> {
         let bytes = self
             .store
-            .get_side(NAMESPACE, &place(request))
+            .get_side(NAMESPACE, &made_for.place())
             .await
             .map_err(|error| EngineError::store(&error))?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
-}
-
-fn place(request: RequestId) -> Vec<u8> {
-    request.bits().to_be_bytes().to_vec()
 }

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
     audit, client, context, credential, doctor, gateway, login, operator, policy, request, reviews,
-    revocation, template, watch,
+    revocation, rotation, template, watch,
 };
 
 /// Exit codes, at the end of the help.
@@ -112,6 +112,9 @@ pub enum Command {
     /// Gateways: where credentials are accepted or refused
     #[command(subcommand, visible_alias = "gateways")]
     Gateway(gateway::Verb),
+    /// Rotations: what runs, what will, and how well cadences are kept
+    #[command(subcommand, visible_alias = "rotations")]
+    Rotation(rotation::Verb),
     /// Revocations, and how far they have come
     #[command(subcommand, visible_alias = "revocations")]
     Revocation(revocation::Verb),

@@ -14,9 +14,10 @@ use super::wait::{self, End};
 use super::{prompt, review, rows};
 use crate::client::{Client, ListQuery, OwnerChange};
 use crate::wire::revocation::Revoke;
+use crate::wire::rotation::Rotate;
 use crate::wire::{
     Adoption, CredentialDetail, CredentialId, DeliverTo, Destination, Digest, Environment, Kind,
-    Reason, Receipt, Tier,
+    Reason, Receipt, RotationCause, Tier,
 };
 use crate::wire::{Enforcement, RevocationState};
 
@@ -58,6 +59,20 @@ pub enum Verb {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Give a credential a newer version; the one in use is accepted beside it until its overlap ends
+    Rotate {
+        #[command(flatten)]
+        which: Which,
+        /// Why: operator, compromise (the overlap is short) or offboarding
+        #[arg(long, value_name = "CAUSE", default_value = "operator")]
+        cause: RotationCause,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Put the newer version into use, which has passed its check and is known to whoever uses it
+    Promote(Change),
+    /// Go back to the older version while its overlap lasts, or end a rotation that has not come so far
+    Rollback(Change),
     /// Refuse all versions of a credential until it is released
     Quarantine(Change),
     /// Accept a quarantined credential again
@@ -182,6 +197,55 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             version,
             change,
         } => revoke(app, which, *version, change).await,
+        Verb::Rotate {
+            which,
+            cause,
+            change,
+        } => {
+            let (client, found) = start(app, which).await?;
+            let (id, once) = (found.id, App::once(change));
+            let body = Rotate {
+                cause: Some(*cause),
+                reason: app.reason(change)?,
+            };
+            if change.dry_run {
+                return app.would_send(&path(id, "rotate"), &body, &once);
+            }
+            let outcome = client.rotate(id, &body, &once).await;
+            let receipt = settled(outcome, format!("rotate {}", found.name), &once)?.value;
+            app.receipt(&format!("Rotating {}", found.name), &receipt)
+        }
+        Verb::Promote(args) => {
+            let (client, found) = start(app, &args.which).await?;
+            let effect = format!(
+                "The newer version of {} is in use, and the older one ends with its overlap",
+                found.name
+            );
+            app.confirm(&args.change, &effect, &found.name)?;
+            let (id, once) = (found.id, App::once(&args.change));
+            if args.change.dry_run {
+                return app.would_send(&path(id, "promote"), &serde_json::json!({}), &once);
+            }
+            let outcome = client.promote(id, &once).await;
+            let receipt = settled(outcome, format!("promote {}", found.name), &once)?.value;
+            app.receipt(&format!("Promoted {}", found.name), &receipt)
+        }
+        Verb::Rollback(args) => {
+            let (client, found) = start(app, &args.which).await?;
+            let effect = format!(
+                "The older version of {} is in use again, and the newer one is refused at once",
+                found.name
+            );
+            app.confirm(&args.change, &effect, &found.name)?;
+            let reason = reason(app, &args.change)?;
+            let (id, once) = (found.id, App::once(&args.change));
+            if args.change.dry_run {
+                return app.would_send(&path(id, "rollback"), &reason, &once);
+            }
+            let outcome = client.roll_back(id, &reason, &once).await;
+            let receipt = settled(outcome, format!("roll back {}", found.name), &once)?.value;
+            app.receipt(&format!("Rolled back {}", found.name), &receipt)
+        }
         Verb::Quarantine(args) => {
             let (client, found) = start(app, &args.which).await?;
             let effect = format!(

@@ -29,6 +29,7 @@ mod request;
 mod review;
 mod reviews;
 mod revocation;
+mod rotation;
 mod rows;
 mod sign;
 mod snippet;
@@ -112,6 +113,7 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         Some(Command::Review(verb)) => reviews::run(app, verb).await,
         Some(Command::Gateway(verb)) => gateway::run(app, verb).await,
         Some(Command::Revocation(verb)) => revocation::run(app, verb).await,
+        Some(Command::Rotation(verb)) => rotation::run(app, verb).await,
         Some(Command::Audit(verb)) => audit::run(app, verb).await,
         Some(Command::Policy(verb)) => policy::run(app, verb).await,
         Some(Command::Client(verb)) => client::run(app, verb).await,

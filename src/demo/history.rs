@@ -3,6 +3,7 @@
 //! First a script is written: who does what when. Then it is played in the order of time, every line a command
 //! that the engine decides by its rules and appends to its log, exactly as if the weeks had passed.
 
+mod rotations;
 mod script;
 
 use super::company::{Company, Team};
@@ -85,6 +86,7 @@ pub async fn make(
     let by_request = credentials.min(BY_REQUEST) * 7 / 10;
     author.requests(engine, by_request);
     author.adoptions(credentials - by_request);
+    author.rotations(engine);
     author.incidents();
     author.use_of_everything();
     author.housekeeping();

@@ -239,6 +239,7 @@ impl Rotation {
         match self.state {
             RotationState::Due | RotationState::Minting | RotationState::Warm => true,
             RotationState::Checking if self.checked_at.is_none() => true,
+            RotationState::Checking if credential.destination.is_some() => true,
             _ => self.out_of_step(credential),
         }
     }
@@ -268,6 +269,8 @@ pub struct Totals {
     pub completed: u64,
     /// How many were rolled back, by what for.
     pub rolled_back: BTreeMap<Setback, u64>,
+    /// How many of those once the newer version was in use: they count among the promoted too.
+    pub rolled_back_late: u64,
     /// How many failed, by what for.
     pub failed: BTreeMap<Setback, u64>,
     /// How often an older version's life was extended.

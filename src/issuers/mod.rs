@@ -241,6 +241,15 @@ pub trait Issuer: Send + Sync {
         known: &'a [Locator],
     ) -> BoxFuture<'a, Result<ReconcileReport, IssueError>>;
 
+    /// Whether what the locator names works, as far as the issuer can tell: what it saw, in words. `None` where it has
+    /// nothing to say, and the broker's own word is all there is ([`Capabilities::can_probe`] is false).
+    fn probe<'a>(
+        &'a self,
+        _locator: &'a Locator,
+    ) -> BoxFuture<'a, Result<Option<String>, IssueError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Whether minting can be expected to work now.
     fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>>;
 }

@@ -4,6 +4,7 @@
 //! - `NAME.json` at the top: data, which the rules see as `data.NAME`.
 //! - `change.json`: data too, and who may change the policy.
 //! - `reviews.json`: data too, and how often access is reviewed.
+//! - `rotation.json`: data too, and how often what rotates, and when not.
 //! - `cases/NAME.json`: what the policy must decide.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -12,7 +13,7 @@ use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::Cadence;
+use crate::domain::{Cadence, rotation::RotationPolicy};
 
 use super::{
     cases::Suite,
@@ -28,6 +29,8 @@ pub const MAX_FILES: usize = 64;
 pub const CHANGE: &str = "change.json";
 /// The file that says how often access is reviewed.
 const REVIEWS: &str = "reviews.json";
+/// The file that says how often what rotates.
+const ROTATION: &str = "rotation.json";
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -58,6 +61,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "request.rego",
     "reviews.json",
     "risk.rego",
+    "rotation.json",
     "tiers.json",
     "tiers.rego",
     "weights.json",
@@ -71,6 +75,7 @@ pub struct Bundle {
     suites: Vec<(String, Suite)>,
     change: Change,
     reviews: Cadence,
+    rotation: RotationPolicy,
 }
 
 /// Who may change a policy, and how long they may take.
@@ -149,6 +154,7 @@ impl Bundle {
         let mut suites = Vec::new();
         let mut change = Change::default();
         let mut reviews = Cadence::default();
+        let mut rotation = RotationPolicy::default();
         for (name, text) in &files {
             match part(name) {
                 Some(Part::Rules) => {}
@@ -164,6 +170,7 @@ impl Bundle {
                     match name.as_str() {
                         CHANGE => change = json(name, text)?,
                         REVIEWS => reviews = json(name, text)?,
+                        ROTATION => rotation = json(name, text)?,
                         _ => {}
                     }
                     data.insert(stem.to_owned(), value);
@@ -195,12 +202,20 @@ impl Bundle {
                 reason,
             });
         }
+        if let Some(reason) = rotation.complaint() {
+            return Err(PolicyError::File {
+                name: ROTATION.to_owned(),
+                line: 1,
+                reason,
+            });
+        }
         Ok(Self {
             files,
             data: Value::Object(data),
             suites,
             change,
             reviews,
+            rotation,
         })
     }
 
@@ -269,6 +284,11 @@ impl Bundle {
     /// How often access is reviewed under it.
     pub fn reviews(&self) -> Cadence {
         self.reviews
+    }
+
+    /// How often what rotates under it.
+    pub fn rotation(&self) -> &RotationPolicy {
+        &self.rotation
     }
 
     /// The rules, by file.

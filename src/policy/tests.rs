@@ -285,6 +285,16 @@ fn a_bad_policy_is_refused_with_file_and_line() {
         ),
         ("reviews.json", r#"{"every_s": {}}"#, "reviews.json:1: "),
         (
+            "rotation.json",
+            r#"{"schedules": [{"cadence_s": 3600, "jitter_percent": 0, "overlap_s": 3600, "unused_s": 60, "fallback_s": 0, "grace_s": 0}], "batch": 1, "promote_within_s": 60, "compromise_overlap_s": 0, "retry_s": 60}"#,
+            "rotation.json:1: schedule 1: cadence_s: 3600 with 0 % of jitter is not longer than the overlap of 3600 seconds; expected more than 3601",
+        ),
+        (
+            "rotation.json",
+            r#"{"schedules": [], "batch": 1, "promote_within_s": 60, "compromise_overlap_s": 0, "retry_s": 60}"#,
+            "rotation.json:1: no schedule fits api_key in development of tier low: end the list with one for all",
+        ),
+        (
             "cases/risk.json",
             "{\"cases\": [{\"nmae\": 1}]}",
             "cases/risk.json:1: ",

@@ -37,6 +37,8 @@ pub mod request;
 pub mod review;
 /// Revocations.
 pub mod revocation;
+/// Rotations: the calendar, one with its steps, compliance.
+pub mod rotation;
 /// Health, readiness and token introspection.
 pub mod service;
 /// Signing in with an SSH key, and signing decisions.
@@ -69,6 +71,7 @@ pub use request::{
 };
 pub use review::ReviewRow;
 pub use revocation::{Exposure, ReachState, ReachView, RevocationDetail, RevocationRow};
+pub use rotation::{RotationCalendar, RotationDetail, RotationRow};
 pub use service::{
     DestinationHealth, Health, Introspection, IssuerHealth, Readiness, WebhookHealth,
 };
@@ -83,8 +86,8 @@ pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Destination, Digest, Enforcement,
     Environment, Evidence, FieldError, GatewayId, Kind, Note, OperatorId, Plan, PolicyStatement,
     Profile, ProposalId, ProposalState, Quorum, RequestId, RequestState, ReviewState, RevocationId,
-    RevocationState, Risk, RiskFactor, Role, Route, RuleResult, Statement, StepUp, Tier, TokenId,
-    VersionState, request::Outcome,
+    RevocationState, Risk, RiskFactor, Role, RotationCause, RotationId, RotationState, Route,
+    RuleResult, Statement, StepUp, Tier, TokenId, VersionState, request::Outcome,
 };
 
 /// A reason for something, in a person's words.

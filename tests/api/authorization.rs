@@ -33,6 +33,13 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/credentials/{credential}/quarantine"),
     ("POST", "/v1/credentials/{credential}/release"),
     ("POST", "/v1/credentials/{credential}/revoke"),
+    ("POST", "/v1/credentials/{rotated}/rotate"),
+    ("POST", "/v1/credentials/{rotated}/promote"),
+    ("POST", "/v1/credentials/{rotated}/rollback"),
+    ("GET", "/v1/rotations"),
+    ("POST", "/v1/rotations"),
+    ("GET", "/v1/rotations/{rotation}"),
+    ("POST", "/v1/rotations/{rotation}/claim"),
     ("GET", "/v1/reviews"),
     ("GET", "/v1/requests"),
     ("GET", "/v1/requests/{request}"),
@@ -124,6 +131,20 @@ impl Company {
             let revoked = self.api.post(&self.api.admin, &revoke, body.clone());
             let id = revoked.await.is(200).subject();
             filled = filled.replace("{revocation}", &id);
+        }
+        if path.contains("{rotated}") || path.contains("{rotation}") || path == "/v1/rotations" {
+            let name = self.name("rotated");
+            let id = (self.api)
+                .adopt_from("countersign", &name, &self.client, &name, &lately())
+                .await;
+            if !path.ends_with("/rotate") && path != "/v1/rotations" {
+                let rotation = self.api.rotated(&id).await;
+                filled = filled.replace("{rotation}", &rotation);
+            }
+            filled = filled.replace("{rotated}", &id);
+            if path == "/v1/rotations" {
+                body["credentials"] = json!([id]);
+            }
         }
         if path.contains("{credential}") {
             let name = self.name("credential");
@@ -233,7 +254,7 @@ impl Company {
         let name = self.name("new");
         let digest = countersign::secret::digest_of_bytes(name.as_bytes());
         let body = match path.rsplit('/').next().expect("a last step") {
-            "claim" | "retry" | "signing" => json!({}),
+            "claim" | "retry" | "signing" | "promote" => json!({}),
             "proposals" | "simulate" => body,
             "challenge" => json!({"operator": "known"}),
             "ssh" => json!({"message": "x", "signature": "x"}),
@@ -246,7 +267,7 @@ impl Company {
             "keys" => json!({"public_key": OwnKey::generate().public().line()}),
             "countersign" => json!({"fingerprint": body["fingerprint"]}),
             "deliver-to" | "hold" | "resume" | "withdraw" | "revoke" | "quarantine" | "release"
-            | "offboard" => {
+            | "offboard" | "rollback" | "rotate" => {
                 json!({"reason": "because"})
             }
             "owner" => json!({"owner": "ledger", "reason": "because"}),
@@ -305,6 +326,12 @@ impl Company {
             body["signed"] = api.policy_decision(actor, &said)["signed"].clone();
         }
     }
+}
+
+/// An hour ago: nothing is due.
+fn lately() -> String {
+    let at = countersign::clock::now() - chrono::TimeDelta::hours(1);
+    at.to_rfc3339()
 }
 
 /// A route without its parameters' names, so that two ways of writing it compare.

@@ -375,14 +375,48 @@ impl Api {
 
     /// Brings a credential in whose secret has this digest; gives its identifier.
     pub async fn adopt(&self, name: &str, client: &str, secret: &str) -> String {
+        let issued_at = "2026-01-01T00:00:00Z";
+        self.adopt_from("elsewhere", name, client, secret, issued_at)
+            .await
+    }
+
+    /// The same for one that this issuer makes, issued at that time.
+    pub async fn adopt_from(
+        &self,
+        issuer: &str,
+        name: &str,
+        client: &str,
+        secret: &str,
+        issued_at: &str,
+    ) -> String {
         let digest = countersign::secret::digest_of_bytes(secret.as_bytes());
-        let body = json!({"name": name, "environment": "development", "kind": "api_key", "issuer": "elsewhere",
+        let body = json!({"name": name, "environment": "development", "kind": "api_key", "issuer": issuer,
             "client": client, "owner": "payments", "audience": "https://orders.example", "scopes": ["orders:read"],
-            "tier": "low", "digest": digest, "issued_at": "2026-01-01T00:00:00Z"});
+            "tier": "low", "digest": digest, "issued_at": issued_at});
         self.post(&self.admin, "/v1/credentials", body)
             .await
             .is(201)
             .subject()
+    }
+
+    /// Begins to rotate a credential, and waits until its newer secret can be taken.
+    pub async fn rotated(&self, credential: &str) -> String {
+        let path = format!("/v1/credentials/{credential}/rotate");
+        let begun = self.post(&self.admin, &path, json!({"reason": "because"}));
+        let id = begun.await.is(201).subject();
+        let rotation: countersign::domain::RotationId = id.parse().expect("an identifier");
+        loop {
+            let state = self.broker.engine.state();
+            if state.rotations.all[&rotation].checked_at.is_some() {
+                return id;
+            }
+            let mut feed = self
+                .broker
+                .engine
+                .subscribe(state.sequence)
+                .expect("a feed");
+            feed.next().await.expect("another event");
+        }
     }
 
     /// What a service asks for.

@@ -10,5 +10,6 @@ mod log;
 mod policies;
 mod problems;
 mod races;
+mod rotations;
 mod signing;
 mod stream;

@@ -1,7 +1,16 @@
 //! Figures for Prometheus. One recorder a process; figures that can be counted from the state are counted when
 //! somebody asks. No label carries anything that a caller chose.
 
-use crate::broker::{engine::Engine, views::Views};
+use crate::{
+    broker::{
+        engine::Engine,
+        views::{
+            Views,
+            rotation::{measures, took},
+        },
+    },
+    domain::State,
+};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
@@ -86,6 +95,38 @@ fn describe() {
         "countersign_webhook_behind",
         "Events that a receiver of webhooks has yet to be told of, or passed over"
     );
+    for (name, what) in [
+        (
+            "countersign_rotations",
+            "Rotations so far, by what they came to",
+        ),
+        (
+            "countersign_rotation_setbacks",
+            "Rotations that failed or were rolled back, by what for",
+        ),
+        (
+            "countersign_rotation_downtime_seconds",
+            "Time in which a credential had no accepted version before its newer one was in use",
+        ),
+        (
+            "countersign_rotation_on_schedule_share",
+            "Rotations that kept their date, of all that had one; 0 to 1",
+        ),
+        (
+            "countersign_rotation_success_share",
+            "Rotations whose newer version stayed in use, of all that ended; 0 to 1",
+        ),
+        (
+            "countersign_rotation_seconds_mean",
+            "From a rotation's beginning to its newer version in use, mean of the latest",
+        ),
+        (
+            "countersign_rotation_seconds_p95",
+            "From a rotation's beginning to its newer version in use, 95th percentile of the latest",
+        ),
+    ] {
+        metrics::describe_gauge!(name, what);
+    }
     metrics::describe_counter!(
         "countersign_webhook_calls_total",
         "Calls of receivers of webhooks, by result"
@@ -194,6 +235,44 @@ impl Drop for Subscriber {
     }
 }
 
+/// What rotations came to, from the log.
+fn rotations(state: &State) {
+    let rotations = &state.rotations;
+    let mut durations = took(rotations.all.values());
+    let measured = measures(&rotations.totals, &mut durations);
+    for (what, count) in [
+        ("started", measured.started),
+        ("promoted", measured.promoted),
+        ("completed", measured.completed),
+        ("extended", measured.extended),
+    ] {
+        metrics::gauge!("countersign_rotations", "what" => what).set(count as f64);
+    }
+    for (end, counts) in [
+        ("failed", &measured.failed),
+        ("rolled_back", &measured.rolled_back),
+    ] {
+        for (setback, count) in counts {
+            metrics::gauge!("countersign_rotation_setbacks", "end" => end, "for" => setback.clone())
+                .set(*count as f64);
+        }
+    }
+    metrics::gauge!("countersign_rotation_downtime_seconds").set(measured.downtime_s as f64);
+    for (name, value) in [
+        (
+            "countersign_rotation_on_schedule_share",
+            measured.on_schedule,
+        ),
+        ("countersign_rotation_success_share", measured.success),
+        ("countersign_rotation_seconds_mean", measured.mean_s),
+        ("countersign_rotation_seconds_p95", measured.p95_s),
+    ] {
+        if let Some(value) = value {
+            metrics::gauge!(name).set(value);
+        }
+    }
+}
+
 /// The text that Prometheus reads. `None` if another recorder has the process.
 pub fn render(engine: &Engine) -> Option<String> {
     let handle = install()?;
@@ -207,6 +286,8 @@ pub fn render(engine: &Engine) -> Option<String> {
         ("delivery", state.to_deliver.len()),
         ("enforcement", state.to_enforce.len()),
         ("propagation", state.unapplied().count()),
+        ("rotation", state.rotations.to_do.len()),
+        ("overlap", state.rotations.overlapping.len()),
     ] {
         metrics::gauge!("countersign_queue_depth", "queue" => queue).set(depth as f64);
     }
@@ -240,6 +321,7 @@ pub fn render(engine: &Engine) -> Option<String> {
             metrics::gauge!("countersign_gateway_seen_seconds", &labels).set(seconds);
         }
     }
+    rotations(&state);
     let health = engine.health();
     for webhook in health.webhooks {
         let name = webhook.webhook;

@@ -48,6 +48,8 @@ pub mod requests;
 pub mod reviews;
 /// The registry of revocations.
 pub mod revocations;
+/// Rotations.
+pub mod rotations;
 /// Liveness, readiness, metrics, the contract and the meaning of problems.
 pub mod service;
 /// Who the caller is.
@@ -208,6 +210,12 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(gateways::pending))
         .routes(routes!(gateways::cursor))
         .routes(routes!(gateways::findings))
+        .routes(routes!(rotations::calendar, rotations::rotate_group))
+        .routes(routes!(rotations::show))
+        .routes(routes!(rotations::claim))
+        .routes(routes!(rotations::rotate))
+        .routes(routes!(rotations::promote))
+        .routes(routes!(rotations::roll_back))
         .routes(routes!(clients::list, clients::onboard))
         .routes(routes!(clients::holdings))
         .routes(routes!(clients::offboard))

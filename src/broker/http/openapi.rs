@@ -24,7 +24,7 @@ use utoipa::{
     components(schemas(Problem)),
     security(("bearer" = [])),
     tags((name = "service"), (name = "session"), (name = "overview"), (name = "credentials"), (name = "requests"), (name = "policies"),
-        (name = "revocations"), (name = "gateways"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
+        (name = "revocations"), (name = "rotations"), (name = "gateways"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
         (name = "introspection")),
 )]
 struct Base;

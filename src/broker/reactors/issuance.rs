@@ -381,7 +381,7 @@ fn order(request: &Request, plan: &Plan, attempt: u32) -> MintOrder {
     }
 }
 
-fn split(minted: Minted) -> (MintedVersion, crate::secret::SecretMaterial) {
+pub(super) fn split(minted: Minted) -> (MintedVersion, crate::secret::SecretMaterial) {
     let version = MintedVersion {
         digest: minted.digest,
         locator: minted.locator,

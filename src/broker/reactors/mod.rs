@@ -15,6 +15,8 @@ pub mod issuance;
 pub mod reconciliation;
 /// Open requests, put before a policy that came in force.
 pub mod reevaluation;
+/// Newer versions in the place of those in use.
+pub mod rotation;
 /// Use, rolled up hourly.
 pub mod usage;
 /// Retries of one reactor.
@@ -44,6 +46,13 @@ pub fn start(engine: &Engine) -> TaskTracker {
         engine.clone(),
         tasks.clone(),
     ));
+    tasks.spawn(work::run::<rotation::Rotating>(
+        engine.clone(),
+        tasks.clone(),
+    ));
+    tasks.spawn(rotation::keep_rules(engine.clone()));
+    tasks.spawn(rotation::begin_due(engine.clone()));
+    tasks.spawn(rotation::end_overlaps(engine.clone()));
     tasks.spawn(expiry::run(engine.clone()));
     tasks.spawn(reevaluation::run(engine.clone()));
     tasks.spawn(gateways::run(engine.clone()));

@@ -8,7 +8,7 @@ use crate::{
         issuers::Configured,
     },
     clock,
-    domain::{Command, RequestState},
+    domain::{Command, RequestState, RotationState},
     issuers::Locator,
 };
 use std::time::Duration;
@@ -75,6 +75,18 @@ async fn known(engine: &Engine, issuer: &str) -> Result<Vec<Locator>, EngineErro
         under_way.push(request.attempt_locator.clone());
         // Made before a stop and not recorded yet: its login is known from there only.
         let made = engine.sealed().made(request.id, request.attempts).await?;
+        under_way.extend(made.map(|version| version.locator));
+    }
+    let rotating = (state.rotations.to_do.iter())
+        .filter_map(|id| state.rotations.all.get(id))
+        .filter(|rotation| rotation.state == RotationState::Minting)
+        .filter(|rotation| {
+            (state.credentials.get(&rotation.credential))
+                .is_some_and(|credential| *credential.issuer == *issuer)
+        });
+    for rotation in rotating {
+        under_way.push(rotation.attempt_locator.clone());
+        let made = engine.sealed().made(rotation.id, rotation.attempts).await?;
         under_way.extend(made.map(|version| version.locator));
     }
     let withdrawing = state

@@ -13,6 +13,8 @@ pub mod holdings;
 pub mod policy;
 /// Everything that an approver needs.
 pub mod request;
+/// Rotations.
+pub mod rotation;
 /// Small states for tests, built by folding events.
 #[cfg(test)]
 pub mod testing;

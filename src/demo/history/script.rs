@@ -27,18 +27,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Writes the script.
 pub(super) struct Author<'a> {
     company: &'a Company,
-    variety: Variety,
-    start: DateTime<Utc>,
-    now: DateTime<Utc>,
+    pub(super) variety: Variety,
+    pub(super) start: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     admin: OperatorId,
-    people: BTreeMap<String, OperatorId>,
+    pub(super) people: BTreeMap<String, OperatorId>,
     /// Everybody's key.
     pub(super) pens: Pens,
     head: LogHead,
     /// The services that were brought in.
     pub(super) services: Vec<Service>,
-    script: Vec<(DateTime<Utc>, Line)>,
+    pub(super) script: Vec<(DateTime<Utc>, Line)>,
     living: Vec<(CredentialId, DateTime<Utc>)>,
+    /// What services hold: which, whose, since when and until when.
+    pub(super) held: Vec<(CredentialId, OperatorId, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl<'a> Author<'a> {
@@ -62,6 +64,7 @@ impl<'a> Author<'a> {
             services: Vec::new(),
             script: Vec::new(),
             living: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -76,7 +79,7 @@ impl<'a> Author<'a> {
         std::mem::take(&mut self.script)
     }
 
-    fn act(&mut self, at: DateTime<Utc>, by: OperatorId, command: Command) {
+    pub(super) fn act(&mut self, at: DateTime<Utc>, by: OperatorId, command: Command) {
         self.script.push((at, Line::Do(by, Box::new(command))));
     }
 
@@ -394,10 +397,9 @@ impl<'a> Author<'a> {
         if self.variety.chance(97) {
             let claimed = self.after(minted_at, 1, 400);
             self.act(claimed, asker, Command::Claim { request });
-            self.living.push((
-                credential,
-                claimed.min(self.now) + TimeDelta::seconds(ttl_s as i64),
-            ));
+            let ends = claimed.min(self.now) + TimeDelta::seconds(ttl_s as i64);
+            self.living.push((credential, ends));
+            self.held.push((credential, asker, claimed, ends));
         }
     }
 

@@ -295,6 +295,7 @@ impl State {
                 setback, retry_at, ..
             } => {
                 *totals.rolled_back.entry(*setback).or_default() += 1;
+                totals.rolled_back_late += u64::from(before.promoted_at.is_some());
                 retry_at
             }
             Event::RotationFailed {

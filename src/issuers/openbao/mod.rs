@@ -132,7 +132,7 @@ impl Issuer for OpenBaoIssuer {
             can_overlap: true,
             can_prove_revocation: true,
             has_leases: true,
-            can_probe: false,
+            can_probe: true,
         }
     }
 
@@ -160,6 +160,13 @@ impl Issuer for OpenBaoIssuer {
         known: &'a [Locator],
     ) -> BoxFuture<'a, Result<ReconcileReport, IssueError>> {
         self.inner.sweep(known).boxed()
+    }
+
+    fn probe<'a>(
+        &'a self,
+        locator: &'a Locator,
+    ) -> BoxFuture<'a, Result<Option<String>, IssueError>> {
+        self.inner.look_up(locator).boxed()
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {

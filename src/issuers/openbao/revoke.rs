@@ -75,6 +75,25 @@ impl Inner {
         }
     }
 
+    /// Asks for the lease of a version that is to go into use.
+    pub(super) async fn look_up(&self, locator: &Locator) -> Result<Option<String>, IssueError> {
+        let Some(lease_id) = locator.get(locator::LEASE_ID) else {
+            return Ok(None);
+        };
+        match self.lease_is_gone("rotation", lease_id).await {
+            Some(false) => Ok(Some("OpenBao holds its lease".to_owned())),
+            Some(true) => Err(IssueError::Refused {
+                system: judge::OPENBAO,
+                reason: "it does not know the lease any more".to_owned(),
+            }),
+            None => Err(judge::unavailable(
+                judge::OPENBAO,
+                "its lease could not be looked up".to_owned(),
+                None,
+            )),
+        }
+    }
+
     async fn put(&self, request_id: &str, path: &str, body: &Value) -> Result<(), CallError> {
         let answer: Option<Envelope<Value>> = self
             .api

@@ -16,6 +16,8 @@ mod gateways;
 mod looks;
 #[path = "cli_verbs/newcomers.rs"]
 mod newcomers;
+#[path = "cli_verbs/rotations.rs"]
+mod rotations;
 mod support;
 
 use clap::CommandFactory as _;
@@ -225,6 +227,7 @@ fn every_verb_works_on_a_real_broker() {
     changes::a_quorum_falls(&mut desk, &people);
     changes::a_failed_request_is_tried_again(&mut desk);
     gateways::gateways(&mut desk);
+    rotations::rotations(&mut desk);
     looks::lists_and_overview(&mut desk);
     looks::the_log(&mut desk);
     looks::contexts(&mut desk);

@@ -124,6 +124,8 @@ impl Broker {
     /// [`OpenError`]; what is damaged is never repaired.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let mut broker = Self::open_quiet(options).await?;
+        // Before anybody is served, so that the first who wants something rotated is not told to come back.
+        reactors::rotation::set_rules(&broker.engine).await;
         broker.reactors = reactors::start(&broker.engine);
         Ok(broker)
     }

@@ -592,8 +592,17 @@ pub(super) async fn keep_rules(engine: Engine) {
     }
 }
 
+/// Records the table of the policy in force once. What cannot be recorded now is by [`keep_rules`].
+pub async fn set_rules(engine: &Engine) {
+    if let Some(command) = outdated(engine, &engine.state())
+        && let Err(error) = submit(engine, command).await
+    {
+        tracing::warn!(%error, "the policy's table of rotation could not be recorded yet");
+    }
+}
+
 /// The command that sets the table, if the one that counts is of another policy or of other issuers.
-pub(super) fn outdated(engine: &Engine, state: &State) -> Option<Command> {
+fn outdated(engine: &Engine, state: &State) -> Option<Command> {
     let rules = engine.policies().rotation(state, engine.issuers())?;
     let held = state.rotations.rules();
     let same = held.is_some_and(|(held, _)| **held == rules);

@@ -7,6 +7,8 @@
 
 mod support;
 
+#[path = "journeys/gateways.rs"]
+mod gateways;
 #[path = "journeys/high_risk.rs"]
 mod high_risk;
 #[path = "journeys/kill.rs"]

@@ -31,6 +31,7 @@ need build-essential has cc
 need postgresql bash -c 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb'
 need postgresql-client has psql
 need nginx-light has nginx
+need haproxy has haproxy
 need openssh-server has sshd
 need openssh-client has ssh-keygen
 need openssh-tests test -e /usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so

@@ -22,6 +22,8 @@ use tokio::sync::Notify;
 const NAMESPACE: &str = "gateway";
 /// How many moments of handing over are remembered of a gateway that does not acknowledge.
 const SENT_MAX: usize = 1_024;
+/// How many keys of a gateway's reports are remembered.
+const KEYS_MAX: usize = 128;
 /// How many findings are kept.
 const FINDINGS_MAX: usize = 256;
 
@@ -35,6 +37,8 @@ pub struct Place {
     refused: AtomicU64,
     /// By when it had been handed everything up to a sequence.
     sent: Mutex<BTreeMap<u64, DateTime<Utc>>>,
+    /// The latest keys of its reports, oldest first.
+    keys: Mutex<VecDeque<String>>,
     changed: AtomicBool,
 }
 
@@ -62,6 +66,25 @@ impl Place {
             &self.refused
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It reported how often it accepted and refused by itself.
+    pub fn reported(&self, accepted: u64, refused: u64) {
+        self.accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.refused.fetch_add(refused, Ordering::Relaxed);
+    }
+
+    /// Whether a report with this key came before; if not, it is remembered.
+    pub fn repeats(&self, key: &str) -> bool {
+        let mut keys = self.keys.lock();
+        if keys.iter().any(|held| held == key) {
+            return true;
+        }
+        if keys.len() == KEYS_MAX {
+            keys.pop_front();
+        }
+        keys.push_back(key.to_owned());
+        false
     }
 
     /// It has applied everything up to `cursor`. What it was handed up to there is settled.

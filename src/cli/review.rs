@@ -240,6 +240,21 @@ pub fn credential(detail: &CredentialDetail, style: &Style) -> String {
         ]);
     }
     sheet.table(&table);
+    if !detail.readers.is_empty() {
+        sheet.section("Readers since the broker's start, by version");
+    }
+    for reader in &detail.readers {
+        sheet.line(&format!(
+            "  version {} at {} from {}: accepted {}, last {}; refused {}, last {}",
+            reader.version,
+            reader.gateway.as_deref().unwrap_or("introspection"),
+            reader.network.as_deref().unwrap_or("somewhere"),
+            reader.accepted,
+            style.moment_or(reader.accepted_at, "never"),
+            reader.refused,
+            style.moment_or(reader.refused_at, "never"),
+        ));
+    }
     if !detail.revocations.is_empty() {
         sheet.section("Revocations");
         for row in &detail.revocations {

@@ -139,10 +139,32 @@ pub struct CredentialDetail {
     pub used: u64,
     /// How often it was refused, as far as is known.
     pub refused: u64,
+    /// Who showed it since the broker's start, at most 32: by version, whoever was seen last first.
+    #[serde(default)]
+    pub readers: Vec<ReaderView>,
     /// Its revocations, oldest first.
     pub revocations: Vec<super::RevocationRow>,
     /// Its latest events, newest first.
     pub trail: Vec<EventRecord>,
+}
+
+/// Who showed a version, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReaderView {
+    /// Which version.
+    pub version: u32,
+    /// The gateway that asked or reported, by name; none where a person or robot asked.
+    pub gateway: Option<String>,
+    /// From where, as the gateway said: a /24 or a /48.
+    pub network: Option<String>,
+    /// How often it was accepted.
+    pub accepted: u64,
+    /// When last.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// How often it was refused.
+    pub refused: u64,
+    /// When last.
+    pub refused_at: Option<DateTime<Utc>>,
 }
 
 /// A credential that something else issued, to be brought under management.

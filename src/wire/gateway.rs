@@ -168,6 +168,51 @@ pub struct Pending {
     pub more: bool,
 }
 
+/// What a gateway has accepted and refused by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageBatch {
+    /// 1 to 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub reports: Vec<UsageReport>,
+}
+
+/// Uses of one version, from one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageReport {
+    /// Which credential; with it the version.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub credential: Option<CredentialId>,
+    /// Which version.
+    #[serde(default)]
+    pub version: Option<u32>,
+    /// Or SHA-256 of the secret that was shown: the secret itself never travels.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<Digest>,
+    /// From where: an address, or a network such as `203.0.113.0/24`. Only the network is kept.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub network: Option<String>,
+    /// How often it was accepted.
+    #[serde(default)]
+    pub accepted: u64,
+    /// How often it was refused.
+    #[serde(default)]
+    pub refused: u64,
+    /// When last.
+    pub at: DateTime<Utc>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageTaken {
+    /// How many reports.
+    pub taken: u32,
+}
+
 words! {
     /// What a gateway reported that cannot be.
     FindingKind, "finding" {

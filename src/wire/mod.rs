@@ -48,7 +48,8 @@ pub mod webhook;
 
 pub use client::{ClientRow, NewClient};
 pub use credential::{
-    Adoption, CredentialDetail, CredentialRow, DeliverTo, DeliveryView, ScopeHolder, VersionView,
+    Adoption, CredentialDetail, CredentialRow, DeliverTo, DeliveryView, ReaderView, ScopeHolder,
+    VersionView,
 };
 pub use digest::{plan_bytes, plan_digest, policy_digest};
 pub use event::{EventRecord, FeedItem};

@@ -75,6 +75,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/gateways/{gateway}/pending"),
     ("PUT", "/v1/gateways/{gateway}/cursor"),
     ("GET", "/v1/usage/findings"),
+    ("POST", "/v1/usage"),
     ("GET", "/v1/clients"),
     ("POST", "/v1/clients"),
     ("GET", "/v1/clients/{client}/holdings"),
@@ -285,6 +286,7 @@ impl Company {
             "gateways" => json!({"name": name, "profile": "nginx", "environment": "development",
                 "token_ttl_s": 600}),
             "cursor" => json!({"cursor": 1}),
+            "usage" => json!({"reports": []}),
             "operators" => json!({"name": name, "token_ttl_s": 600}),
             _ => body,
         };

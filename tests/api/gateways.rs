@@ -337,3 +337,88 @@ async fn what_was_revoked_reaches_each_gateway_as_it_learns() {
     assert!(metrics.text.contains(waiting), "{}", metrics.text);
     api.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_gateways_report_is_counted_by_version_and_network() {
+    let api = Api::start().await;
+    let client = api.client("orders-api", "development").await;
+    let credential = api.adopt("orders/key", &client, "the key").await;
+    let (_, token) = gateway(&api, "told", "receiver", json!({})).await;
+    let digest = countersign::secret::digest_of_bytes(b"the key").to_string();
+    let now = countersign::clock::now();
+    let report = async |key: &str, reports: Value| {
+        let request = api
+            .request(Method::POST, &token, "/v1/usage")
+            .header("idempotency-key", key)
+            .json(&json!({"reports": reports}));
+        Answer::of(request).await
+    };
+    let batch = json!([
+        {"digest": digest, "network": "203.0.113.9", "accepted": 40, "at": now},
+        {"credential": credential, "version": 1, "network": "198.51.100.0/24", "accepted": 2, "refused": 1, "at": now},
+    ]);
+    assert_eq!(report("a", batch.clone()).await.is(200).json()["taken"], 2);
+    let again = report("a", batch).await.is(200);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let path = format!("/v1/credentials/{credential}");
+    let detail = api.get(&api.admin, &path).await.is(200).json();
+    assert_eq!(
+        (&detail["used"], &detail["refused"]),
+        (&42.into(), &1.into())
+    );
+    let readers = detail["readers"].as_array().unwrap();
+    assert_eq!(readers.len(), 2);
+    for reader in readers {
+        assert_eq!(
+            (&reader["version"], &reader["gateway"]),
+            (&1.into(), &"told".into())
+        );
+        let accepted = if reader["network"] == "203.0.113.0/24" {
+            40
+        } else {
+            2
+        };
+        assert_eq!(reader["accepted"], accepted);
+    }
+
+    // What never was is refused, all of it, and kept.
+    let unknown = json!([
+        {"credential": credential, "version": 1, "accepted": 5, "at": now},
+        {"credential": credential, "version": 9, "accepted": 1, "at": now, "network": "192.0.2.1"},
+        {"credential": credential, "version": 1, "accepted": 1, "at": "2019-01-01T00:00:00Z"},
+        {"credential": credential, "version": 1, "at": now},
+        {"credential": credential, "digest": digest, "accepted": 1, "at": now},
+        {"digest": digest, "network": "here", "accepted": 1, "at": now},
+    ]);
+    let no = report("b", unknown).await.refused(422, "invalid").json();
+    let pointers: Vec<_> = no["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| &error["pointer"])
+        .collect();
+    let expected = [
+        "/reports/1",
+        "/reports/2/at",
+        "/reports/3",
+        "/reports/4",
+        "/reports/5/network",
+    ];
+    assert_eq!(pointers, expected);
+    let detail = api.get(&api.admin, &path).await.is(200).json();
+    assert_eq!(detail["used"], 42, "nothing of it was counted");
+    let found = api
+        .get(&api.admin, "/v1/usage/findings")
+        .await
+        .is(200)
+        .json();
+    assert_eq!(found["count"], 1);
+    assert_eq!(found["items"][0]["kind"], "unknown_version");
+    assert_eq!(
+        (&found["items"][0]["version"], &found["items"][0]["network"]),
+        (&9.into(), &"192.0.2.1".into())
+    );
+    report("", json!([])).await.is(400);
+    report("c", json!([])).await.refused(422, "invalid");
+    api.stop().await;
+}

@@ -261,6 +261,8 @@ pub struct GatewayCall<T> {
     pub state: Arc<State>,
     /// The time of the call.
     pub now: DateTime<Utc>,
+    /// Its idempotency key.
+    pub(super) key: Option<String>,
     token: TokenId,
     id: CallId,
     from: Option<String>,
@@ -275,12 +277,14 @@ impl<T: DeserializeOwned> FromRequest<App> for GatewayCall<T> {
         let known = authenticate_gateway(&state, &parts.headers, now);
         let (gateway, token) = known.map_err(not_signed_in)?;
         let gateway = Arc::clone(gateway);
+        let key = idempotency_key(&parts.headers)?;
         let Arrived { body, id, from, .. } = arrived(&parts, body, app).await?;
         Ok(Self {
             gateway,
             body,
             state,
             now,
+            key,
             token,
             id,
             from,

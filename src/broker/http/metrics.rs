@@ -1,14 +1,9 @@
 //! Figures for Prometheus. One recorder a process; figures that can be counted from the state are counted when
 //! somebody asks. No label carries anything that a caller chose.
 
+use super::App;
 use crate::{
-    broker::{
-        engine::Engine,
-        views::{
-            Views,
-            rotation::{measures, took},
-        },
-    },
+    broker::views::rotation::{measures, took},
     domain::State,
 };
 use metrics::{Counter, Histogram};
@@ -274,7 +269,8 @@ fn rotations(state: &State) {
 }
 
 /// The text that Prometheus reads. `None` if another recorder has the process.
-pub fn render(engine: &Engine) -> Option<String> {
+pub(super) fn render(app: &App) -> Option<String> {
+    let engine = app.engine();
     let handle = install()?;
     let state = engine.state();
     metrics::gauge!("countersign_log_size").set(state.sequence as f64);
@@ -300,13 +296,7 @@ pub fn render(engine: &Engine) -> Option<String> {
     ] {
         metrics::gauge!("countersign_objects", "kind" => kind).set(count as f64);
     }
-    let usage = engine.usage();
-    let views = Views {
-        state: &state,
-        usage,
-        reviews: engine.policies().reviews(&state),
-        now: crate::clock::now(),
-    };
+    let views = app.views(&state, crate::clock::now());
     for gateway in state.gateways.values() {
         if gateway.removed_at.is_some() {
             continue;

@@ -54,6 +54,8 @@ pub mod rotations;
 pub mod service;
 /// Who the caller is.
 pub mod session;
+/// What gateways report.
+pub mod usage;
 
 use super::{engine::Engine, views::Views};
 use crate::config::Limits;
@@ -216,6 +218,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotations::rotate))
         .routes(routes!(rotations::promote))
         .routes(routes!(rotations::roll_back))
+        .routes(routes!(usage::report))
         .routes(routes!(clients::list, clients::onboard))
         .routes(routes!(clients::holdings))
         .routes(routes!(clients::offboard))

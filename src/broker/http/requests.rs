@@ -40,13 +40,20 @@ pub(super) fn receipt(outcome: &Outcome) -> Response {
 
 /// The answer to a command: `body`, the sequence of its write, and whether it repeats an earlier one.
 pub(super) fn done<T: Serialize>(outcome: &Outcome, body: &T) -> Response {
-    let mut response = answer(outcome.sequence, body);
+    let response = answer(outcome.sequence, body);
     if outcome.replayed {
-        response.headers_mut().insert(
-            HeaderName::from_static(names::IDEMPOTENCY_REPLAYED),
-            HeaderValue::from_static("true"),
-        );
+        repeated(response)
+    } else {
+        response
     }
+}
+
+/// Marks an answer that repeats an earlier one.
+pub(super) fn repeated(mut response: Response) -> Response {
+    response.headers_mut().insert(
+        HeaderName::from_static(names::IDEMPOTENCY_REPLAYED),
+        HeaderValue::from_static("true"),
+    );
     response
 }
 

@@ -41,7 +41,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "service", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let text = figures::render(app.engine())
+    let text = figures::render(&app)
         .ok_or_else(|| ApiError::internal(&"another metrics recorder has the process"))?;
     let sequence = app.engine().state().sequence;
     Ok(raw(

@@ -2,8 +2,8 @@
 
 use super::Views;
 use crate::{
-    domain::{Credential, Delivery, Version},
-    wire::{CredentialDetail, DeliveryView, EventRecord, VersionView},
+    domain::{Credential, CredentialId, Delivery, GatewayId, Version},
+    wire::{CredentialDetail, DeliveryView, EventRecord, ReaderView, VersionView},
 };
 use chrono::{DateTime, Utc};
 
@@ -36,6 +36,28 @@ fn version_view(credential: &Credential, version: &Version, now: DateTime<Utc>) 
 }
 
 impl Views<'_> {
+    fn readers(&self, credential: CredentialId) -> Vec<ReaderView> {
+        let gateway = |id: GatewayId| {
+            self.state
+                .gateways
+                .get(&id)
+                .map_or_else(|| id.to_string(), |gateway| gateway.name.clone())
+        };
+        self.usage
+            .readers(credential)
+            .into_iter()
+            .map(|(reader, used)| ReaderView {
+                version: reader.version,
+                gateway: reader.gateway.map(gateway),
+                network: reader.network.map(|network| network.to_string()),
+                accepted: used.accepted,
+                accepted_at: used.accepted_at,
+                refused: used.refused,
+                refused_at: used.refused_at,
+            })
+            .collect()
+    }
+
     /// Everything about `credential`; `trail` is its latest events, newest first.
     pub fn credential_detail(
         &self,
@@ -77,6 +99,7 @@ impl Views<'_> {
                 .unwrap_or_default(),
             used: usage.accepted,
             refused: usage.refused,
+            readers: self.readers(credential.id),
             revocations,
             trail,
         }
@@ -118,6 +141,9 @@ mod tests {
         assert_eq!(detail.revocations.len(), 1);
         assert!(!detail.versions[0].accepted);
         assert_eq!((detail.used, detail.refused), (1, 1));
+        let reader = &detail.readers[0];
+        assert_eq!((reader.version, reader.accepted, reader.refused), (1, 1, 1));
+        assert_eq!(reader.accepted_at, Some(at(5)));
         assert_eq!(detail.renew_at, None, "nothing is in use any more");
     }
 }

@@ -4,7 +4,9 @@ use super::answers;
 use crate::console::model::Shared;
 use crate::console::theme::{Role, Theme};
 use crate::display::time::{ago, compact, count};
-use crate::wire::{CredentialDetail, CredentialRow, CredentialState, Enforcement, VersionView};
+use crate::wire::{
+    CredentialDetail, CredentialRow, CredentialState, Enforcement, ReaderView, VersionView,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A line of the detail.
@@ -33,6 +35,7 @@ pub fn unknown(row: CredentialRow) -> CredentialDetail {
         dependents: Vec::new(),
         used: 0,
         refused: 0,
+        readers: Vec::new(),
         revocations: Vec::new(),
         trail: Vec::new(),
         row,
@@ -211,6 +214,12 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
         parts.push(version_line(version, shared, theme));
         parts.extend(delivery_lines(version, shared));
     }
+    if !detail.readers.is_empty() {
+        parts.push(Part::Section("READERS".into(), String::new()));
+    }
+    for reader in &detail.readers {
+        parts.push(Part::Pair("", reader_line(reader, shared), Role::Text));
+    }
     let next: Vec<Part> = next(detail, shared).collect();
     if !next.is_empty() {
         parts.push(Part::Section("NEXT".into(), String::new()));
@@ -227,6 +236,26 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
         );
         parts.push(Part::Pair("", text, Role::Text));
     }
+}
+
+/// Who showed a version, from where, how often, when last.
+fn reader_line(reader: &ReaderView, shared: &Shared) -> String {
+    let short = |at: DateTime<Utc>| shared.time.short(at, shared.now);
+    let mut line = format!(
+        "v{} at {} from {}",
+        reader.version,
+        reader.gateway.as_deref().unwrap_or("introspection"),
+        reader.network.as_deref().unwrap_or("somewhere")
+    );
+    for (word, times, last) in [
+        ("accepted", reader.accepted, reader.accepted_at),
+        ("refused", reader.refused, reader.refused_at),
+    ] {
+        if let Some(at) = last {
+            line.push_str(&format!(", {word} {}, last {}", count(times), short(at)));
+        }
+    }
+    line
 }
 
 fn version_line(version: &VersionView, shared: &Shared, theme: &Theme) -> Part {

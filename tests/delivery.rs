@@ -9,19 +9,24 @@ mod support;
 
 use countersign::{
     client::{ClientError, Once},
-    wire::{DeliveryView, Destination, RequestDetail, RequestId, RequestState},
+    wire::{
+        CredentialId, DeliveryView, Destination, RequestDetail, RequestId, RequestState,
+        RotationDetail, VersionState,
+        rotation::{Rotate, RotationState, Setback},
+    },
 };
 use countersign::{
     delivery::{Deliver, Delivered, DeliveryError, DeliveryOrder, from_table},
     secret::SecretMaterial,
 };
 use serde_json::{Value, json};
-use std::{os::unix::fs::PermissionsExt as _, path::Path};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 use support::{
     BrokerProcess, Company, OpenBao, Servers,
-    company::{PATIENCE, credential_of, reaches},
+    company::{PATIENCE, credential_of, done, reaches},
     psql, vault_config, wait_until,
 };
+use tokio::{sync::watch, task::JoinHandle};
 
 async fn destination(bao: &OpenBao) -> Box<dyn Deliver> {
     from_table(toml::from_str(&bao.kv2_toml(&["payments"]).await).unwrap()).unwrap()
@@ -490,4 +495,144 @@ async fn a_place_that_refuses_is_tried_again_once_somebody_has_seen_to_it() {
     let remove = vault.root("DELETE", "secret/metadata/payments/theirs", Value::Null);
     remove.await;
     reaches(&company.admin, id, RequestState::Delivered).await;
+}
+
+/// Reads the place as a service does, again and again, and logs in with what it reads each time. Ends when it is told
+/// to; then how often it could and what went wrong when it could not.
+fn reader(
+    servers: &Arc<Servers>,
+    vault: &Arc<OpenBao>,
+    path: &'static str,
+) -> (watch::Sender<bool>, JoinHandle<(usize, Vec<String>)>) {
+    let (servers, vault) = (Arc::clone(servers), Arc::clone(vault));
+    let (stop, stopped) = watch::channel(false);
+    let reading = tokio::spawn(async move {
+        let (mut times, mut wrong) = (0, Vec::new());
+        while !*stopped.borrow() {
+            let login = held(&vault, path).await["data"].take();
+            let at = Arc::clone(&servers);
+            let said = tokio::task::spawn_blocking(move || works(&at, &login)).await;
+            match said.unwrap() {
+                Ok(_) => times += 1,
+                Err(why) => wrong.push(why),
+            }
+        }
+        (times, wrong)
+    });
+    (stop, reading)
+}
+
+/// Has a credential rotated by hand, and waits until the rotation is in one of these states.
+async fn rotated(
+    company: &Company,
+    credential: CredentialId,
+    states: &[RotationState],
+) -> RotationDetail {
+    let body = Rotate {
+        cause: None,
+        reason: "tried by hand".into(),
+    };
+    let begun = company
+        .operator
+        .rotate(credential, &body, &Once::new())
+        .await;
+    let id = done(begun).subject.parse().unwrap();
+    let mut last = None;
+    let found = tokio::time::timeout(PATIENCE, async {
+        wait_until(PATIENCE * 2, "the rotation", async || {
+            let detail = company.admin.rotation(id).await.ok()?.value;
+            last = Some(detail.clone());
+            states.contains(&detail.row.state).then_some(detail)
+        })
+        .await
+    });
+    let found = found.await;
+    found.unwrap_or_else(|_| panic!("{id} did not become one of {states:?}: {last:#?}"))
+}
+
+/// A login in KV v2 is rotated under a service that reads it there: nobody is ever turned away. A version that its probe
+/// finds wanting changes nothing: the one that works stays where it is read, and is never withdrawn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_rotated_under_its_reader() {
+    let (servers, vault) = (
+        Arc::new(Servers::start().await),
+        Arc::new(OpenBao::start().await),
+    );
+    servers.postgres.ask("CREATE DATABASE tried");
+    let config = format!(
+        "{}\n[destination.vault]\nenvironments = [\"production\"]\n{}\n\
+         [probe.db]\nenvironments = [\"production\"]\ncredentials = [\"reports/*\"]\n\
+         type = \"postgres\"\nurl = \"postgres://127.0.0.1:{}/tried\"\n",
+        vault_config(&servers, "").await,
+        vault.kv2_toml(&["payments"]).await,
+        servers.postgres.port(),
+    );
+    let broker = BrokerProcess::start(&config);
+    let company = Company::found(&broker, 2).await;
+    let path = "payments/reports-db";
+    let id = approved(&company, "reports/db", to("vault", path)).await;
+    let detail = reaches(&company.admin, id, RequestState::Delivered).await;
+    let credential = credential_of(&company.admin, &detail).await.row.id;
+    let first = held(&vault, path).await["data"].take();
+    let (stop, reading) = reader(&servers, &vault, path);
+    let versions = async || {
+        let detail = company.admin.credential(credential).await.unwrap().value;
+        let states = detail.versions.iter().map(|version| version.state);
+        states.collect::<Vec<_>>()
+    };
+
+    // The database that the probe asks takes nobody; the one that the service uses does.
+    servers
+        .postgres
+        .ask("ALTER DATABASE tried ALLOW_CONNECTIONS false");
+    let failed = rotated(
+        &company,
+        credential,
+        &[RotationState::RolledBack, RotationState::Failed],
+    )
+    .await;
+    assert_eq!(failed.row.setback, Some(Setback::Check));
+    let why = failed.row.failure.unwrap_or_default();
+    assert!(why.contains("did not pass the probe db"), "{why}");
+    assert_eq!(
+        versions().await,
+        [VersionState::Active, VersionState::Discarded]
+    );
+    let still = held(&vault, path).await;
+    assert_eq!(
+        (&still["data"], &still["metadata"]["version"]),
+        (&first, &json!(1))
+    );
+
+    servers
+        .postgres
+        .ask("ALTER DATABASE tried ALLOW_CONNECTIONS true");
+    let kept = rotated(
+        &company,
+        credential,
+        &[RotationState::Overlapping, RotationState::Completed],
+    )
+    .await;
+    assert_eq!(kept.row.to, Some(3));
+    let newer = held(&vault, path).await;
+    assert_eq!(
+        newer["metadata"]["custom_metadata"]["countersign-version"],
+        "3"
+    );
+    assert_ne!(newer["data"], first);
+    assert_eq!(
+        versions().await,
+        [
+            VersionState::Retiring,
+            VersionState::Discarded,
+            VersionState::Active
+        ]
+    );
+    assert_eq!(works(&servers, &newer["data"]).as_deref(), Ok("1"));
+    assert_eq!(works(&servers, &first).as_deref(), Ok("1"), "it overlaps");
+
+    stop.send(true).unwrap();
+    let (times, wrong) = reading.await.unwrap();
+    assert!(times > 10, "it read {times} times only");
+    assert_eq!(wrong, Vec::<String>::new(), "of {times} readings");
 }

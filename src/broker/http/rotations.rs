@@ -231,7 +231,7 @@ fn summary(reader: &Reader, views: &Views<'_>, wanted: &Wanted<'_>) -> RotationS
     )
 }
 
-fn find<'a>(reader: &'a Reader, id: RotationId) -> Result<&'a Arc<Rotation>, ApiError> {
+fn find(reader: &Reader, id: RotationId) -> Result<&Arc<Rotation>, ApiError> {
     (reader.state.rotations.all.get(&id))
         .filter(|rotation| {
             (reader.state.credentials.get(&rotation.credential))

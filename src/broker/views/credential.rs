@@ -36,7 +36,8 @@ fn version_view(credential: &Credential, version: &Version, now: DateTime<Utc>) 
 }
 
 impl Views<'_> {
-    fn readers(&self, credential: CredentialId) -> Vec<ReaderView> {
+    /// Who showed which version, and from where.
+    pub(super) fn readers(&self, credential: CredentialId) -> Vec<ReaderView> {
         let gateway = |id: GatewayId| {
             self.state
                 .gateways

@@ -116,7 +116,7 @@ impl Views<'_> {
             steps: steps(rotation, credential),
             guard: self.guard(rotation, credential),
             undo: self.undo(rotation, credential),
-            readers: self.readers(rotation),
+            readers: self.readers_of_either(rotation),
             overlap_s: rotation.terms.overlap_s,
             unused_s: rotation.terms.unused_s,
             policy_version: rotation.terms.policy_version,
@@ -129,22 +129,16 @@ impl Views<'_> {
     }
 
     /// Who uses either version, by gateway; latest first.
-    fn readers(&self, rotation: &Rotation) -> Vec<Reader> {
-        let mut readers: Vec<_> = (self.usage.readers(rotation.credential).into_iter())
-            .filter(|(reader, _)| {
-                reader.version == rotation.from || Some(reader.version) == rotation.to
-            })
-            .filter_map(|(reader, used)| {
-                let gateway = reader.gateway.map(|id| {
-                    (self.state.gateways.get(&id))
-                        .map_or_else(|| id.to_string(), |gateway| gateway.name.clone())
-                });
+    fn readers_of_either(&self, rotation: &Rotation) -> Vec<Reader> {
+        let mut readers: Vec<_> = (self.readers(rotation.credential).into_iter())
+            .filter(|reader| reader.version == rotation.from || Some(reader.version) == rotation.to)
+            .filter_map(|reader| {
                 Some(Reader {
-                    name: gateway.unwrap_or_else(|| "this broker".to_owned()),
-                    network: reader.network.map(|network| network.to_string()),
+                    name: (reader.gateway).unwrap_or_else(|| "this broker".to_owned()),
+                    network: reader.network,
                     version: reader.version,
-                    accepted: used.accepted,
-                    last_used_at: used.accepted_at?,
+                    accepted: reader.accepted,
+                    last_used_at: reader.accepted_at?,
                 })
             })
             .collect();
@@ -227,6 +221,9 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
+/// A step: what is done in it, from when to when, and what came of it.
+type Told = (String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, String);
+
 /// The step that a rotation is at: 1 make it, 2 try it, 3 hand it over, 4 wait for readers, 5 the older one goes, 6 done.
 fn step_of(rotation: &Rotation) -> u8 {
     match rotation.state {
@@ -258,7 +255,7 @@ fn steps(rotation: &Rotation, credential: &Credential) -> Vec<RotationStep> {
             time(until)
         )
     });
-    let all: [(String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, String); 6] = [
+    let all: [Told; 6] = [
         (
             format!("mint {to}"),
             Some(rotation.started_at),
@@ -357,7 +354,7 @@ pub fn freezes(
 }
 
 /// What rotations came to.
-pub fn measures(totals: &Totals, took: &mut Vec<i64>) -> RotationMeasures {
+pub fn measures(totals: &Totals, took: &mut [i64]) -> RotationMeasures {
     let words = |counts: &BTreeMap<Setback, u64>| {
         counts
             .iter()

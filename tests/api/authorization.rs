@@ -252,9 +252,14 @@ impl Company {
             }
             filled = filled.replace("{operator}", &id).replace("{token}", &token);
         }
+        (filled, self.body(path, body))
+    }
+
+    /// The body that fits the route; `body` holds what was learnt while its places were filled.
+    fn body(&mut self, path: &str, mut body: Value) -> Value {
         let name = self.name("new");
         let digest = countersign::secret::digest_of_bytes(name.as_bytes());
-        let body = match path.rsplit('/').next().expect("a last step") {
+        match path.rsplit('/').next().expect("a last step") {
             "claim" | "retry" | "signing" | "promote" => json!({}),
             "proposals" | "simulate" => body,
             "challenge" => json!({"operator": "known"}),
@@ -289,8 +294,7 @@ impl Company {
             "usage" => json!({"reports": []}),
             "operators" => json!({"name": name, "token_ttl_s": 600}),
             _ => body,
-        };
-        (filled, body)
+        }
     }
 
     /// The actor's signature, where they have a key and see the request at all.

@@ -10,6 +10,7 @@ mod fold;
 mod gateways;
 /// What is held and was granted, counted.
 pub mod granted;
+mod plain_rules;
 mod policies;
 /// Rotations, and what will be due.
 pub mod rotations;

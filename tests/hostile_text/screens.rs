@@ -85,8 +85,9 @@ async fn walk(columns: u16, rows: u16) {
     };
     walk.press_for("", "NEEDS YOU NOW");
 
-    // Every request that waits: the queue, the review to its end, its record, why, the sheets.
-    walk.press_for("2", "waiting/");
+    // Every request that waits: the burst that they are, the review to its end, its record, why, the sheets.
+    walk.press_for("2", "BURST of");
+    walk.press("\r");
     for number in 0..hostile().len() {
         if number == 0 {
             walk.press("gg");

@@ -133,6 +133,15 @@ fn signed_in(
     Ok((caller, state, now))
 }
 
+/// Refuses whoever is neither a person or robot nor a gateway.
+fn anybody(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Err(error) = signed_in(app, headers) else {
+        return Ok(());
+    };
+    let gateway = authenticate_gateway(&app.engine().state(), headers, clock::now()).is_ok();
+    if gateway { Ok(()) } else { Err(error) }
+}
+
 /// A call that changes something, or that asks with a body.
 #[derive(Debug)]
 pub struct Call<T> {

@@ -160,7 +160,8 @@ impl<'a> Author<'a> {
                 dependents: team
                     .services
                     .iter()
-                    .filter(|other| *other != service)
+                    // Those named before it, so that nothing depends on itself by way of another.
+                    .take_while(|other| *other != service)
                     .take(2)
                     .cloned()
                     .collect(),

@@ -5,7 +5,7 @@ use super::{
         App,
         problem::{self, ApiError},
     },
-    signed_in,
+    anybody,
 };
 use axum::{
     extract::{FromRequestParts, Path, Query},
@@ -26,7 +26,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         // Whoever is not signed in learns that first, and nothing about what an address must look like.
-        signed_in(app, &parts.headers)?;
+        anybody(app, &parts.headers)?;
         let text = Path::<String>::from_request_parts(parts, app).await;
         let found = text
             .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
@@ -49,7 +49,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        signed_in(app, &parts.headers)?;
+        anybody(app, &parts.headers)?;
         let text = Path::<(String, String)>::from_request_parts(parts, app).await;
         let found = text
             .map_err(|error| ApiError::new(&problem::MALFORMED, error.body_text()))
@@ -60,7 +60,7 @@ where
 
 /// Addresses are read before tokens; who is not signed in is told that, not how an address should look.
 fn signing_in_comes_first(parts: &Parts, app: &App, error: ApiError) -> ApiError {
-    signed_in(app, &parts.headers).err().unwrap_or(error)
+    anybody(app, &parts.headers).err().unwrap_or(error)
 }
 
 fn identifier<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {

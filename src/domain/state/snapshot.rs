@@ -13,7 +13,7 @@ use crate::domain::{
     RotationId, RotationRules, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts,
     Tier, Token, TokenId, Version, VersionState,
     event::Subject,
-    operator::Authenticator,
+    operator::{Authenticator, Continued},
     request::Ending,
     review::Confirmation,
     revocation::{Applied, Enforcement},
@@ -550,6 +550,7 @@ struct PlainToken {
     #[serde(with = "time")]
     expires_at: DateTime<Utc>,
     key: Option<String>,
+    continues: Option<Continued>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use countersign::{
         command::Cause,
         decide::{self, decide},
         event::UsageEntry,
-        operator::Authenticator,
+        operator::{Authenticator, Continued},
         request::Outcome,
         state::asking::BURST,
     },
@@ -336,7 +336,10 @@ impl World {
                         },
                         None,
                     ),
-                    _ => self.onboard(),
+                    _ => {
+                        self.sessions(id);
+                        self.onboard();
+                    }
                 }
             }
             17 => self.policy(which, how, key),
@@ -409,6 +412,29 @@ impl World {
     }
 
     /// A policy is proposed, or what waits is decided.
+    /// Signs in, and has the session go on.
+    fn sessions(&mut self, id: OperatorId) {
+        let mut continues = None;
+        for hours in [1, 2] {
+            let opened = Token {
+                created_at: self.now,
+                expires_at: self.now + Duration::hours(hours),
+                key: Some("SHA256:certified".into()),
+                continues,
+                ..token(self.fresh())
+            };
+            continues = Some(Continued {
+                session: opened.id,
+                signed_in_at: opened.signed_in_at(),
+            });
+            let command = Command::SignIn {
+                operator: id,
+                token: opened,
+            };
+            self.ask(by(id), command, None);
+        }
+    }
+
     fn policy(&mut self, which: u8, how: u8, key: Option<u8>) {
         let waiting = self.state.proposals.values().find(|held| {
             held.state == countersign::domain::ProposalState::AwaitingApproval
@@ -555,6 +581,7 @@ fn token(number: u128) -> Token {
         created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         expires_at: DateTime::from_timestamp(9_999_999_999, 0).unwrap(),
         key: None,
+        continues: None,
     }
 }
 

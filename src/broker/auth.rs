@@ -19,6 +19,12 @@ pub struct Caller {
     pub expires_at: DateTime<Utc>,
     /// The SSH key that opened the session, by fingerprint.
     pub key: Option<String>,
+    /// When it was opened or minted.
+    pub opened_at: DateTime<Utc>,
+    /// When the person signed in that it began with.
+    pub signed_in_at: DateTime<Utc>,
+    /// Where it and all that continue it end.
+    pub renewable_until: Option<DateTime<Utc>>,
 }
 
 /// Why nobody is signed in. Which of a token's faults it is, is not told to whoever holds a wrong one.
@@ -68,6 +74,9 @@ pub fn authenticate(
         token: held.id,
         expires_at: held.expires_at,
         key: held.key.clone(),
+        opened_at: held.created_at,
+        signed_in_at: held.signed_in_at(),
+        renewable_until: held.renewable_until(),
     })
 }
 

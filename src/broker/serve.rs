@@ -277,6 +277,7 @@ pub fn new_token(digest: Digest, created_at: DateTime<Utc>, expires_at: DateTime
         created_at,
         expires_at,
         key: None,
+        continues: None,
     }
 }
 

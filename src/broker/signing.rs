@@ -3,6 +3,7 @@
 use super::{engine::Engine, nonces::Nonces};
 use crate::{
     domain::check::{PAYLOAD_MAX, SIGNATURE_MAX},
+    domain::operator::Continued,
     domain::{
         Approval, Checked, Decision, Digest, Operator, Plan, PolicyStatement, Proof, Proposal,
         Request, RequestId, Signed, State, Statement, StepUp,
@@ -20,7 +21,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// How long a sign-in nonce is good.
 pub const LOGIN_LIFE: Duration = Duration::minutes(2);
@@ -53,6 +54,9 @@ pub enum SigningError {
     /// For another broker, or another person.
     #[error("what was signed is for another {0}")]
     Elsewhere(&'static str),
+    /// The session that was to go on.
+    #[error("the session that this would continue has ended or was signed out: sign in again")]
+    Ended,
     /// The nonce.
     #[error(
         "the broker does not know this nonce, or it was used or has expired: ask again, and sign anew"
@@ -140,7 +144,18 @@ fn signer(
     })
 }
 
-/// Checks a sign-in: the operator's handle that was asked for, and the key that answers.
+/// A sign-in whose signature is right.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub operator: Arc<Operator>,
+    /// The key that signed.
+    pub key: PublicKey,
+    /// The session that goes on, if it is not a person who signs in.
+    pub continues: Option<Continued>,
+}
+
+/// Checks a sign-in: the operator's handle that was asked for, the key that answers, and the session that it continues.
 ///
 /// # Errors
 /// [`SigningError`].
@@ -151,7 +166,7 @@ pub fn check_login(
     message: &str,
     signature: &str,
     now: DateTime<Utc>,
-) -> Result<(std::sync::Arc<Operator>, PublicKey), SigningError> {
+) -> Result<SignedIn, SigningError> {
     if message.len() > PAYLOAD_MAX || signature.len() > SIGNATURE_MAX {
         return Err(SigningError::TooLong);
     }
@@ -185,7 +200,21 @@ pub fn check_login(
         now,
     )?;
     signature.verify(&by.key, &namespace, message.as_bytes())?;
-    Ok((std::sync::Arc::clone(operator), by.key))
+    let continues = match said.continues {
+        Some(session) => {
+            let held = operator.tokens().find(|token| token.id == session);
+            Some(Continued {
+                session,
+                signed_in_at: held.ok_or(SigningError::Ended)?.signed_in_at(),
+            })
+        }
+        None => None,
+    };
+    Ok(SignedIn {
+        operator: Arc::clone(operator),
+        key: by.key,
+        continues,
+    })
 }
 
 /// Checks a decision as it comes: the signature, that it is for this broker and this history of its log, and that its

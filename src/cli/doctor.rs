@@ -282,15 +282,20 @@ async fn session(checks: &mut Checks, client: &Client, target: &Target) {
         Err(error) => return checks.add("session", Outcome::Fail, error.to_string()),
     };
     let after = crate::clock::now();
-    checks.add(
-        "session",
-        Outcome::Ok,
-        format!(
-            "{}, ends {}",
+    let end = time::ago(session.expires_at, after);
+    let words = match session.renewable_until {
+        Some(bound) if bound > session.expires_at => format!(
+            "{}, ends {end}; an open console renews it until {}",
             session.name,
-            time::ago(session.expires_at, after)
+            time::ago(bound, after)
         ),
-    );
+        Some(_) => format!(
+            "{}, ends {end}, and is not renewed: 12 hours after signing in, sign in again",
+            session.name
+        ),
+        None => format!("{}, ends {end}", session.name),
+    };
+    checks.add("session", Outcome::Ok, words);
     log_key(checks, target, &session.verifier_key);
     // The broker read its clock somewhere between: the middle is wrong by half of the way at most.
     let middle = before + (after - before) / 2;

@@ -74,7 +74,14 @@ pub async fn login(app: &mut App<'_>, args: &LoginArgs) -> Result<(), CliError> 
                 .to_owned(),
         ));
     }
-    let until = app.style().full(session.expires_at);
+    let mut until = app.style().full(session.expires_at);
+    if let Some(bound) = session
+        .renewable_until
+        .filter(|bound| *bound > session.expires_at)
+    {
+        let bound = app.style().full(bound);
+        until = format!("{until}, renewed by an open console until {bound} at the latest");
+    }
     app.say(&format!(
         "Signed in at {origin} ({}) as {} until {until}. {}",
         target.name,

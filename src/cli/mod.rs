@@ -47,7 +47,7 @@ pub use io::{Io, Terminal};
 
 use app::App;
 
-use crate::client::Client as HttpClient;
+use crate::client::Access;
 use crate::client::login::Place;
 use crate::config::{Config, Target};
 
@@ -67,11 +67,10 @@ pub fn for_console(global: &Global, io: &mut Io) -> Result<(Config, Target), Cli
 /// # Errors
 /// [`CliError`] for an address, certificates or a given token that cannot be used. A missing login is none: the
 /// console says so itself.
-pub async fn connect(global: Global, mut io: Io, target: Target) -> Result<HttpClient, CliError> {
+pub async fn connect(global: Global, mut io: Io, target: Target) -> Result<Access, CliError> {
     let client = App::anonymous(&target)?;
     let login = App::new(&mut io, &global).open_login(&client)?;
-    client.transport().set_token(login.token().await);
-    Ok(client)
+    Ok(Access::open(client, login).await)
 }
 
 /// Runs a command to its exit code. Messages go to `io.err`, the output to `io.out`.

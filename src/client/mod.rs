@@ -5,6 +5,7 @@
 //! The other side is not trusted: whatever it sends ends as a value, or as a `ClientError` whose
 //! words are safe to print.
 
+mod access;
 mod address;
 mod api;
 mod call;
@@ -22,6 +23,7 @@ pub mod sign;
 pub mod stream;
 mod transport;
 
+pub use access::{Access, RenewError};
 pub use api::{Client, LogEntry, LogProof, OwnerChange};
 pub use call::{Call, new_idempotency_key};
 pub use error::{ClientError, Delivery};

@@ -10,17 +10,18 @@ use super::error::ClientError;
 use crate::event_log::checkpoint::{Checkpoint, VerifierKey};
 use crate::event_log::merkle::Hash;
 use crate::event_log::verify::{Offer, Verdict, check_growth, judge};
-use crate::ssh::{Identity, SignError, Signer};
+use crate::ssh::{ATTENDED, Identity, SignError, Signer, UNATTENDED};
 use crate::wire::signing::{
     About, AboutPolicy, Approver, Decision, Form, LOGIN, LogHead, LoginMessage, PolicyRef, View,
     approval_namespace, login_namespace, signed_bytes,
 };
 use crate::wire::{
-    Digest, MintedToken, PolicyStatement, ProposalDetail, RequestDetail, SignedStatement,
-    SigningOrder, SshSignIn, Statement, StepUp, plan_digest, policy_digest,
+    Digest, MintedToken, PolicyStatement, ProposalDetail, RequestDetail, Session, SignedStatement,
+    SigningOrder, SshSignIn, Statement, StepUp, TokenId, plan_digest, policy_digest,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 
 /// How many keys are tried to sign in: each may want a touch.
 const TRIES: usize = 6;
@@ -109,30 +110,76 @@ pub async fn sign_in(
     }
     let mut refused = Vec::new();
     for identity in identities.into_iter().take(TRIES) {
-        let challenge = client.challenge(operator).await?.value;
-        same_time(now, challenge.now)?;
-        let message = signed_bytes(&LoginMessage {
-            form: LOGIN.to_owned(),
-            aud: challenge.origin.clone(),
-            operator: operator.to_owned(),
-            nonce: challenge.nonce,
-            exp: challenge.expires_at,
-        });
         let fingerprint = identity.key.fingerprint();
-        let namespace = login_namespace(&challenge.origin);
-        let (message, signature) = sign(signer, identity, namespace, message).await?;
-        match client.sign_in(&SshSignIn { message, signature }).await {
-            Ok(minted) => return Ok(minted.value),
-            Err(ClientError::Problem(problem)) => {
+        match enter(client, signer, identity, (operator, None), ATTENDED, now).await {
+            Err(SigningError::Call(ClientError::Problem(problem))) => {
                 refused.push(format!("{fingerprint}: {}", problem.detail));
             }
-            Err(error) => return Err(error.into()),
+            answer => return answer,
         }
     }
     Err(SigningError::NoKey {
         operator: operator.to_owned(),
         why: refused.join("; "),
     })
+}
+
+/// Has `session` go on as another, by the key that opened it and without its person; none if that key wants to be
+/// touched.
+///
+/// # Errors
+/// [`SigningError`].
+pub async fn go_on(
+    client: &Client,
+    signer: &Signer,
+    session: &Session,
+    key: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<MintedToken>, SigningError> {
+    let mut identities = blocking(signer, Signer::identities).await?;
+    identities.retain(|identity| identity.key.fingerprint() == key);
+    // The key itself before a certificate for it, which may have run out.
+    identities.sort_by_key(|identity| identity.certificate);
+    let Some(last) = identities.pop() else {
+        return Err(SignError::MissingKey(key.to_owned()).into());
+    };
+    if last.key.algorithm().in_hardware() {
+        return Ok(None);
+    }
+    let who = (session.name.as_str(), Some(session.id));
+    for identity in identities {
+        match enter(client, signer, identity, who, UNATTENDED, now).await {
+            Err(SigningError::Call(ClientError::Problem(_))) => {}
+            answer => return answer.map(Some),
+        }
+    }
+    let minted = enter(client, signer, last, who, UNATTENDED, now).await;
+    minted.map(Some)
+}
+
+/// One challenge, answered by one key: somebody's, who signs in or whose session goes on.
+async fn enter(
+    client: &Client,
+    signer: &Signer,
+    identity: Identity,
+    (operator, continues): (&str, Option<TokenId>),
+    wait: Duration,
+    now: DateTime<Utc>,
+) -> Result<MintedToken, SigningError> {
+    let challenge = client.challenge(operator).await?.value;
+    same_time(now, challenge.now)?;
+    let message = signed_bytes(&LoginMessage {
+        form: LOGIN.to_owned(),
+        aud: challenge.origin.clone(),
+        operator: operator.to_owned(),
+        nonce: challenge.nonce,
+        exp: challenge.expires_at,
+        continues,
+    });
+    let namespace = login_namespace(&challenge.origin);
+    let (message, signature) = sign(signer, identity, namespace, message, wait).await?;
+    let minted = client.sign_in(&SshSignIn { message, signature }).await;
+    Ok(minted?.value)
 }
 
 /// Signs a decision.
@@ -179,7 +226,7 @@ async fn sign_order<D>(
     let identity = choose(identities, order, decided.operator)?;
     let message = say(&identity.key.fingerprint())?;
     let namespace = approval_namespace(&order.origin);
-    let (payload, signature) = sign(signer, identity, namespace, message).await?;
+    let (payload, signature) = sign(signer, identity, namespace, message, ATTENDED).await?;
     Ok(SignedStatement { payload, signature })
 }
 
@@ -342,11 +389,12 @@ async fn sign(
     identity: Identity,
     namespace: String,
     message: Vec<u8>,
+    wait: Duration,
 ) -> Result<(String, String), SigningError> {
     let text = String::from_utf8(message).expect("JSON is UTF-8");
     let signed = text.clone();
     let signature = blocking(signer, move |signer| {
-        signer.sign(&identity, &namespace, text.as_bytes())
+        signer.sign_within(&identity, &namespace, text.as_bytes(), wait)
     })
     .await?;
     Ok((signed, signature))

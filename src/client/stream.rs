@@ -143,6 +143,8 @@ enum End<T> {
         reason: String,
         asked: Option<Duration>,
     },
+    /// Another token signs now: at once again, and nobody has to know.
+    Renewed,
     /// The last word.
     Final(Option<Feed<T>>),
 }
@@ -167,6 +169,7 @@ impl<T: DeserializeOwned> Follower<T> {
             match self.connection().await? {
                 End::Final(Some(word)) => return self.tell(word).await,
                 End::Final(None) => return Ok(()),
+                End::Renewed => {}
                 End::Lost { reason, asked } => {
                     if started.elapsed() >= GOOD_AFTER {
                         self.attempt = 0;
@@ -202,6 +205,7 @@ impl<T: DeserializeOwned> Follower<T> {
 
     /// One connection from opening to its end.
     async fn connection(&mut self) -> Result<End<T>, Unheard> {
+        let mut token = self.transport.token_changes();
         let (response, head) = match self.transport.open_stream(&self.call()).await {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(End::Final(None)),
@@ -229,7 +233,13 @@ impl<T: DeserializeOwned> Follower<T> {
         });
         let mut events = std::pin::pin!(SseByteStream::new(bytes));
         loop {
-            let event = match events.next().await {
+            let next = tokio::select! {
+                // First, so that a session which was replaced and then ended is not taken for a lost link.
+                biased;
+                Ok(()) = token.changed() => return Ok(End::Renewed),
+                next = events.next() => next,
+            };
+            let event = match next {
                 None => return Ok(End::lost("the broker ended the stream")),
                 Some(Err(sse_stream::Error::Body(error))) => {
                     return Ok(End::lost(error.to_string()));

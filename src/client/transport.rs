@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::address::{chain, check_address, read_certificates};
@@ -114,6 +114,7 @@ impl<T> Answer<T> {
 #[derive(Clone)]
 pub struct Transport {
     shared: Arc<Shared>,
+    token: Arc<watch::Sender<Option<SecretString>>>,
 }
 
 struct Shared {
@@ -121,7 +122,6 @@ struct Shared {
     streams: Client,
     base: Url,
     origin: String,
-    token: RwLock<Option<SecretString>>,
     options: TransportOptions,
 }
 
@@ -129,7 +129,7 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Transport")
             .field("origin", &self.shared.origin)
-            .field("signed_in", &self.shared.token.read().is_some())
+            .field("signed_in", &self.token.borrow().is_some())
             .finish_non_exhaustive()
     }
 }
@@ -179,9 +179,9 @@ impl Transport {
                 streams,
                 origin: base.origin().ascii_serialization(),
                 base,
-                token: RwLock::new(None),
                 options,
             }),
+            token: Arc::new(watch::Sender::new(None)),
         })
     }
 
@@ -197,7 +197,26 @@ impl Transport {
 
     /// Signs every later call with this token, or none.
     pub fn set_token(&self, token: Option<SecretString>) {
-        *self.shared.token.write() = token;
+        self.token.send_replace(token);
+    }
+
+    /// The token that signs.
+    pub fn token(&self) -> Option<SecretString> {
+        self.token.borrow().clone()
+    }
+
+    /// Hears when another token signs: what was opened with the one before will not last.
+    pub(super) fn token_changes(&self) -> watch::Receiver<Option<SecretString>> {
+        self.token.subscribe()
+    }
+
+    /// The same connections, signed with another token; what either of the two is given later is its own.
+    #[must_use]
+    pub fn signed_with(&self, token: SecretString) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            token: Arc::new(watch::Sender::new(Some(token))),
+        }
     }
 
     /// Sends a call, repeats it when that is safe and may help, and reads its JSON answer.
@@ -295,12 +314,30 @@ impl Transport {
         call: &Call,
         context: &RequestContext,
     ) -> Result<Response, ClientError> {
+        let mut token = self.token_changes();
+        let signed = token.borrow_and_update().clone();
+        match self.open_as(client, call, context, signed).await {
+            // Another took its place on the way, so the broker has not looked at what was asked.
+            Err(error) if error.is_unauthenticated() && token.has_changed().unwrap_or(false) => {
+                self.open_as(client, call, context, self.token()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn open_as(
+        &self,
+        client: &Client,
+        call: &Call,
+        context: &RequestContext,
+        token: Option<SecretString>,
+    ) -> Result<Response, ClientError> {
         let mut request = client
             .request(call.method.clone(), self.url(call)?)
             .header(header::ACCEPT, call.accept)
             .header(REQUEST_ID, &context.request_id)
             .header(TRACEPARENT, &context.traceparent);
-        if let Some(token) = &*self.shared.token.read() {
+        if let Some(token) = &token {
             request = request.header(header::AUTHORIZATION, bearer(token)?);
         }
         if let Some(body) = &call.body {

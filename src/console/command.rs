@@ -146,6 +146,7 @@ commands! {
         Palette => "console.palette", [":"], "cmd", "Find any command by its words";
         Help => "console.help", ["?", "f1"], "help", "The keys, and what they do";
         Contexts => "console.context", [], "context", "Go on with another broker";
+        Login => "console.login", [], "login", "Sign in again with a key of your SSH agent";
         Dump => "console.dump", [], "dump", "Write the recording of this session to a file";
         Quit => "console.quit", ["q"], "quit", "Quit; asks if something is unsent";
         Interrupt => "console.interrupt", ["ctrl-c"], "cancel", "Cancel the call under way; twice quits";

@@ -2,7 +2,7 @@
 
 use crate::wire::signing::LogHead;
 use crate::wire::{
-    ClientId, CredentialId, Digest, ProposalDetail, ProposalId, RequestDetail, RequestId,
+    ClientId, CredentialId, Digest, ProposalDetail, ProposalId, RequestDetail, RequestId, Session,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,10 @@ pub enum Effect {
 pub enum Call {
     /// Who is signed in.
     Session,
+    /// Have this session go on as another, without anybody doing anything.
+    Renew(Box<Session>),
+    /// Sign this person in again; they may have to touch a key.
+    SignIn(String),
     /// The first screen.
     Overview,
     /// Requests that match a filter; an empty one matches all.

@@ -77,9 +77,11 @@ fn generated(number: usize, state: &mut u64) -> CredentialRow {
 /// Maya, on call and approver in production, on a broker of that name.
 pub fn session() -> Session {
     serde_json::from_value(serde_json::json!({
+        "id": "tok_01jd9x2m3v5qk7w8y6z4t0r1bc",
         "operator": "opr_01jd9x2m3v5qk7w8y6z4t0r1bc", "name": "maya.k", "robot": false,
         "groups": ["security"], "roles": {"production": ["approver", "operator"]}, "method": "token",
-        "expires_at": "2026-09-30T00:00:00Z", "origin": "countersign.example/log", "verifier_key": "",
+        "opened_at": "2026-09-29T00:00:00Z", "expires_at": "2026-09-30T00:00:00Z",
+        "signed_in_at": "2026-09-29T00:00:00Z", "renewable_until": null, "origin": "countersign.example/log", "verifier_key": "",
         "now": "2026-09-29T14:32:07Z", "broker": "eu-west-1", "environment": "production",
     }))
     .expect("a session as the broker sends it")

@@ -7,10 +7,10 @@ use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
 use super::known::{Keeper, KeptFile};
 use super::pens::Pens;
 use super::run::Incoming;
-use crate::client::{Client, ClientError, EventQuery, Feed, Link, ListQuery, Once};
+use crate::client::{Access, Client, ClientError, EventQuery, Feed, Link, ListQuery, Once};
 use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
-use crate::wire::{Narrow, Simulate};
+use crate::wire::{Narrow, Session, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ use tokio::task::AbortHandle;
 const LIST_MAX: u64 = 256 << 20;
 /// Between tries to reach the broker, in seconds: at first, and at most.
 const RETRY_S: (i64, i64) = (1, 30);
+/// Between two looks for a login that another run stored.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Rows of one page of requests, revocations or events.
 const PAGE: u64 = 500;
 
@@ -73,22 +75,27 @@ impl Sender {
     }
 }
 
-/// The client, once there is one: making it reads certificates and asks for the login, which nobody waits for who
+/// The way in, once there is one: making it reads certificates and asks for the login, which nobody waits for who
 /// has a key to press.
 #[derive(Clone)]
-pub struct Connection(watch::Receiver<Option<Client>>);
+pub struct Connection(watch::Receiver<Option<Access>>);
 
 impl Connection {
-    /// A connection to come, and where to put its client.
-    pub fn pending() -> (watch::Sender<Option<Client>>, Self) {
-        let (made, client) = watch::channel(None);
-        (made, Self(client))
+    /// A connection to come, and where to put it.
+    pub fn pending() -> (watch::Sender<Option<Access>>, Self) {
+        let (made, access) = watch::channel(None);
+        (made, Self(access))
     }
 
-    /// Waits for the client; `None` if there will be none.
+    /// Waits for it; `None` if there will be none.
+    pub async fn access(&mut self) -> Option<Access> {
+        let access = self.0.wait_for(Option::is_some).await.ok()?;
+        access.clone()
+    }
+
+    /// The same for the client alone.
     pub async fn client(&mut self) -> Option<Client> {
-        let client = self.0.wait_for(Option::is_some).await.ok()?;
-        client.clone()
+        Some(self.access().await?.client)
     }
 }
 
@@ -123,11 +130,11 @@ impl Broker {
         let mut connected = connection.clone();
         let (told, again) = (sender.clone(), Arc::clone(&reload));
         let follow = async move {
-            let Some(client) = connected.client().await else {
+            let Some(access) = connected.access().await else {
                 return;
             };
             let follower = Follower {
-                client,
+                access,
                 sender: told,
                 reload: again,
                 cache,
@@ -185,10 +192,14 @@ impl Broker {
         let pens = Arc::clone(&self.pens);
         let keeper = Arc::clone(&self.keeper);
         let task = self.runtime.spawn(async move {
-            let Some(client) = connection.client().await else {
+            let Some(access) = connection.access().await else {
                 return;
             };
-            let reply = ask(&client, &pens, call).await;
+            let reply = match call {
+                Call::Renew(session) => renew(&access, &pens, &session).await,
+                Call::SignIn(name) => sign_in(&access, &pens, &name).await,
+                call => ask(&access.client, &pens, call).await,
+            };
             if let Ok(reply) = &reply {
                 keeper.hear(reply, crate::clock::now());
             }
@@ -221,6 +232,31 @@ pub fn call_error(error: &ClientError, delivery: Delivery) -> CallError {
     }
 }
 
+/// Not sent: it may be tried again, and nobody is bothered by it.
+async fn renew(access: &Access, pens: &Pens, session: &Session) -> Result<Reply, CallError> {
+    let renewed = access.renew(pens.signer(), session, crate::clock::now());
+    let session = renewed.await.map_err(|error| CallError {
+        delivery: if error.may_pass() {
+            Delivery::NotSent
+        } else {
+            Delivery::Refused
+        },
+        problem: None,
+        detail: error.to_string(),
+    })?;
+    Ok(Reply::Session(Box::new(session)))
+}
+
+async fn sign_in(access: &Access, pens: &Pens, name: &str) -> Result<Reply, CallError> {
+    let signed_in = access.sign_in(pens.signer(), name, crate::clock::now());
+    let session = signed_in.await.map_err(|error| CallError {
+        delivery: Delivery::Refused,
+        problem: None,
+        detail: error.to_string(),
+    })?;
+    Ok(Reply::Session(Box::new(session)))
+}
+
 async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallError> {
     let failed = |error: ClientError| {
         let delivery = match error.delivery() {
@@ -235,7 +271,10 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
         _ => ListQuery::filter(filter).limit(PAGE),
     };
     Ok(match call {
-        Call::Session => Reply::Session(Box::new(client.session().await.map_err(failed)?.value)),
+        // Both are answered by whoever has the login as well.
+        Call::Session | Call::Renew(_) | Call::SignIn(_) => {
+            Reply::Session(Box::new(client.session().await.map_err(failed)?.value))
+        }
         Call::Overview => Reply::Overview(Box::new(client.overview().await.map_err(failed)?.value)),
         Call::Requests { filter } => Reply::Requests(
             client
@@ -310,7 +349,7 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
 
 /// Reads the list, follows the stream, and begins again whenever the two no longer fit together.
 struct Follower {
-    client: Client,
+    access: Access,
     sender: Sender,
     reload: Arc<Notify>,
     cache: Option<PathBuf>,
@@ -348,6 +387,9 @@ impl Follower {
             let now = crate::clock::now();
             let since = *away_since.get_or_insert(now);
             if error.is_unauthenticated() {
+                if self.access.adopt(None).await.is_some() {
+                    continue;
+                }
                 let why = error.to_string();
                 if !self
                     .sender
@@ -356,7 +398,7 @@ impl Follower {
                 {
                     return;
                 }
-                self.reload.notified().await;
+                self.signed_in_again().await;
                 continue;
             }
             if began.elapsed() > Duration::from_secs(20) {
@@ -379,6 +421,21 @@ impl Follower {
         }
     }
 
+    /// Waits until somebody signs in, here or from another run, or wants it tried.
+    async fn signed_in_again(&self) {
+        loop {
+            tokio::select! {
+                () = self.reload.notified() => return,
+                // No store of logins says by itself that it has a new one.
+                () = tokio::time::sleep(LOOK_AGAIN) => {
+                    if self.access.adopt(None).await.is_some() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
     /// One list and the stream after it.
     async fn round(
         &mut self,
@@ -386,6 +443,7 @@ impl Follower {
     ) -> Result<std::convert::Infallible, Over> {
         let asked = Instant::now();
         let answer = self
+            .access
             .client
             .credential_columns(&ListQuery::default(), LIST_MAX)
             .await;
@@ -416,7 +474,12 @@ impl Follower {
             after: Some(sequence),
             ..EventQuery::default()
         };
-        let mut feed = self.client.events(query).await.map_err(Over::Failed)?;
+        let mut feed = self
+            .access
+            .client
+            .events(query)
+            .await
+            .map_err(Over::Failed)?;
         loop {
             let item = tokio::select! {
                 item = feed.recv() => item.ok_or(Over::Again)?,

@@ -51,6 +51,8 @@ pub mod record;
 pub mod run;
 /// One file a screen, and the table of them.
 pub mod screens;
+/// When the session goes on as another, and what is said of its end.
+pub mod session;
 /// Asking before anything changes: the sheet that every action passes through.
 pub mod sheet;
 /// Pictures of screens for the documents.

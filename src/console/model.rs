@@ -7,6 +7,7 @@ use super::event::{CallError, Level, LinkState};
 use super::fleet::Fleet;
 use super::keymap::Keymap;
 use super::screens::{Jump, ScreenId, Screens};
+use super::session::SessionEnd;
 use super::sheet::Sheet;
 use crate::client::chain::ChainState;
 use crate::display::time::TimeFormat;
@@ -103,6 +104,8 @@ pub struct Shared {
     pub context: Context,
     /// Who is signed in, once known.
     pub session: Option<Session>,
+    /// What is known of that session's end.
+    pub session_end: Option<SessionEnd>,
     /// What the broker called itself in the last run, and the environment that it was set up for.
     pub last_broker: Option<(String, Option<Environment>)>,
     /// The link.
@@ -156,6 +159,7 @@ impl Shared {
         Self {
             context,
             session: None,
+            session_end: None,
             last_broker: None,
             link: LinkState::Starting,
             now,

@@ -50,6 +50,11 @@ impl Pens {
         }
     }
 
+    /// Who signs.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
     /// Has a decision signed. Takes as long as somebody takes to touch a key.
     ///
     /// # Errors

@@ -443,6 +443,13 @@ pub fn next_tick(model: &Model) -> DateTime<Utc> {
     if matches!(shared.link, LinkState::Offline { .. }) {
         next = next.min(after(5));
     }
+    if let Some(end) = &shared.session_end {
+        next = end.next(shared.now).map_or(next, |at| next.min(at));
+        // The last minutes are counted down.
+        if super::session::ending(shared).is_some() {
+            next = next.min(after(5));
+        }
+    }
     if let Some(toast) = shared.toasts.iter().map(|toast| toast.until).min() {
         next = next.min(toast);
     }

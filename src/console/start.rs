@@ -13,7 +13,7 @@ use super::run::{ExitReason, Incoming, QUEUE, Runner, World};
 use super::terminal::{Terminal, TerminalError};
 use super::theme::Theme;
 use super::watchdog::GRACE;
-use crate::client::Client;
+use crate::client::Access;
 use crate::client::chain::Keep;
 use crate::display::time::TimeFormat;
 use crate::ssh::Signer;
@@ -151,7 +151,7 @@ fn file_name(context: &Context, ending: &str) -> String {
 /// The terminal's and those of `connect`: the broker being away does not end the console.
 pub fn run<E>(
     options: Options,
-    connect: impl Future<Output = Result<Client, E>> + Send + 'static,
+    connect: impl Future<Output = Result<Access, E>> + Send + 'static,
 ) -> Result<ExitReason, ConsoleError>
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -228,7 +228,7 @@ where
     options
         .runtime
         .spawn_blocking(move || match handle.block_on(connect) {
-            Ok(client) => drop(made.send(Some(client))),
+            Ok(access) => drop(made.send(Some(access))),
             Err(error) => {
                 *failed.lock() = Some(error);
                 handle.block_on(told.pass(Incoming::End(ExitReason::Unusable)));

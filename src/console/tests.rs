@@ -20,6 +20,7 @@ use ratatui::buffer::Buffer;
 use std::time::Instant;
 
 mod held;
+mod session;
 
 fn start(width: u16, height: u16) -> Model {
     let mut model = model((width, height), ScreenId::Credentials);

@@ -15,6 +15,8 @@ use super::event::{Event, Level, LinkState, Reply};
 use super::model::{Ctx, Model, Overlay};
 use super::screens::credentials::holdings;
 use super::screens::{Jump, ScreenId};
+use super::session::{self, SessionEnd};
+use crate::display::time::TimeFormat;
 use crate::wire::FeedItem;
 
 /// Takes one event.
@@ -104,6 +106,7 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
         Event::Tick(now) => {
             model.shared.now = *now;
             model.shared.toasts.retain(|toast| toast.until > *now);
+            with(model, jump, effects, session::tick);
         }
         Event::Resized(width, height) => model.shared.size = (*width, *height),
         Event::Chain(state) => model.shared.chain = state.clone(),
@@ -134,8 +137,9 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
             let asked = asked.map(|(_, call)| call.clone());
             model.shared.calls.retain(|(open, _)| open != id);
             // These are asked for by no screen, so no screen says what went wrong.
-            let what = match asked {
+            let what = match &asked {
                 Some(Call::Session) => Some("who is signed in is not known"),
+                Some(Call::SignIn(_)) => Some("not signed in"),
                 Some(Call::Lookup(_)) => Some("the key could not be looked for"),
                 Some(Call::ClientHoldings(_)) => Some("what the client holds is not known"),
                 _ => None,
@@ -143,12 +147,22 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
             if let (Some(what), Err(error)) = (what, reply.as_ref()) {
                 with(model, jump, effects, |ctx| ctx.failed(what, error));
             }
+            if let (Some(Call::Renew(_)), Err(error)) = (&asked, reply.as_ref()) {
+                session::not_renewed(&mut model.shared, error);
+            }
             if reply.is_ok() {
                 model.shared.heard_at = Some(model.shared.now);
             }
             outbox::replied(model, *id, reply, jump, effects);
             match reply.as_ref() {
-                Ok(Reply::Session(session)) => model.shared.session = Some((**session).clone()),
+                Ok(Reply::Session(session)) => {
+                    let shared = &mut model.shared;
+                    shared.session_end = Some(SessionEnd::of(session, shared.now));
+                    shared.session = Some((**session).clone());
+                    if matches!(asked, Some(Call::SignIn(_))) {
+                        signed_in(model, jump, effects);
+                    }
+                }
                 Ok(Reply::Requests(page)) => {
                     for row in &page.items {
                         model.shared.requests.insert(row.id, row.clone());
@@ -185,15 +199,30 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
     }
 }
 
+/// A person signed in from here.
+fn signed_in(model: &mut Model, jump: &mut Option<Jump>, effects: &mut Vec<Effect>) {
+    let shared = &model.shared;
+    let until = shared.session_end.as_ref().map_or(shared.now, |end| end.at);
+    let until = TimeFormat::Utc.short(until, shared.now);
+    // A stream that is open goes on; where there is none, it is time to begin.
+    if !matches!(shared.link, LinkState::Live { .. } | LinkState::CatchingUp) {
+        effects.push(Effect::Reload);
+    }
+    with(model, jump, effects, |ctx| {
+        ctx.toast(Level::Good, format!("signed in until {until}"));
+    });
+}
+
 fn linked(model: &mut Model, link: &LinkState, jump: &mut Option<Jump>, effects: &mut Vec<Effect>) {
     let was_live = matches!(model.shared.link, LinkState::Live { .. });
     let is_live = matches!(link, LinkState::Live { .. });
     if was_live || is_live {
         model.shared.heard_at = Some(model.shared.now);
     }
-    model.shared.link = link.clone();
+    let before = std::mem::replace(&mut model.shared.link, link.clone());
     // Who is signed in is asked beside the list and not after it: the first screen needs no list.
-    if *link == LinkState::Connecting && model.shared.session.is_none() {
+    let unknown = model.shared.session.is_none() || matches!(before, LinkState::SignedOut(_));
+    if *link == LinkState::Connecting && unknown {
         with(model, jump, effects, |ctx| ctx.call(Call::Session));
     }
     if is_live && !was_live {

@@ -15,6 +15,7 @@ use super::backend::Frame;
 use super::command::Command;
 use super::event::Level;
 use super::model::{Model, Overlay};
+use super::session;
 use super::theme::{Role, Theme};
 use super::update::available;
 use super::widgets;
@@ -80,7 +81,7 @@ fn is_away(model: &Model) -> bool {
     )
 }
 
-/// Why the broker is away, on the last rows of the screen for as long as it is. Returns how many.
+/// Why the broker is away or soon will not know us, on the last rows of the screen for as long as it is. Returns how many.
 fn away(model: &Model, body: Rect, frame: &mut Frame<'_>, theme: &Theme) -> u16 {
     use super::event::LinkState;
     let shared = &model.shared;
@@ -95,10 +96,11 @@ fn away(model: &Model, body: Rect, frame: &mut Frame<'_>, theme: &Theme) -> u16 
             let at = at.short(*retry_at, shared.now);
             format!("{why}. Tried again at {at}; {again} tries now")
         }
-        LinkState::SignedOut(why) => {
-            format!("{why}. Sign in by `countersign login`, then open the console again")
-        }
-        _ => return 0,
+        LinkState::SignedOut(why) => session::signed_out(shared, why),
+        _ => match session::ending(shared) {
+            Some(ending) => ending,
+            None => return 0,
+        },
     };
     let columns = usize::from(body.width.saturating_sub(4)).max(8);
     let mut lines = wrap(&text, columns);

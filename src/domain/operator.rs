@@ -2,7 +2,7 @@
 
 use super::{ClientId, Digest, Environment, OperatorId, TokenId, words::words};
 use crate::domain::event::is_zero;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,22 @@ words! {
     }
 }
 
+/// The longest that an SSH key keeps somebody signed in: one session, or the sessions that continue it one after the
+/// other. Then they sign in anew.
+pub const SESSION_MAX: Duration = Duration::hours(12);
+/// How much longer a session works once another continues it: its answer may have been lost, and calls are under way.
+pub const RENEWAL_GRACE: Duration = Duration::minutes(1);
+
+/// What a session continues that was opened without its person doing anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continued {
+    /// The session before it.
+    pub session: TokenId,
+    /// When the person signed in that all of them began with.
+    pub signed_in_at: DateTime<Utc>,
+}
+
 /// A sign-in token, minted by an admin or by signing in with an SSH key: everything but the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +55,24 @@ pub struct Token {
     /// The fingerprint of the SSH key that opened this session; none for a token that an admin minted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The session that this one continues; none where it began with a person signing in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continued>,
+}
+
+impl Token {
+    /// When its person signed in: with this session, or with the first of those that it continues.
+    pub fn signed_in_at(&self) -> DateTime<Utc> {
+        self.continues
+            .as_ref()
+            .map_or(self.created_at, |continued| continued.signed_in_at)
+    }
+
+    /// Where it and all that continue it end; none for a minted token, which nothing continues.
+    pub fn renewable_until(&self) -> Option<DateTime<Utc>> {
+        let bound = self.signed_in_at() + SESSION_MAX;
+        self.key.as_ref().map(|_| bound)
+    }
 }
 
 /// An SSH public key, by which sign-in challenges and decisions are signed.

@@ -22,7 +22,9 @@ const IDENTITIES_MAX: u32 = 256;
 /// How long a list may take.
 const LIST_WAIT: Duration = Duration::from_secs(10);
 /// How long a signature may take: somebody may have to find the key and touch it.
-const SIGN_WAIT: Duration = Duration::from_mins(1);
+pub const ATTENDED: Duration = Duration::from_mins(1);
+/// How long one may take that nobody should have to do anything for.
+pub const UNATTENDED: Duration = Duration::from_secs(5);
 
 /// Why the agent is of no help.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +136,16 @@ impl Agent {
         Ok(held)
     }
 
-    /// The signature of `identity` over `data`: an algorithm's word and its bytes.
+    /// The signature of `identity` over `data`, waited for so long: an algorithm's word and its bytes.
     ///
     /// # Errors
     /// [`AgentError::Refused`] if it will not.
-    pub fn sign(&mut self, identity: &Identity, data: &[u8]) -> Result<Vec<u8>, AgentError> {
+    pub fn sign(
+        &mut self,
+        identity: &Identity,
+        data: &[u8],
+        wait: Duration,
+    ) -> Result<Vec<u8>, AgentError> {
         let flags = match identity.key.algorithm() {
             Algorithm::Rsa => RSA_SHA2_512,
             _ => 0,
@@ -147,7 +154,7 @@ impl Agent {
         put(&mut body, &identity.blob);
         put(&mut body, data);
         body.extend(flags.to_be_bytes());
-        let answer = self.ask(&body, SIGN_WAIT)?;
+        let answer = self.ask(&body, wait)?;
         let mut fields = Reader(&answer);
         if fields.byte()? != SIGN_RESPONSE {
             return Err(AgentError::Refused);

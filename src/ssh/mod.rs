@@ -12,7 +12,7 @@ mod signature;
 mod signer;
 mod wire;
 
-pub use agent::{Agent, AgentError, Identity};
+pub use agent::{ATTENDED, Agent, AgentError, Identity, UNATTENDED};
 pub use certificate::{Certificate, CertificateError};
 pub use key::{Algorithm, KeyError, PublicKey};
 pub use signature::{Signature, SignatureError, Touch, fingerprint_of};

@@ -1,12 +1,13 @@
 //! Whoever can sign for a person: their agent, or a key of the program's own.
 
-use super::agent::{Agent, AgentError, Identity};
+use super::agent::{ATTENDED, Agent, AgentError, Identity};
 use super::key::{Algorithm, PublicKey};
 use super::signature::Signature;
 use super::wire::put;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -110,9 +111,23 @@ impl Signer {
         namespace: &str,
         message: &[u8],
     ) -> Result<String, SignError> {
+        self.sign_within(identity, namespace, message, ATTENDED)
+    }
+
+    /// As [`Signer::sign`], waited for so long.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn sign_within(
+        &self,
+        identity: &Identity,
+        namespace: &str,
+        message: &[u8],
+        wait: Duration,
+    ) -> Result<String, SignError> {
         let data = Signature::signed_data(namespace, message);
         let raw = match self {
-            Self::Agent(path) => Self::agent(path.as_ref())?.sign(identity, &data)?,
+            Self::Agent(path) => Self::agent(path.as_ref())?.sign(identity, &data, wait)?,
             Self::Own(own) if own.key == identity.key => own.sign(&data),
             Self::Own(_) => return Err(SignError::MissingKey(identity.key.fingerprint())),
         };

@@ -125,6 +125,9 @@ pub struct OperatorRow {
 /// Who the caller is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Session {
+    /// The session or token, as it is listed and revoked by.
+    #[schema(value_type = String)]
+    pub id: TokenId,
     /// The operator.
     #[schema(value_type = String)]
     pub operator: OperatorId,
@@ -140,8 +143,14 @@ pub struct Session {
     pub method: String,
     /// The SSH key that opened the session, by fingerprint.
     pub key: Option<String>,
-    /// When that ends.
+    /// When it was opened, or the token minted.
+    pub opened_at: DateTime<Utc>,
+    /// When it ends.
     pub expires_at: DateTime<Utc>,
+    /// When its person signed in: with this session, or with the first of those that it continues.
+    pub signed_in_at: DateTime<Utc>,
+    /// No session that continues this one goes beyond, 12 hours after signing in; none for a token, which is not renewed.
+    pub renewable_until: Option<DateTime<Utc>>,
     /// The broker's log origin.
     pub origin: String,
     /// The log's verifier key, for whoever has none yet: compare it with one from a trusted source.

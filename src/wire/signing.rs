@@ -1,7 +1,7 @@
 //! Signing in with an SSH key, and signing decisions. Both sides build the signed bytes from the same types, so neither
 //! takes the other's word for what is signed.
 
-use super::{Digest, OperatorId, StepUp};
+use super::{Digest, OperatorId, StepUp, TokenId};
 use crate::canonical;
 pub use crate::domain::{
     Decision,
@@ -43,6 +43,9 @@ pub struct LoginMessage {
     pub nonce: String,
     /// Until when it may be used.
     pub exp: DateTime<Utc>,
+    /// The session that is to go on as another, without its person doing anything; none where they sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<TokenId>,
 }
 
 /// The text is not the one canonical form of what it says.
@@ -229,6 +232,7 @@ mod tests {
             operator: "maya.k".into(),
             nonce: "n".into(),
             exp: DateTime::from_timestamp(1_790_692_327, 0).expect("a time"),
+            continues: None,
         }
     }
 

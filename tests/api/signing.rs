@@ -6,8 +6,12 @@ use crate::harness::{Answer, Api, Person, canonical};
 use chrono::TimeDelta;
 use countersign::{
     broker::signing::{LOGIN_LIFE, login_purpose},
+    client::{
+        Access, Client, EventQuery, Feed, Link, ListQuery, TransportOptions,
+        login::{Login as Kept, LoginOptions},
+    },
     clock,
-    config::{BrokerConfig, broker::Login},
+    config::{BrokerConfig, Variables, broker::Login},
     domain::{Decision, Operator, RequestId, RequestState, Statement, statement::STATEMENT_LIFE},
     ssh::{Identity, OwnKey, Signer},
     wire::{
@@ -16,6 +20,7 @@ use countersign::{
     },
 };
 use reqwest::Method;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::{process::Command, sync::Arc};
 
@@ -475,6 +480,7 @@ async fn challenged(api: &Api, operator: &str) -> LoginMessage {
         operator: operator.to_owned(),
         nonce: challenge.nonce,
         exp: challenge.expires_at,
+        continues: None,
     }
 }
 
@@ -513,6 +519,84 @@ async fn a_key_opens_a_short_session_that_is_its_owners() {
         .get(&token, "/v1/session")
         .await
         .refused(401, "not-signed-in");
+    door.api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_on_by_its_key_within_its_bound_and_the_old_one_is_gone() {
+    let door = Door::set().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = folder.path().to_str().expect("UTF-8");
+    let client = Client::new(TransportOptions::new(&door.api.url)).expect("a loopback address");
+    let options = LoginOptions {
+        origin: client.transport().origin().to_owned(),
+        token_file: None,
+        allow_file: true,
+    };
+    let login = Kept::open(&options, &Variables::of([("XDG_RUNTIME_DIR", runtime)]))
+        .expect("nothing was given");
+    let access = Access::open(client.clone(), login).await;
+    let maya = &door.maya;
+    let first = access.sign_in(&maya.signer, "maya", clock::now()).await;
+    let first = first.expect("signed in");
+    let before = client.transport().token().expect("a token");
+    let bound = first.signed_in_at + TimeDelta::hours(12);
+    assert_eq!(first.renewable_until, Some(bound));
+
+    let mut feed = client
+        .events(EventQuery::default())
+        .await
+        .expect("a stream");
+    while !matches!(feed.recv().await, Some(Feed::Link(Link::Live))) {}
+    let second = access.renew(&maya.signer, &first, clock::now()).await;
+    let second = second.expect("renewed");
+    assert_ne!(second.id, first.id);
+    assert!(second.expires_at > first.expires_at, "{second:?}");
+    assert_eq!(
+        (second.signed_in_at, second.renewable_until),
+        (first.signed_in_at, Some(bound))
+    );
+    door.api
+        .get(before.expose_secret(), "/v1/session")
+        .await
+        .refused(401, "not-signed-in");
+    let listed = client.operators(&ListQuery::filter("name=maya")).await;
+    let listed = listed.expect("a list").value.items.remove(0);
+    let sessions: Vec<_> = listed
+        .tokens
+        .iter()
+        .filter(|row| row.key.is_some())
+        .collect();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert_eq!(sessions[0].id, second.id);
+    // The stream went over to the new session and was not lost meanwhile.
+    let mut revoked = false;
+    while !revoked {
+        match feed.recv().await.expect("it goes on") {
+            Feed::Link(Link::Live | Link::CatchingUp) => {}
+            Feed::Item { item, .. } => revoked = item.event.kind == "operator.token_revoked",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // What is signed to go on with one session is no good for another, nor once that one is gone.
+    let mut message = door.message("maya").await;
+    message.continues = Some(first.id);
+    outside(door.enter(&message).await, "has ended or was signed out");
+    door.api.person("noor", &["viewer"], json!({})).await;
+    let mut message = door.message("maya").await;
+    message.operator = "noor".into();
+    message.continues = Some(second.id);
+    outside(door.enter(&message).await, "does not know this nonce");
+    // Without its person nothing goes on that wants one, or that was given.
+    let elsewhere = Signer::Own(Arc::new(OwnKey::generate()));
+    let error = access.renew(&elsewhere, &second, clock::now()).await;
+    let error = error.expect_err("another key");
+    assert!(
+        error.to_string().contains("does not hold the key"),
+        "{error}"
+    );
+    assert!(error.may_pass(), "the key may be added again");
     door.api.stop().await;
 }
 

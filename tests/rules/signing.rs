@@ -5,7 +5,9 @@ use crate::world::*;
 use chrono::Duration;
 use countersign::domain::{
     Checked, Command, Decision, Evaluation, OperatorId, Proof, Quorum, RequestId, RequestState,
-    Review, RevocationId, StepUp, TokenId, VersionState, request::Outcome,
+    Review, RevocationId, StepUp, Token, TokenId, VersionState,
+    operator::{Continued, RENEWAL_GRACE, SESSION_MAX},
+    request::Outcome,
 };
 
 const GIVEN: &str = "approval.given";
@@ -448,6 +450,78 @@ fn a_key_is_one_persons_and_opens_short_sessions() {
     };
     world.given(by(ANA), remove);
     assert_eq!(sessions(&world), 0);
+}
+
+#[test]
+fn a_session_goes_on_to_twelve_hours_after_signing_in() {
+    let mut world = World::new();
+    let key = world.enrol_key(ANA);
+    let open = |world: &World, number: u128, hours: i64, before: Option<&Token>| Token {
+        created_at: world.now,
+        expires_at: world.now + Duration::hours(hours),
+        key: Some(key.clone()),
+        continues: before.map(|before| Continued {
+            session: before.id,
+            signed_in_at: before.signed_in_at(),
+        }),
+        ..token(number)
+    };
+    let signs = |world: &mut World, token: &Token| {
+        let token = token.clone();
+        let operator = ANA;
+        world.when(by(ANA), Command::SignIn { operator, token })
+    };
+    let first = open(&world, 90, 8, None);
+    assert_eq!(signs(&mut world, &first), "operator.token_issued");
+    world.pass(Duration::hours(7));
+    let bound = first.created_at + SESSION_MAX;
+    assert_eq!(first.renewable_until(), Some(bound));
+
+    let beyond = open(&world, 91, 6, Some(&first));
+    let shorter = open(&world, 91, 1, Some(&first));
+    for session in [beyond, shorter] {
+        let answer = signs(&mut world, &session);
+        assert!(
+            answer.starts_with("refused conflict a session is continued to 12 hours"),
+            "{answer}"
+        );
+    }
+    let none_open =
+        "refused conflict no session of this key is open to be continued: sign in again";
+    let of_another_key = Token {
+        key: Some("SHA256:other".into()),
+        ..open(&world, 91, 5, Some(&first))
+    };
+    assert_eq!(signs(&mut world, &of_another_key), none_open);
+    let mut younger = open(&world, 91, 8, Some(&first));
+    younger.continues.as_mut().unwrap().signed_in_at = world.now;
+    assert_eq!(signs(&mut world, &younger), none_open);
+
+    // To the bound, once more if the answer was lost, and after a moment the one before is over.
+    let second = open(&world, 91, 5, Some(&first));
+    assert_eq!(signs(&mut world, &second), "operator.token_issued");
+    assert_eq!(second.renewable_until(), Some(bound));
+    let again = open(&world, 92, 5, Some(&first));
+    assert_eq!(signs(&mut world, &again), "operator.token_issued");
+    world.pass(RENEWAL_GRACE);
+    let late = open(&world, 93, 4, Some(&first));
+    assert_eq!(signs(&mut world, &late), none_open);
+    let left: Vec<_> = world.state.operators[&ANA]
+        .tokens()
+        .filter(|token| token.key.is_some() && world.now < token.expires_at)
+        .map(|token| (token.id, token.expires_at))
+        .collect();
+    assert_eq!(left, [(second.id, bound), (again.id, bound)]);
+
+    world.pass(Duration::hours(4));
+    let more = open(&world, 94, 8, Some(&second));
+    let answer = signs(&mut world, &more);
+    assert!(
+        answer.starts_with("refused conflict a session is continued"),
+        "{answer}"
+    );
+    let anew = open(&world, 95, 8, None);
+    assert_eq!(signs(&mut world, &anew), "operator.token_issued");
 }
 
 #[test]

@@ -10,11 +10,12 @@ use chrono::Duration;
 use countersign::{
     domain::{
         Actor, ApprovalId, Checked, Client, ClientId, Command, CredentialId, Decision, Environment,
-        Evaluation, Facts, GatewayId, MintedVersion, Operator, PolicyStatement, Profile,
-        ProposalId, Quorum, RequestId, RequestState, Review, RevocationId, RiskFactor, Role,
-        SshKey, StepUp, TokenId,
+        Evaluation, Facts, GatewayId, MintedVersion, Operator, OperatorId, PolicyStatement,
+        Profile, ProposalId, Quorum, RequestId, RequestState, Review, RevocationId, RiskFactor,
+        Role, SshKey, StepUp, Token, TokenId,
         decide::{may_decide, may_decide_policy},
         event::UsageEntry,
+        operator::Continued,
         request::Outcome,
         state::asking::BURST,
     },
@@ -332,6 +333,26 @@ impl History {
             })
             .collect();
         pick(free, step.which)
+    }
+
+    /// A session that a key opens, or that goes on where one is open.
+    fn session(&self, step: &Step, someone: OperatorId, fresh: u128) -> Command {
+        let now = self.world.now;
+        let held = &self.world.state.operators[&someone];
+        let open = held.tokens().find(|token| token.key.is_some());
+        Command::SignIn {
+            operator: someone,
+            token: Token {
+                created_at: now,
+                expires_at: now + Duration::hours(1 + i64::from(step.which % 14)),
+                key: Some("SHA256:certified".into()),
+                continues: open.map(|open| Continued {
+                    session: open.id,
+                    signed_in_at: open.signed_in_at(),
+                }),
+                ..token(fresh)
+            },
+        }
     }
 
     fn submission(&mut self, step: &Step) -> Option<(Actor, Command)> {
@@ -1008,6 +1029,9 @@ impl History {
                     reason,
                     hand_over_to,
                 },
+                What::IssueToken if step.how % 3 == 0 => {
+                    return Some((by(someone), self.session(step, someone, fresh)));
+                }
                 What::IssueToken => {
                     let mut token = token(fresh);
                     if step.how % 2 == 0 {

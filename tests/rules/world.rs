@@ -640,6 +640,7 @@ pub fn token(number: u128) -> Token {
         created_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         expires_at: DateTime::from_timestamp(9_999_999_999, 0).unwrap(),
         key: None,
+        continues: None,
     }
 }
 

@@ -251,15 +251,17 @@ impl Pump {
     /// A stream outlives its call, so what the call was allowed by is looked at again.
     fn may_follow(&self) -> bool {
         let state = self.app.engine().state();
-        clock::now() < self.caller.expires_at
-            && state
-                .operators
-                .get(&self.caller.id())
-                .is_some_and(|operator| {
-                    operator.offboarded_at.is_none()
-                        && !operator.sees_only_its_client()
-                        && operator.tokens().any(|token| token.id == self.caller.token)
-                })
+        let now = clock::now();
+        state
+            .operators
+            .get(&self.caller.id())
+            .is_some_and(|operator| {
+                operator.offboarded_at.is_none()
+                    && !operator.sees_only_its_client()
+                    && operator
+                        .tokens()
+                        .any(|token| token.id == self.caller.token && now < token.expires_at)
+            })
     }
 
     /// Whether the subscriber still reads.

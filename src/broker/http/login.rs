@@ -1,4 +1,4 @@
-//! Signing in with an SSH key: a challenge, and its signature.
+//! Signing in with an SSH key, and going on: a challenge, and its signature.
 
 use super::{
     App, Secret,
@@ -9,9 +9,9 @@ use super::{
 use crate::{
     broker::{
         engine::fresh_bits,
-        signing::{self, SigningError},
+        signing::{self, SignedIn, SigningError},
     },
-    domain::{Actor, Command, Proof, Token, TokenId},
+    domain::{Actor, Command, Proof, Token, TokenId, operator::SESSION_MAX},
     secret::mint_token,
     wire::{Challenge, MintedToken, NewChallenge, SshSignIn},
 };
@@ -41,6 +41,9 @@ pub async fn login_challenge(
 }
 
 /// Signs in by the signature over a challenge. The session's token is in this answer and nowhere else.
+///
+/// Where the message names a session that it `continues`, that one is renewed: the new one takes its place, the old one
+/// ends within a minute, and none of them lasts beyond 12 hours after the person signed in.
 #[utoipa::path(post, path = "/v1/login/ssh", tag = "session", security(()), request_body = SshSignIn,
     responses((status = 201, body = MintedToken)))]
 pub async fn sign_in(
@@ -48,7 +51,11 @@ pub async fn sign_in(
     call: Stranger<SshSignIn>,
 ) -> Result<Response, ApiError> {
     let engine = app.engine();
-    let (operator, key) = signing::check_login(
+    let SignedIn {
+        operator,
+        key,
+        continues,
+    } = signing::check_login(
         engine.signing(),
         &call.state,
         engine.origin(),
@@ -60,13 +67,19 @@ pub async fn sign_in(
         ApiError::new(&problem::SIGN_IN_REFUSED, error.to_string())
             .challenge(r#"Bearer realm="countersign""#)
     })?;
+    let whole = call.now + engine.signing().session;
+    let expires_at = match &continues {
+        Some(continued) => whole.min(continued.signed_in_at + SESSION_MAX),
+        None => whole,
+    };
     let secret = mint_token("opr");
     let token = Token {
         id: TokenId::from_bits(fresh_bits(call.now)),
         digest: secret.digest(),
         created_at: call.now,
-        expires_at: call.now + engine.signing().session,
+        expires_at,
         key: Some(key.fingerprint()),
+        continues,
     };
     let proof = Proof::Token { token: token.id };
     let context = call.context(Actor::Operator {

@@ -18,6 +18,7 @@ use axum::{extract::State, response::Response};
 pub async fn show(State(app): State<App>, reader: Reader) -> Response {
     let operator = &reader.caller.operator;
     let session = Session {
+        id: reader.caller.token,
         operator: operator.id,
         name: operator.name.clone(),
         robot: operator.robot,
@@ -30,7 +31,10 @@ pub async fn show(State(app): State<App>, reader: Reader) -> Response {
         }
         .to_owned(),
         key: reader.caller.key.clone(),
+        opened_at: reader.caller.opened_at,
         expires_at: reader.caller.expires_at,
+        signed_in_at: reader.caller.signed_in_at,
+        renewable_until: reader.caller.renewable_until,
         origin: app.engine().origin().to_owned(),
         verifier_key: app.engine().verifier_key().to_owned(),
         now: reader.now,

@@ -69,6 +69,7 @@ pub fn operator_with(name: &str, roles: &[(Environment, Role)], token: &str) -> 
             created_at: at(0),
             expires_at: at(3_600),
             key: None,
+            continues: None,
         })],
         offboarded_at: None,
         sequence: 0,

@@ -205,9 +205,7 @@ impl Login {
         }
         for store in &self.stores {
             if let Ok(Some(token)) = store.get().await {
-                *self.memory.lock() = Some(token.clone());
-                *self.place.lock() = store.place();
-                return Some(token);
+                return Some(self.found(token, store));
             }
         }
         *self.place.lock() = Place::Nowhere;
@@ -227,6 +225,54 @@ impl Login {
         }
         *self.place.lock() = place.clone();
         place
+    }
+
+    /// Whether the token was given for this run: whoever gave it replaces it.
+    pub fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// Keeps a token in the place of the one in use, for `life` where the store can count. Where none was kept it goes
+    /// to the first store that takes it, but into no file: that is only for whom asked for one.
+    pub async fn replace(&self, token: SecretString, life: Option<Duration>) -> Place {
+        let before = self.place();
+        *self.memory.lock() = Some(token.clone());
+        if self.is_given() {
+            return before;
+        }
+        let mut place = Place::Memory;
+        for store in &self.stores {
+            let fits = match before {
+                Place::Nowhere | Place::Memory => !matches!(store, Store::File(_)),
+                _ => store.place() == before,
+            };
+            if fits && store.set(&token, life).await.is_ok() {
+                place = store.place();
+                break;
+            }
+        }
+        *self.place.lock() = place.clone();
+        place
+    }
+
+    /// The stored token, if it is another than `than`: somebody signed in from another run.
+    pub async fn other(&self, than: Option<&SecretString>) -> Option<SecretString> {
+        if self.is_given() {
+            return None;
+        }
+        for store in &self.stores {
+            if let Ok(Some(token)) = store.get().await {
+                let same = than.is_some_and(|than| exposed(than) == exposed(&token));
+                return (!same).then(|| self.found(token, store));
+            }
+        }
+        None
+    }
+
+    fn found(&self, token: SecretString, store: &Store) -> SecretString {
+        *self.memory.lock() = Some(token.clone());
+        *self.place.lock() = store.place();
+        token
     }
 
     /// Forgets the token everywhere. One that was given stays with whoever gave it.
@@ -382,6 +428,37 @@ mod tests {
         assert_eq!(login.keep("cs_new".into(), None).await, Place::Memory);
         assert_eq!(login.token().await.unwrap().expose_secret(), "cs_new");
         assert!(login.place().sentence().contains("in memory only"));
+    }
+
+    #[tokio::test]
+    async fn what_takes_a_tokens_place_goes_where_it_was_and_another_run_finds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = folder.path().display().to_string();
+        let options = LoginOptions {
+            origin: "https://a".into(),
+            token_file: None,
+            allow_file: true,
+        };
+        let values = [("XDG_RUNTIME_DIR", runtime.as_str())];
+        let one = without_kernel(&options, &values);
+        assert_eq!(one.replace("cs_a".into(), None).await, Place::Memory);
+        assert!(
+            one.other(None).await.is_none(),
+            "no file that was not asked for"
+        );
+        let kept = one.keep("cs_b".into(), None).await;
+        let other = without_kernel(&options, &values);
+        let in_use = other.token().await.unwrap();
+        assert!(other.other(Some(&in_use)).await.is_none());
+        assert_eq!(one.replace("cs_c".into(), None).await, kept);
+        let newer = other.other(Some(&in_use)).await.unwrap();
+        assert_eq!(newer.expose_secret(), "cs_c");
+        assert_eq!(other.token().await.unwrap().expose_secret(), "cs_c");
+
+        let given = without_kernel(&options, &[("COUNTERSIGN_TOKEN", "cs_given"), values[0]]);
+        assert!(given.other(None).await.is_none());
+        given.replace("cs_d".into(), None).await;
+        assert_eq!(one.other(None).await.unwrap().expose_secret(), "cs_c");
     }
 
     #[tokio::test]

@@ -45,6 +45,7 @@ pub fn session() -> Session {
         [crate::wire::Role::Approver].into(),
     )];
     Session {
+        id: crate::wire::TokenId::from_bits(1),
         operator: OperatorId::from_bits(1),
         name: "maya.k".into(),
         robot: false,
@@ -52,7 +53,10 @@ pub fn session() -> Session {
         roles: BTreeMap::from(roles),
         method: "ssh".into(),
         key: Some("SHA256:uFDBJ4RgTfUYYkB1JTDCCd3LIHOdDAZ8jLdMAcCQTXk".into()),
+        opened_at: at(-7 * 3_600),
         expires_at: at(3_600),
+        signed_in_at: at(-7 * 3_600),
+        renewable_until: Some(at(5 * 3_600)),
         origin: "broker.example/audit".into(),
         verifier_key: String::new(),
         now: now(),

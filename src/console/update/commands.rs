@@ -35,6 +35,10 @@ pub fn available(command: Command, model: &Model) -> Result<(), String> {
             matches!(model.overlay, Some(Overlay::Sheet(_))),
             "there is no sheet to send",
         ),
+        Command::Login => must(
+            shared.session.is_some(),
+            "whose login is not known here: run `countersign login NAME` in another terminal",
+        ),
         Command::FindKey => match shared.session {
             None => Err("not signed in yet".into()),
             Some(_) => Ok(()),
@@ -194,6 +198,19 @@ fn general(
                 ctx.toast(Level::Info, "there is nothing here to write to a file");
             }),
         },
+        Command::Login => {
+            let Some(session) = &model.shared.session else {
+                return;
+            };
+            let call = Call::SignIn(session.name.clone());
+            with(model, jump, effects, |ctx| {
+                ctx.toast(
+                    Level::Info,
+                    "asking your SSH agent: touch your key if it waits for that",
+                );
+                ctx.call(call);
+            });
+        }
         Command::Dump => effects.push(Effect::DumpRecording),
         Command::Quit => quit(model, effects),
         other => with_screen(model, current, jump, effects, |screen, ctx| {
@@ -280,7 +297,9 @@ fn copy_menu(model: &Model) -> Menu {
 }
 
 fn interrupt(model: &mut Model, jump: &mut Option<Jump>, effects: &mut Vec<Effect>) {
-    if let Some((id, _)) = model.shared.calls.last() {
+    // What goes on by itself is not the person's to call off.
+    let own = |(_, call): &&(_, Call)| !matches!(call, Call::Renew(_));
+    if let Some((id, _)) = model.shared.calls.iter().rfind(own) {
         effects.push(Effect::Cancel(*id));
         model.interrupted = false;
     } else if model.interrupted {

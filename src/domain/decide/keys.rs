@@ -6,16 +6,12 @@ use crate::domain::{
     Actor, Command, Context, Environment, Event, Operator, OperatorId, Refusal, Role, SshKey,
     State, Token,
     check::{Check, NAME_MAX, TEXT_MAX},
-    operator::Authenticator,
+    operator::{Authenticator, Continued, SESSION_MAX},
 };
-use chrono::Duration;
-
 /// The most SSH keys that one operator may hold.
 const KEYS_MAX: usize = 16;
 /// The most sessions that one operator may have open.
 const SESSIONS_MAX: usize = 32;
-/// The longest that a session which an SSH key opened may last.
-pub const SESSION_MAX: Duration = Duration::hours(12);
 
 pub(super) fn decide(
     state: &State,
@@ -67,14 +63,24 @@ fn sign_in(
     {
         return Err(not_countersigned(enrolled));
     }
-    if token.expires_at <= context.now || token.expires_at > context.now + SESSION_MAX {
+    match &token.continues {
+        Some(continued) => may_continue(held, token, continued, context)?,
+        None if token.expires_at > context.now + SESSION_MAX => {
+            return Err(Refusal::Conflict {
+                detail: "a session lasts up to 12 hours".into(),
+            });
+        }
+        None => {}
+    }
+    if token.expires_at <= context.now {
         return Err(Refusal::Conflict {
-            detail: "a session lasts up to 12 hours".into(),
+            detail: "a session that has ended is none".into(),
         });
     }
-    let open = held
-        .tokens()
-        .filter(|token| token.key.is_some() && context.now < token.expires_at);
+    let replaced = token.continues.as_ref().map(|continued| continued.session);
+    let open = held.tokens().filter(|open| {
+        open.key.is_some() && context.now < open.expires_at && Some(open.id) != replaced
+    });
     if open.count() >= SESSIONS_MAX {
         return Err(Refusal::Limit {
             detail: format!("{SESSIONS_MAX} sessions are open; sign out of some first"),
@@ -84,6 +90,37 @@ fn sign_in(
         operator: id,
         token: token.clone(),
     }])
+}
+
+/// Whether a session may go on as another: of the same key, and never beyond 12 hours after somebody signed in.
+fn may_continue(
+    held: &Operator,
+    token: &Token,
+    continued: &Continued,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let before = held.tokens().find(|open| {
+        open.id == continued.session
+            && open.key.is_some()
+            && open.key == token.key
+            && open.signed_in_at() == continued.signed_in_at
+            && context.now < open.expires_at
+    });
+    let Some(before) = before else {
+        return Err(Refusal::Conflict {
+            detail: "no session of this key is open to be continued: sign in again".into(),
+        });
+    };
+    let bound = continued.signed_in_at + SESSION_MAX;
+    if token.expires_at > bound || token.expires_at <= before.expires_at {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "a session is continued to 12 hours after signing in at most, which is {}: sign in again",
+                bound.format("%Y-%m-%dT%H:%M:%SZ")
+            ),
+        });
+    }
+    Ok(())
 }
 
 /// Why a key that waits for another admin opens nothing yet.

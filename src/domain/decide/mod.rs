@@ -19,7 +19,6 @@ mod sweep;
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use deliveries::deliver_until;
 pub use issuance::{CLAIM_WINDOW, OVERLAP, may_retry};
-pub use keys::SESSION_MAX;
 pub use offboarding::{HANDED_OVER_AT_ONCE, can_be_withdrawn, left_alone};
 pub use policy::{matter as policy_matter, may_decide_policy};
 pub use requests::outlived;

@@ -9,7 +9,7 @@ use crate::domain::{
     RequestState, Token, VersionState,
     credential::remember,
     event::{Subject, UsageEntry},
-    operator::Authenticator,
+    operator::{Authenticator, RENEWAL_GRACE},
     request::NOTES_MAX,
     review::Confirmation,
     revocation::Enforcement,
@@ -267,6 +267,15 @@ impl State {
                 drop_tokens(operator, &mut self.token_digests, |held| {
                     held.key.is_some() && held.expires_at <= at
                 });
+                // The one that it continues has had its time, but for a moment.
+                let replaced = token.continues.as_ref().map(|continued| continued.session);
+                for authenticator in &mut operator.authenticators {
+                    if let Authenticator::Token(held) = authenticator
+                        && Some(held.id) == replaced
+                    {
+                        held.expires_at = held.expires_at.min(at + RENEWAL_GRACE);
+                    }
+                }
                 self.token_digests.insert(token.digest, id);
                 operator
                     .authenticators

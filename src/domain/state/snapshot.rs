@@ -16,7 +16,7 @@ use crate::domain::{
     RotationId, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts, Tier, Token,
     TokenId, Version, VersionState,
     event::Subject,
-    operator::Authenticator,
+    operator::{Authenticator, Continued},
     request::Ending,
     review::Confirmation,
     revocation::{Applied, Enforcement},

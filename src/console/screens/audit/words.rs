@@ -26,7 +26,7 @@ const MEANING: &[(&str, &str)] = &[
     ),
     (
         "operator.token_issued",
-        "A token was made to sign in with. The log holds its digest only.",
+        "A token was made to sign in with, or a session was opened or renewed. The log holds its digest only.",
     ),
     (
         "operator.token_revoked",

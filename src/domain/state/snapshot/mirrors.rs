@@ -171,6 +171,7 @@ struct PlainToken {
     #[serde(with = "time")]
     expires_at: DateTime<Utc>,
     key: Option<String>,
+    continues: Option<Continued>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -55,6 +55,9 @@ mod rotation_steps;
 #[path = "rules/rotations.rs"]
 mod rotations;
 
+#[path = "rules/year.rs"]
+mod year;
+
 #[path = "rules/histories.rs"]
 mod histories;
 

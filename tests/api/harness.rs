@@ -366,7 +366,7 @@ impl Api {
 
     pub async fn client(&self, name: &str, environment: &str) -> String {
         let body = json!({"name": name, "owner": "payments", "environment": environment, "tier": "low",
-            "dependents": if name == "billing" { vec![] } else { vec!["checkout", "billing"] }});
+            "dependents": ["checkout", "billing"]});
         self.post(&self.admin, "/v1/clients", body)
             .await
             .is(201)

@@ -168,18 +168,18 @@ async fn checked(api: &Api, rotation: &str) {
 async fn what_is_due_rotates_by_itself_and_the_calendar_says_so() {
     let api = Api::start().await;
     let (fresh, _, _) = keyed(&api, "orders").await;
-    let client = api.client("billing", "development").await;
+    let client = api.client("invoices", "development").await;
     // A year old, under a cadence of half a year.
     let due = api
         .adopt_from(
             "countersign",
-            "billing/key",
+            "invoices/key",
             &client,
             "old",
             "2025-11-01T00:00:00Z",
         )
         .await;
-    let by_hand = api.adopt("billing/legacy", &client, "older").await;
+    let by_hand = api.adopt("invoices/legacy", &client, "older").await;
     let id: countersign::domain::CredentialId = due.parse().expect("an identifier");
     let rotation = loop {
         let state = api.broker.engine.state();

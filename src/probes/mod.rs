@@ -1,7 +1,7 @@
 //! Using a new version for real, before it takes the place of the one in use: one adapter a kind of use, behind one
 //! small contract.
 //!
-//! To add a kind: a file here, `impl Probe`, a line in [`from_table`], its words in the README, and a test against the
+//! To add a kind: a file here, `impl Probe`, a line in `from_table`, its words in the README, and a test against the
 //! real thing.
 
 mod http;

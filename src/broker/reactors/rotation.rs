@@ -592,7 +592,7 @@ pub(super) async fn keep_rules(engine: Engine) {
     }
 }
 
-/// Records the table of the policy in force once. What cannot be recorded now is by [`keep_rules`].
+/// Records the table of the policy in force once. What cannot be recorded now is by `keep_rules`.
 pub async fn set_rules(engine: &Engine) {
     if let Some(command) = outdated(engine, &engine.state())
         && let Err(error) = submit(engine, command).await

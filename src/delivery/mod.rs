@@ -1,7 +1,7 @@
 //! Where services read their secrets: one adapter a kind of place, behind one small contract.
 //!
 //! To add a kind: a file here, `impl Deliver`, a line in `from_table`, its words in the README, and a test against
-//! the real thing. The broker logs that a delivery begins, carries it out with [`Deliver::deliver`] as often as it
+//! the real thing. The broker logs that a delivery begins, carries it out with `Deliver::deliver` as often as it
 //! takes, and logs that it is done; so whatever an adapter does must come to the same when it is done twice.
 
 mod file;

@@ -142,7 +142,8 @@ impl Views<'_> {
                 })
             })
             .collect();
-        readers.sort_by_key(|reader| std::cmp::Reverse(reader.last_used_at));
+        // Within one millisecond the newer version comes first.
+        readers.sort_by_key(|reader| std::cmp::Reverse((reader.last_used_at, reader.version)));
         readers
     }
 

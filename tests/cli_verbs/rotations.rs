@@ -14,7 +14,7 @@ fn adopt(desk: &mut Desk, name: &str, digit: char) {
         "adopt",
         name,
         "--env",
-        "production",
+        "development",
         "--kind",
         "api_key",
         "--issuer",

@@ -633,6 +633,6 @@ async fn a_login_is_rotated_under_its_reader() {
 
     stop.send(true).unwrap();
     let (times, wrong) = reading.await.unwrap();
-    assert!(times > 10, "it read {times} times only");
+    assert!(times > 3, "it read {times} times only");
     assert_eq!(wrong, Vec::<String>::new(), "of {times} readings");
 }

@@ -363,7 +363,7 @@ async fn a_changed_leaf_keeps_the_broker_from_starting_with_or_without_a_snapsho
     let snapshot = options.data.join("snapshot");
     assert!(snapshot.exists());
     let mut other = elsewhere(&options).await;
-    sqlx::raw_sql("UPDATE leaves SET bytes = CAST(replace(bytes, '\"two\"', '\"tow\"') AS BLOB) WHERE idx = 2")
+    sqlx::raw_sql("UPDATE leaves SET bytes = CAST(replace(bytes, '\"two\"', '\"tow\"') AS BLOB) WHERE idx = 3")
         .execute(&mut other)
         .await
         .unwrap();
@@ -374,7 +374,7 @@ async fn a_changed_leaf_keeps_the_broker_from_starting_with_or_without_a_snapsho
             .expect_err("a start on a changed log");
         let said = chain(&refused);
         assert!(matches!(refused, OpenError::Start(_)), "{said}");
-        assert!(said.contains("leaf 2 was changed"), "{said}");
+        assert!(said.contains("leaf 3 was changed"), "{said}");
         let _gone = std::fs::remove_file(&snapshot);
     }
     drop(folder);

@@ -305,11 +305,11 @@ async fn what_goes_wrong_in_one_place_is_said_and_the_rest_works() {
                 path.starts_with("/v1/events").then(|| {
                     bytes(
                         "content-type: text/event-stream\r\n",
-                        b"id: 2\ndata: {\"event\":7}\n\n",
+                        b"id: 3\ndata: {\"event\":7}\n\n",
                     )
                 })
             },
-            "event 2 cannot be understood",
+            "event 3 cannot be understood",
         ),
         (
             "a log that is none",

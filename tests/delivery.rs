@@ -497,29 +497,34 @@ async fn a_place_that_refuses_is_tried_again_once_somebody_has_seen_to_it() {
     reaches(&company.admin, id, RequestState::Delivered).await;
 }
 
-/// Reads the place as a service does, again and again, and logs in with what it reads each time. Ends when it is told
-/// to; then how often it could and what went wrong when it could not.
+/// Reads the place as a service does, again and again, and logs in with what it reads each time; how often it could is
+/// told as it goes. Ends when it is told to, with what went wrong when it could not.
 fn reader(
     servers: &Arc<Servers>,
     vault: &Arc<OpenBao>,
     path: &'static str,
-) -> (watch::Sender<bool>, JoinHandle<(usize, Vec<String>)>) {
+) -> (
+    watch::Sender<bool>,
+    watch::Receiver<usize>,
+    JoinHandle<Vec<String>>,
+) {
     let (servers, vault) = (Arc::clone(servers), Arc::clone(vault));
     let (stop, stopped) = watch::channel(false);
+    let (worked, times) = watch::channel(0);
     let reading = tokio::spawn(async move {
-        let (mut times, mut wrong) = (0, Vec::new());
+        let mut wrong = Vec::new();
         while !*stopped.borrow() {
             let login = held(&vault, path).await["data"].take();
             let at = Arc::clone(&servers);
             let said = tokio::task::spawn_blocking(move || works(&at, &login)).await;
             match said.unwrap() {
-                Ok(_) => times += 1,
+                Ok(_) => worked.send_modify(|times| *times += 1),
                 Err(why) => wrong.push(why),
             }
         }
-        (times, wrong)
+        wrong
     });
-    (stop, reading)
+    (stop, times, reading)
 }
 
 /// Has a credential rotated by hand, and waits until the rotation is in one of these states.
@@ -574,7 +579,7 @@ async fn a_login_is_rotated_under_its_reader() {
     let detail = reaches(&company.admin, id, RequestState::Delivered).await;
     let credential = credential_of(&company.admin, &detail).await.row.id;
     let first = held(&vault, path).await["data"].take();
-    let (stop, reading) = reader(&servers, &vault, path);
+    let (stop, mut times, reading) = reader(&servers, &vault, path);
     let versions = async || {
         let detail = company.admin.credential(credential).await.unwrap().value;
         let states = detail.versions.iter().map(|version| version.state);
@@ -631,8 +636,10 @@ async fn a_login_is_rotated_under_its_reader() {
     assert_eq!(works(&servers, &newer["data"]).as_deref(), Ok("1"));
     assert_eq!(works(&servers, &first).as_deref(), Ok("1"), "it overlaps");
 
+    let enough = times.wait_for(|times| *times > 10);
+    let enough = tokio::time::timeout(PATIENCE, enough).await;
+    let enough = enough.is_ok_and(|times| times.is_ok());
+    assert!(enough, "it reads no more");
     stop.send(true).unwrap();
-    let (times, wrong) = reading.await.unwrap();
-    assert!(times > 3, "it read {times} times only");
-    assert_eq!(wrong, Vec::<String>::new(), "of {times} readings");
+    assert_eq!(reading.await.unwrap(), Vec::<String>::new());
 }

@@ -42,15 +42,15 @@ impl Nonces {
         nonce
     }
 
-    /// Whether `nonce` is good for `purpose` at `now`, and for `use_of` alone from here on: a call that is repeated
-    /// before the first has its answer is the same use, and is told apart by whoever remembers answers.
+    /// Whether `nonce` is good for `purpose` at `now`. Asking spends it on `use_of`, whatever the answer: a call that is
+    /// repeated before the first has its answer is the same use, and is told apart by whoever remembers answers.
     pub fn spend_on(&self, nonce: &str, purpose: &str, use_of: Digest, now: DateTime<Utc>) -> bool {
         let mut held = self.0.lock();
         let Some((good_for, until, spent_on)) = held.good_for.get_mut(nonce) else {
             return false;
         };
-        let good = good_for == purpose && now < *until;
-        good && *spent_on.get_or_insert(use_of) == use_of
+        let spent_here = *spent_on.get_or_insert(use_of) == use_of;
+        spent_here && good_for == purpose && now < *until
     }
 
     /// Whether `nonce` is good for `purpose` at `now`. It is spent by asking, whatever the answer.
@@ -93,7 +93,15 @@ mod tests {
         let nonces = Nonces::default();
         let nonce = nonces.issue("a".into(), at(0), Duration::seconds(60));
         let (one, other) = (digest_of_bytes(b"one"), digest_of_bytes(b"other"));
-        assert!(!nonces.spend_on(&nonce, "b", one, at(1)), "another purpose");
+        let elsewhere = nonces.issue("a".into(), at(0), Duration::seconds(60));
+        assert!(
+            !nonces.spend_on(&elsewhere, "b", other, at(1)),
+            "another purpose"
+        );
+        assert!(
+            !nonces.spend_on(&elsewhere, "a", one, at(1)),
+            "spent by that"
+        );
         assert!(nonces.spend_on(&nonce, "a", one, at(1)));
         assert!(nonces.spend_on(&nonce, "a", one, at(2)), "sent twice");
         assert!(!nonces.spend_on(&nonce, "a", other, at(3)), "used");

@@ -69,7 +69,7 @@ pub enum Verb {
     /// Print the configuration that makes a gateway ask this broker
     ///
     /// Address, path and cache bound are filled in. With --gateway-token the output holds the token, and
-    /// without it a placeholder.
+    /// without it a mark where it belongs.
     Config {
         #[command(flatten)]
         which: Which,

@@ -44,7 +44,7 @@ pub fn fill(filling: &Filling<'_>) -> Result<String, String> {
         Profile::Haproxy => HAPROXY,
         Profile::Introspection => {
             return Err(format!(
-                "{} asks by token introspection (RFC 7662): point it at {}/oauth/introspect, with its token as bearer",
+                "{} asks by token introspection (RFC 7662): point it at {}/v1/introspect, with the token of a robot account as bearer",
                 filling.gateway, filling.broker
             ));
         }

@@ -142,6 +142,6 @@ pub fn signed_out(shared: &Shared, why: &str) -> String {
 fn way_in(shared: &Shared) -> String {
     match &shared.session {
         Some(session) => format!(":login, or countersign login {}", session.name),
-        None => "Run countersign login NAME in another terminal".into(),
+        None => "Sign in by `countersign login` in another terminal".into(),
     }
 }

@@ -409,7 +409,9 @@ async fn without_the_broker_nobody_passes() {
 /// One that is told: it takes what it is handed, and says so, until its line is cut.
 async fn receive(url: String, id: String, token: String) {
     let http = reqwest::Client::new();
+    let mut turns = tokio::time::interval(Duration::from_millis(100));
     loop {
+        turns.tick().await;
         let base = format!("{url}/v1/gateways/{id}");
         let asked = http
             .get(format!("{base}/pending"))
@@ -422,7 +424,6 @@ async fn receive(url: String, id: String, token: String) {
             .bearer_auth(&token)
             .json(&cursor);
         assert!(put.send().await.unwrap().status().is_success());
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -346,10 +346,9 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
         "{delivered} of {runs} secrets arrived: a kill loses one in transit at most now and then"
     );
 
-    // How many is for the machine's load to say.
     assert!(
-        interrupted > 0,
-        "none of {runs} kills came while a login was being made"
+        interrupted * 20 >= runs as usize,
+        "only {interrupted} of {runs} kills came while a login was being made"
     );
 
     // Nothing more is younger than what reconciliation looks at; a start reconciles.

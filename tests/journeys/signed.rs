@@ -368,8 +368,14 @@ async fn a_signature_is_good_for_one_request_at_one_broker() {
     // On another request: before it was used, and after.
     let (_, unused) = forger.sign(one).await;
     let target = client.request(other).await.unwrap().value;
-    let problem = send(&client, &target, unused).await;
+    let problem = send(&client, &target, unused.clone()).await;
     assert_eq!(problem.slug(), "signature-refused", "{problem:?}");
+    let problem = send(&client, &client.request(one).await.unwrap().value, unused).await;
+    assert_eq!(
+        problem.slug(),
+        "signature-refused",
+        "it is spent by then: {problem:?}"
+    );
     let (detail, signed) = forger.sign(one).await;
     let body = Approve {
         digest: detail.digest,

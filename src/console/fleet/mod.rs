@@ -7,6 +7,7 @@
 /// Lists over the fleet: sorted, filtered, kept up to date.
 pub mod view;
 
+mod late;
 mod narrow;
 mod search;
 
@@ -15,6 +16,7 @@ use crate::wire::{
     CredentialId, CredentialRow, CredentialState, Environment, FeedItem, Kind, Tier,
 };
 use chrono::{DateTime, Utc};
+use late::Late;
 use narrow::{Numbers, Times};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -50,7 +52,7 @@ pub struct Fleet {
     /// Up to here the identifiers ascend, as they do in the broker's list and with what is made after it.
     ascending: usize,
     /// The rows of the identifiers from there on.
-    late: HashMap<CredentialId, u32>,
+    late: Late,
     names: String,
     /// Where each name begins in `names`; one more than there are rows, unless there are none.
     starts: Vec<u32>,
@@ -194,7 +196,7 @@ impl Fleet {
     pub fn find(&self, id: CredentialId) -> Option<u32> {
         match self.ids[..self.ascending].binary_search(&id) {
             Ok(row) => Some(row as u32),
-            Err(_) => self.late.get(&id).copied(),
+            Err(_) => self.late.find(&self.ids, id),
         }
     }
 
@@ -283,7 +285,7 @@ impl Fleet {
     /// Bytes that the columns take, spare room and dictionary included.
     pub fn memory(&self) -> usize {
         self.ids.capacity() * 16
-            + self.late.capacity() * 24
+            + self.late.memory()
             + self.names.capacity()
             + (self.starts.capacity() + self.owners.capacity() + self.clients.capacity()) * 4
             + self.versions.capacity() * 4
@@ -307,12 +309,13 @@ impl Fleet {
             if self.starts.is_empty() {
                 self.starts.push(0);
             }
-            if self.late.is_empty() && self.ids.last().is_none_or(|last| *last < row.id) {
+            let ascends = self.ids.last().is_none_or(|last| *last < row.id);
+            self.ids.push(row.id);
+            if self.late.is_empty() && ascends {
                 self.ascending += 1;
             } else {
-                self.late.insert(row.id, number);
+                self.late.insert(&self.ids, number);
             }
-            self.ids.push(row.id);
             self.names.push_str(row.name);
             self.starts.push(self.names.len() as u32);
             self.owners.push(owner);

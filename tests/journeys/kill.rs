@@ -5,7 +5,7 @@ use crate::support::company::{Approver, PATIENCE, enforced, reaches};
 use crate::support::{BrokerProcess, Company, Servers, cli, psql, vault_config, wait_until};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use countersign::client::{Answer, Client, ClientError, LogEntry, Once, Outcome};
+use countersign::client::{Answer, Client, ClientError, EventQuery, Feed, LogEntry, Once, Outcome};
 use countersign::issuers::locator;
 use countersign::wire::revocation::Revoke;
 use countersign::wire::{CredentialDetail, RequestDetail, RequestId, RequestState};
@@ -24,11 +24,12 @@ const KEPT: u64 = 10;
 /// What is younger is left alone by reconciliation, in seconds.
 const ORPHAN_AGE_S: i64 = 2;
 /// The steps of a life, each with about as many milliseconds as it takes: within these it is killed.
-const STEPS: [(&str, u64); 7] = [
+const STEPS: [(&str, u64); 8] = [
     ("ask", 12),
     ("first approval", 20),
     ("second approval", 20),
-    ("issue", 220),
+    ("begin to issue", 30),
+    ("make the login", 60),
     ("claim", 12),
     ("revoke", 12),
     ("enforce", 90),
@@ -133,11 +134,26 @@ async fn live(
     .await;
     let request: RequestId = receipt.subject.parse().unwrap();
     let seen = reaches(&company.robot, request, RequestState::AwaitingApproval).await;
+    let making = EventQuery {
+        subject: Some(request.to_string()),
+        kind: Some("issuance.started".into()),
+        after: Some(seen.row.sequence),
+    };
+    let mut making = company.admin.events(making).await.unwrap();
     for (number, person) in company.approvers[..2].iter().enumerate() {
         step.send_replace(number + 1);
         decide(&mut told, person, &seen).await;
     }
     step.send_replace(3);
+    // A kill may end the feed: the moment of this life has been then.
+    let begun = async {
+        while let Some(feed) = making.recv().await
+            && !matches!(feed, Feed::Item { .. })
+        {}
+    };
+    let begun = tokio::time::timeout(PATIENCE, begun).await;
+    begun.expect("making the login is begun");
+    step.send_replace(4);
     let issued = reaches(&company.robot, request, RequestState::Issued).await;
     let credential = wait_until(PATIENCE, "the credential is read", async || {
         company.admin.credential(issued.credential_id?).await.ok()
@@ -145,7 +161,7 @@ async fn live(
     .await
     .value;
 
-    step.send_replace(4);
+    step.send_replace(5);
     let claim = Once::new();
     let claimed = insist(&mut told, &claim, async |once| {
         company.robot.claim(request, once).await
@@ -160,7 +176,7 @@ async fn live(
         assert_eq!(logged_in.unwrap().as_deref(), Ok("1"), "{name}");
     }
     if revoked {
-        step.send_replace(5);
+        step.send_replace(6);
         let body = Revoke {
             version: None,
             reason: "the report is done".into(),
@@ -170,7 +186,7 @@ async fn live(
             company.operator.revoke(id, &body, once).await
         })
         .await;
-        step.send_replace(6);
+        step.send_replace(7);
         enforced(&company.operator, name).await;
     }
     step.send_replace(STEPS.len());

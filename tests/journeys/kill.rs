@@ -363,7 +363,7 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
     );
 
     assert!(
-        interrupted * 20 >= runs as usize,
+        interrupted > runs as usize,
         "only {interrupted} of {runs} kills came while a login was being made"
     );
 

@@ -10,7 +10,7 @@ mod support;
 use countersign::{
     client::{ClientError, Once},
     wire::{
-        CredentialId, DeliveryView, Destination, RequestDetail, RequestId, RequestState,
+        CredentialId, DeliveryView, Destination, Reason, RequestDetail, RequestId, RequestState,
         RotationDetail, VersionState,
         rotation::{Rotate, RotationState, Setback},
     },
@@ -40,6 +40,7 @@ fn order(id: &str, version: u32, path: &str) -> DeliveryOrder {
         version,
         path: path.into(),
         expires_at: None,
+        over: None,
     }
 }
 
@@ -635,6 +636,41 @@ async fn a_login_is_rotated_under_its_reader() {
     );
     assert_eq!(works(&servers, &newer["data"]).as_deref(), Ok("1"));
     assert_eq!(works(&servers, &first).as_deref(), Ok("1"), "it overlaps");
+
+    // Back to the older one: its login is where it is read before the newer one is refused.
+    let reason = Reason {
+        reason: "permission denied on the newer one".into(),
+    };
+    let back = company
+        .operator
+        .roll_back(credential, &reason, &Once::new())
+        .await;
+    done(back);
+    let back = wait_until(PATIENCE, "the older login is back", async || {
+        let back = held(&vault, path).await;
+        (back["data"] == first).then_some(back)
+    })
+    .await;
+    assert_eq!(
+        back["metadata"]["custom_metadata"]["countersign-version"],
+        "1"
+    );
+    wait_until(PATIENCE, "the versions change places", async || {
+        (versions().await
+            == [
+                VersionState::Active,
+                VersionState::Discarded,
+                VersionState::Retiring,
+            ])
+        .then_some(())
+    })
+    .await;
+    assert_eq!(works(&servers, &first).as_deref(), Ok("1"));
+    assert_eq!(
+        works(&servers, &newer["data"]).as_deref(),
+        Ok("1"),
+        "whoever has not come back yet is not refused"
+    );
 
     let enough = times.wait_for(|times| *times > 10);
     let enough = tokio::time::timeout(PATIENCE, enough).await;

@@ -19,6 +19,8 @@ mod outage;
 mod races;
 #[path = "journeys/recovery.rs"]
 mod recovery;
+#[path = "journeys/rotations.rs"]
+mod rotations;
 #[path = "journeys/scene.rs"]
 mod scene;
 #[path = "journeys/signed.rs"]

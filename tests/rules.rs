@@ -55,6 +55,9 @@ mod rotation_steps;
 #[path = "rules/rotations.rs"]
 mod rotations;
 
+#[path = "rules/rotations_back.rs"]
+mod rotations_back;
+
 #[path = "rules/year.rs"]
 mod year;
 

@@ -3,7 +3,7 @@
 
 use super::engine::EngineError;
 use crate::{
-    domain::{MintedVersion, RequestId, RotationId},
+    domain::{Event, MintedVersion, RequestId, RotationId, Version},
     event_log::{
         sqlite::SqliteStore,
         store::{SideWrite, Store as _},
@@ -23,6 +23,8 @@ pub enum MadeFor {
     Request(RequestId),
     /// A rotation.
     Rotation(RotationId),
+    /// A rotation, should it be rolled back: the older secret, as it was found where services read it.
+    GoingBack(RotationId),
 }
 
 impl From<RequestId> for MadeFor {
@@ -43,16 +45,17 @@ impl MadeFor {
         match self {
             Self::Request(id) => id.to_string(),
             Self::Rotation(id) => id.to_string(),
+            Self::GoingBack(id) => format!("{id}/older"),
         }
     }
 
     fn place(self) -> Vec<u8> {
-        match self {
-            Self::Request(id) => id.bits(),
-            Self::Rotation(id) => id.bits(),
-        }
-        .to_be_bytes()
-        .to_vec()
+        let (id, which) = match self {
+            Self::Request(id) => (id.bits(), None),
+            Self::Rotation(id) => (id.bits(), None),
+            Self::GoingBack(id) => (id.bits(), Some(b'/')),
+        };
+        id.to_be_bytes().into_iter().chain(which).collect()
     }
 }
 
@@ -104,11 +107,44 @@ impl Sealed {
         }
     }
 
+    /// The write that keeps the secret that `older` is about, for as long as `rotation` can go back to it.
+    pub fn put_older(
+        &self,
+        rotation: RotationId,
+        older: &Version,
+        secret: &SecretMaterial,
+    ) -> SideWrite {
+        let minted = MintedVersion {
+            digest: older.digest,
+            locator: older.locator.clone(),
+            expires_at: older.expires_at,
+            warnings: Vec::new(),
+        };
+        self.put(MadeFor::GoingBack(rotation), older.number, &minted, secret)
+    }
+
     /// The write that forgets a secret.
     pub fn forget(made_for: impl Into<MadeFor>) -> SideWrite {
         SideWrite::Delete {
             namespace: NAMESPACE,
             key: made_for.into().place(),
+        }
+    }
+
+    /// The writes that forget what nobody can come for any more once this has happened.
+    pub fn outlived(event: &Event) -> Vec<SideWrite> {
+        match event {
+            // Whoever has yet to take the newer secret still can.
+            Event::RotationCompleted { rotation, .. } => {
+                vec![Self::forget(MadeFor::GoingBack(*rotation))]
+            }
+            Event::RotationRolledBack { rotation, .. } | Event::RotationFailed { rotation, .. } => {
+                vec![
+                    Self::forget(*rotation),
+                    Self::forget(MadeFor::GoingBack(*rotation)),
+                ]
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -3,7 +3,9 @@
 
 use super::{
     engine::{EngineError, Inner, Outcome},
-    leaf, snapshot,
+    leaf,
+    sealed::Sealed,
+    snapshot,
 };
 use crate::{
     canonical,
@@ -141,6 +143,12 @@ async fn commit(inner: &Inner, jobs: Vec<Job>) {
     if leaves.is_empty() && side.is_empty() {
         return;
     }
+    let mut side = side;
+    side.extend(
+        recorded
+            .iter()
+            .flat_map(|recorded| Sealed::outlived(&recorded.event)),
+    );
     let written = if leaves.is_empty() {
         let kept = inner.sealed.keep_all(side).await;
         kept.map(|()| Written::Now)

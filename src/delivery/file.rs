@@ -23,6 +23,8 @@ use std::{
 use zeroize::Zeroizing;
 
 const FOLDER: &str = "the folder";
+/// No file with a secret is as large, in bytes.
+const CONTENT_MAX: usize = 64 << 10;
 
 /// A folder on this machine.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,10 +103,7 @@ impl Inner {
         self.paths.admit(&order.path).or_else(refused)?;
         let text = self.content(secret)?;
         let _one = self.writing.lock();
-        let (folders, name) = match order.path.rsplit_once('/') {
-            Some((folders, name)) => (folders, name),
-            None => ("", order.path.as_str()),
-        };
+        let (folders, name) = split(&order.path);
         let folder = self.open(folders)?;
         replaceable(&folder, name, &order.path)?;
         let temporary = format!(".{name}.countersign");
@@ -131,6 +130,26 @@ impl Inner {
                 Err(judge(&format!("writing {place}"), error))
             }
         }
+    }
+
+    /// What is at the path, if it has the form of a secret.
+    fn look(&self, order: &DeliveryOrder) -> Result<Option<SecretMaterial>, DeliveryError> {
+        self.paths.admit(&order.path).or_else(refused)?;
+        let (folders, name) = split(&order.path);
+        let folder = self.open(folders)?;
+        let held = match read_back(&folder, name) {
+            Ok(held) if held.len() < CONTENT_MAX => held,
+            Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => return Ok(None),
+            Err(error) => return Err(judge(&format!("reading {}", order.path), error)),
+        };
+        let Ok(text) = std::str::from_utf8(&held) else {
+            return Ok(None);
+        };
+        let held = SecretMaterial::new(text.to_owned());
+        Ok(match self.config.format {
+            Format::Json => SecretMaterial::from_object(held),
+            Format::Plain => Some(held),
+        })
     }
 
     fn content(&self, secret: &SecretMaterial) -> Result<Zeroizing<String>, DeliveryError> {
@@ -203,6 +222,11 @@ impl Inner {
     }
 }
 
+/// A path's folders, and the name in them.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 /// Whether what is there may be replaced: nothing, or a file.
 fn replaceable(folder: &OwnedFd, name: &str, path: &str) -> Result<(), DeliveryError> {
     match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -218,8 +242,9 @@ fn replaceable(folder: &OwnedFd, name: &str, path: &str) -> Result<(), DeliveryE
 
 fn read_back(folder: &OwnedFd, name: &str) -> Result<Zeroizing<Vec<u8>>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
-    let mut held = Zeroizing::new(Vec::new());
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
+    let mut held = Zeroizing::new(Vec::with_capacity(CONTENT_MAX));
+    let mut file = file.take(CONTENT_MAX as u64);
     file.read_to_end(&mut held).map_err(errno)?;
     Ok(held)
 }
@@ -275,6 +300,19 @@ impl Deliver for Folder {
                         reason: "the writing task failed".to_owned(),
                     })
                 })
+        }
+        .boxed()
+    }
+
+    fn held<'a>(
+        &'a self,
+        order: &'a DeliveryOrder,
+    ) -> BoxFuture<'a, Result<Option<SecretMaterial>, DeliveryError>> {
+        let (inner, order) = (Arc::clone(&self.0), order.clone());
+        async move {
+            tokio::task::spawn_blocking(move || inner.look(&order))
+                .await
+                .unwrap_or(Ok(None))
         }
         .boxed()
     }

@@ -269,16 +269,7 @@ impl Kv2 {
         version: u64,
         secret: &SecretMaterial,
     ) -> Result<bool, DeliveryError> {
-        let path = format!("{}/data/{}?version={version}", self.mount, order.path);
-        let answer = self.call(order, Method::GET, &path, None).await;
-        let held = match answer.and_then(|answer| data::<Held>(answer, &path)) {
-            Ok(held) => held.data,
-            // Deleted, or destroyed.
-            Err(CallError::Status { status: 404, .. }) => None,
-            Err(error) => return Err(self.judge(error).await),
-        };
-        let Some(held) = held.map(|held| SecretMaterial::new(Box::<str>::from(held).into_string()))
-        else {
+        let Some(held) = self.read(order, version).await? else {
             return Ok(false);
         };
         let fields: Result<BTreeMap<String, SecretMaterial>, _> =
@@ -292,6 +283,38 @@ impl Kv2 {
                         .is_some_and(|held| held.expose() == value.expose())
                 })
         }))
+    }
+
+    /// The fields of this version of the path, as the text of an object; `None` if it was deleted or destroyed.
+    async fn read(
+        &self,
+        order: &DeliveryOrder,
+        version: u64,
+    ) -> Result<Option<SecretMaterial>, DeliveryError> {
+        let path = format!("{}/data/{}?version={version}", self.mount, order.path);
+        let answer = self.call(order, Method::GET, &path, None).await;
+        let held = match answer.and_then(|answer| data::<Held>(answer, &path)) {
+            Ok(held) => held.data,
+            Err(CallError::Status { status: 404, .. }) => None,
+            Err(error) => return Err(self.judge(error).await),
+        };
+        Ok(held.map(|held| SecretMaterial::new(Box::<str>::from(held).into_string())))
+    }
+
+    /// The secret that the path holds, if that is of this very version.
+    async fn look(&self, order: &DeliveryOrder) -> Result<Option<SecretMaterial>, DeliveryError> {
+        self.paths.admit(&order.path).or_else(refused)?;
+        let Some(metadata) = self.metadata(order).await? else {
+            return Ok(None);
+        };
+        let custom = metadata.custom.unwrap_or_default();
+        let theirs = custom.get(ID) == Some(&order.id)
+            && custom.get(VERSION) == Some(&order.version.to_string());
+        if !theirs {
+            return Ok(None);
+        }
+        let held = self.read(order, metadata.current_version).await?;
+        Ok(held.and_then(SecretMaterial::from_object))
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
@@ -359,10 +382,9 @@ fn ours(
         Some(_) => {
             let claimed: Option<u32> = custom.get(VERSION).and_then(|text| text.parse().ok());
             match claimed {
-                Some(claimed) if claimed > order.version => refused(format!(
-                    "{} holds version {claimed}, which is newer",
-                    order.path
-                )),
+                Some(claimed) if claimed > order.version && order.over != Some(claimed) => refused(
+                    format!("{} holds version {claimed}, which is newer", order.path),
+                ),
                 claimed => Ok(claimed == Some(order.version)),
             }
         }
@@ -391,6 +413,13 @@ impl Deliver for Kv2 {
         secret: &'a SecretMaterial,
     ) -> BoxFuture<'a, Result<Delivered, DeliveryError>> {
         self.put(order, secret).boxed()
+    }
+
+    fn held<'a>(
+        &'a self,
+        order: &'a DeliveryOrder,
+    ) -> BoxFuture<'a, Result<Option<SecretMaterial>, DeliveryError>> {
+        self.look(order).boxed()
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), String>> {

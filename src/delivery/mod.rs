@@ -33,6 +33,8 @@ pub struct DeliveryOrder {
     pub path: String,
     /// When the secret ends, if it does.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The newer version in whose place this one comes, where a rotation goes back.
+    pub over: Option<u32>,
 }
 
 impl DeliveryOrder {
@@ -117,6 +119,12 @@ pub trait Deliver: Send + Sync {
         order: &'a DeliveryOrder,
         secret: &'a SecretMaterial,
     ) -> BoxFuture<'a, Result<Delivered, DeliveryError>>;
+
+    /// The secret of `order` as it is there now; `None` where another is, or where the place does not let itself be read.
+    fn held<'a>(
+        &'a self,
+        order: &'a DeliveryOrder,
+    ) -> BoxFuture<'a, Result<Option<SecretMaterial>, DeliveryError>>;
 
     /// Whether deliveries can be expected to work now; if not, why.
     fn ready(&self) -> BoxFuture<'_, Result<(), String>>;

@@ -225,6 +225,14 @@ impl Deliver for Receiver {
         self.post(order, secret).boxed()
     }
 
+    /// A receiver tells nothing.
+    fn held<'a>(
+        &'a self,
+        _order: &'a DeliveryOrder,
+    ) -> BoxFuture<'a, Result<Option<SecretMaterial>, DeliveryError>> {
+        ready(Ok(None)).boxed()
+    }
+
     /// A receiver is heard of when it is sent something.
     fn ready(&self) -> BoxFuture<'_, Result<(), String>> {
         ready(Ok(())).boxed()

@@ -410,6 +410,13 @@ pub enum Command {
     ClaimRotated { rotation: RotationId },
     /// The newer secret was written where it belongs.
     RecordDelivered { rotation: RotationId, to: String },
+    /// The older secret is back where services read it. Empty where it could not be brought back: the newer version is
+    /// discarded at once then.
+    RecordPutBack {
+        rotation: RotationId,
+        to: String,
+        revocation: RevocationId,
+    },
     /// Put the newer version into use.
     Promote { credential: CredentialId },
     /// Go back to the older version, or give up what has not come so far.
@@ -512,6 +519,7 @@ impl Command {
             | Self::RecordCheckFailed { rotation, .. }
             | Self::ClaimRotated { rotation }
             | Self::RecordDelivered { rotation, .. }
+            | Self::RecordPutBack { rotation, .. }
             | Self::EndOverlap { rotation, .. }
             | Self::SettleRotation { rotation, .. } => Subject::Rotation(*rotation),
             Self::Promote { credential } | Self::RollBack { credential, .. } => {
@@ -589,6 +597,7 @@ impl Command {
             Self::RecordCheckFailed { .. } => "record_check_failed",
             Self::ClaimRotated { .. } => "claim_rotated",
             Self::RecordDelivered { .. } => "record_delivered",
+            Self::RecordPutBack { .. } => "record_put_back",
             Self::Promote { .. } => "promote",
             Self::RollBack { .. } => "roll_back",
             Self::EndOverlap { .. } => "end_overlap",

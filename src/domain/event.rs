@@ -436,6 +436,22 @@ pub enum Event {
         /// Whom to tell: the owner team.
         owner: String,
     },
+    /// The older secret is put back where services read it.
+    #[serde(rename = "rotation.going_back")]
+    RotationGoingBack {
+        rotation: RotationId,
+        by: String,
+        setback: Setback,
+        reason: String,
+    },
+    /// The older secret is back at its place, and the older version in use again; the newer one is accepted until
+    /// `until` at most.
+    #[serde(rename = "rotation.put_back")]
+    RotationPutBack {
+        rotation: RotationId,
+        to: String,
+        until: DateTime<Utc>,
+    },
     /// The older version is in use as before.
     #[serde(rename = "rotation.rolled_back")]
     RotationRolledBack {
@@ -612,6 +628,8 @@ impl Event {
         "rotation.handed_over",
         "rotation.promoted",
         "rotation.extended",
+        "rotation.going_back",
+        "rotation.put_back",
         "rotation.rolled_back",
         "rotation.failed",
         "rotation.completed",
@@ -696,6 +714,8 @@ impl Event {
             Self::RotationHandedOver { .. } => "rotation.handed_over",
             Self::RotationPromoted { .. } => "rotation.promoted",
             Self::RotationExtended { .. } => "rotation.extended",
+            Self::RotationGoingBack { .. } => "rotation.going_back",
+            Self::RotationPutBack { .. } => "rotation.put_back",
             Self::RotationRolledBack { .. } => "rotation.rolled_back",
             Self::RotationFailed { .. } => "rotation.failed",
             Self::RotationCompleted { .. } => "rotation.completed",

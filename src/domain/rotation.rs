@@ -122,6 +122,22 @@ pub struct Member {
     pub wave: u32,
 }
 
+/// Going back to the older version of a secret that services read at a destination: it is put there again, and only
+/// then is the newer one's overlap, and its end, begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Return {
+    /// Who wanted it: a handle, or a part of the broker.
+    pub by: String,
+    /// What for.
+    pub setback: Setback,
+    /// Why, in their words; unchecked.
+    pub reason: String,
+    /// When the older secret was back at its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<DateTime<Utc>>,
+}
+
 /// One rotation and all that became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +193,9 @@ pub struct Rotation {
     pub promoted_at: Option<DateTime<Utc>>,
     /// The hard stop of the overlap.
     pub overlap_until: Option<DateTime<Utc>>,
+    /// That it goes back to the older version, once that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going_back: Option<Return>,
     /// Until when the older version's life was extended.
     pub extended_until: Option<DateTime<Utc>>,
     /// When it ended.
@@ -216,6 +235,28 @@ impl Rotation {
         Some(self.promoted_at? - self.started_at)
     }
 
+    /// Whether the older secret is back where services read it, and the newer version is the one that goes.
+    pub fn is_back(&self) -> bool {
+        self.going_back
+            .as_ref()
+            .is_some_and(|back| back.done_at.is_some())
+    }
+
+    /// The version that goes when the overlap is over.
+    pub fn outgoing(&self) -> Option<u32> {
+        if self.is_back() {
+            self.to
+        } else {
+            Some(self.from)
+        }
+    }
+
+    /// From when on nobody was to use [`Rotation::outgoing`] any more.
+    pub fn outgoing_since(&self) -> Option<DateTime<Utc>> {
+        let back = self.going_back.as_ref().and_then(|back| back.done_at);
+        back.or(self.promoted_at)
+    }
+
     /// Whether `credential` has moved on under it, so that its end is to be recorded.
     pub fn out_of_step(&self, credential: &Credential) -> bool {
         let accepted = |number| {
@@ -240,6 +281,12 @@ impl Rotation {
             RotationState::Due | RotationState::Minting | RotationState::Warm => true,
             RotationState::Checking if self.checked_at.is_none() => true,
             RotationState::Checking if credential.destination.is_some() => true,
+            RotationState::Overlapping
+                if credential.destination.is_some() && self.handed_at.is_none() =>
+            {
+                true
+            }
+            RotationState::Overlapping if self.going_back.is_some() && !self.is_back() => true,
             _ => self.out_of_step(credential),
         }
     }

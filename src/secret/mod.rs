@@ -63,6 +63,16 @@ impl SecretMaterial {
         Self::from_fields(&fields)
     }
 
+    /// The secret whose fields these are, as [`SecretMaterial::as_object`] writes them; `None` if it is no such object.
+    pub fn from_object(object: Self) -> Option<Self> {
+        let mut fields: BTreeMap<String, Self> = serde_json::from_str(object.expose()).ok()?;
+        match (fields.len(), fields.remove("token")) {
+            (0, _) => None,
+            (1, Some(token)) => Some(token),
+            _ => Some(object),
+        }
+    }
+
     /// The plain text. Every use of this name is a place to look at in a review.
     pub fn expose(&self) -> &str {
         &self.0

@@ -44,7 +44,7 @@ async fn upstream() -> u16 {
 }
 
 /// A company with a key, and an upstream.
-struct Scene {
+pub struct Scene {
     broker: BrokerProcess,
     admin: String,
     client: Client,
@@ -53,9 +53,9 @@ struct Scene {
 }
 
 /// A running gateway.
-struct Front {
-    name: String,
-    port: u16,
+pub struct Front {
+    pub name: String,
+    pub port: u16,
     folder: PathBuf,
     server: Server,
 }
@@ -83,6 +83,18 @@ impl Scene {
         };
         scene.credential = scene.adopt("orders/key", &owner, KEY).await;
         scene
+    }
+
+    /// Over a broker that has a key already, before this upstream.
+    pub fn over(broker: BrokerProcess, credential: CredentialId, upstream: u16) -> Self {
+        let admin = broker.admin_token();
+        Self {
+            client: broker.client(&admin),
+            broker,
+            admin,
+            credential,
+            upstream,
+        }
     }
 
     async fn adopt(&self, name: &str, owner: &str, key: &str) -> CredentialId {
@@ -130,7 +142,7 @@ impl Scene {
     }
 
     /// A gateway with the configuration that the command line prints for it.
-    async fn front(&self, name: &str, profile: &str, more: &[&str]) -> Front {
+    pub async fn front(&self, name: &str, profile: &str, more: &[&str]) -> Front {
         let token = self.register(name, profile, more);
         let port = free_port();
         let (listen, upstream) = (
@@ -229,7 +241,7 @@ impl Scene {
 
 impl Front {
     /// The status and the whole answer to a call whose path is sent as it is.
-    fn call(&self, path: &str, headers: &[&str]) -> (u16, String) {
+    pub fn call(&self, path: &str, headers: &[&str]) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut request =

@@ -287,7 +287,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 75] = [
+const EVERY_KIND: [&str; 77] = [
     "client.onboarded",
     "client.offboarded",
     "client.owner_changed",
@@ -344,6 +344,8 @@ const EVERY_KIND: [&str; 75] = [
     "rotation.handed_over",
     "rotation.promoted",
     "rotation.extended",
+    "rotation.going_back",
+    "rotation.put_back",
     "rotation.rolled_back",
     "rotation.failed",
     "rotation.completed",

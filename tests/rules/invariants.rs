@@ -83,6 +83,21 @@ impl Watch {
                 let held = &state.rotations.all[rotation];
                 assert!(held.checked_at.is_some(), "{rotation} was not checked");
             }
+            Event::RotationGoingBack { rotation, .. } => {
+                let held = &state.rotations.all[rotation];
+                assert!(held.going_back.is_none(), "{held:?} goes back already");
+            }
+            Event::RotationPutBack { rotation, .. } => {
+                let held = &state.rotations.all[rotation];
+                let credential = &state.credentials[&held.credential];
+                let both = [Some(held.from), held.to].map(|number| {
+                    credential
+                        .version(number.unwrap())
+                        .unwrap()
+                        .accepted(self.now)
+                });
+                assert_eq!(both, [true, true], "{held:?}");
+            }
             Event::RotationHandedOver { rotation, .. } => {
                 assert!(self.handed.insert(*rotation), "{rotation} left twice");
             }

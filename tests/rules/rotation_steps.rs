@@ -62,6 +62,8 @@ impl History {
             RotationState::Checking if step.how % 4 == 0 => What::Promote,
             RotationState::Checking if step.how % 2 == 0 => What::HandedOver,
             RotationState::Checking => What::ClaimRotated,
+            _ if held.going_back.is_some() && !held.is_back() => What::PutBack,
+            _ if step.how % 3 == 0 => What::RollBack,
             _ => What::EndOverlap,
         })
     }
@@ -192,7 +194,7 @@ impl History {
             What::ClaimRotated if step.how % 8 == 0 => &[Completed, Overlapping][..],
             What::ClaimRotated | What::HandedOver | What::Promote => &[Checking],
             What::RollBack => &[Due, Minting, Warm, Checking, Overlapping],
-            What::EndOverlap => &[Overlapping],
+            What::PutBack | What::EndOverlap => &[Overlapping],
             _ => &[Due, Minting, Warm, Checking, Overlapping],
         };
         let held = match step.what {
@@ -233,6 +235,15 @@ impl History {
                     revocation,
                 };
                 (on_call?, command)
+            }
+            What::PutBack => {
+                let place = if step.how % 4 == 0 { "" } else { "kv/payments" };
+                let command = Command::RecordPutBack {
+                    rotation,
+                    to: place.into(),
+                    revocation,
+                };
+                (self.broker(step)?, command)
             }
             What::EndOverlap => {
                 let ago = Duration::minutes(i64::from(step.how));

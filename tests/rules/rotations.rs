@@ -13,7 +13,7 @@ use countersign::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A credential that was adopted and has the whole table of rotation: an end in 30 days, a cadence of ten.
-fn keyed(world: &mut World, name: &str) -> CredentialId {
+pub fn keyed(world: &mut World, name: &str) -> CredentialId {
     if world.state.rotations.rules().is_none() {
         let rules = Box::new(rotation_rules(1));
         world.given(BROKER, Command::SetRotationRules(rules));
@@ -33,13 +33,13 @@ fn rotate(world: &mut World, credential: CredentialId) -> Command {
     }
 }
 
-fn of(world: &World, credential: CredentialId) -> Arc<Rotation> {
+pub fn of(world: &World, credential: CredentialId) -> Arc<Rotation> {
     let running = world.state.rotations.of(credential);
     let last = (world.state.rotations.ended()).find(|ended| ended.credential == credential);
     Arc::clone(running.or(last).expect("a rotation"))
 }
 
-fn revocation(world: &mut World) -> countersign::domain::RevocationId {
+pub fn revocation(world: &mut World) -> countersign::domain::RevocationId {
     countersign::domain::RevocationId::from_bits(world.fresh())
 }
 
@@ -90,7 +90,7 @@ impl World {
         rotation
     }
 
-    fn overlapping(&mut self, credential: CredentialId) -> RotationId {
+    pub fn overlapping(&mut self, credential: CredentialId) -> RotationId {
         let rotation = self.checked(credential);
         let to = String::from("kv/payments");
         self.given(BROKER, Command::RecordDelivered { rotation, to });

@@ -107,6 +107,7 @@ pub enum What {
     HandedOver,
     Promote,
     RollBack,
+    PutBack,
     EndOverlap,
     Settle,
     GoOn,
@@ -130,6 +131,7 @@ fn rotation_step() -> impl Strategy<Value = What> {
         3 => Just(HandedOver),
         2 => Just(Promote),
         3 => Just(RollBack),
+        2 => Just(PutBack),
         2 => Just(EndOverlap),
         3 => Just(Settle),
         70 => Just(GoOn),
@@ -290,6 +292,7 @@ impl History {
             | What::HandedOver
             | What::Promote
             | What::RollBack
+            | What::PutBack
             | What::EndOverlap
             | What::Settle
             | What::GoOn => self.rotation(step),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     broker::{
+        destinations::Configured,
         engine::{Engine, EngineError},
         sealed::Sealed,
         signing::countersigned_plan,
@@ -56,6 +57,29 @@ impl Work for Deliveries {
             Err(EngineError::Unavailable { .. }) => Turn::later(failures + 1),
         }
     }
+}
+
+/// Puts a secret in its place, in good time or not at all, and counts what came of it.
+pub(super) async fn place(
+    configured: &Configured,
+    order: &DeliveryOrder,
+    secret: &SecretMaterial,
+) -> Result<Delivered, DeliveryError> {
+    let put = tokio::time::timeout(TRY, configured.place.deliver(order, secret)).await;
+    let put = put.unwrap_or_else(|_| {
+        Err(DeliveryError::Unknown {
+            system: "the destination",
+            reason: "it was not done in time".to_owned(),
+        })
+    });
+    if put.is_ok() {
+        counted(&configured.name, "delivered");
+        configured.breaker.lock().succeeded();
+        configured.heard(None);
+    } else {
+        counted(&configured.name, "failed");
+    }
+    put
 }
 
 async fn carry(engine: &Engine, request: &Request, failures: u32) -> Result<Turn, EngineError> {
@@ -106,23 +130,11 @@ async fn carry(engine: &Engine, request: &Request, failures: u32) -> Result<Turn
         version: number,
         path: to.path.clone(),
         expires_at,
+        over: None,
     };
-    let put = tokio::time::timeout(TRY, configured.place.deliver(&order, &secret)).await;
-    let put = put.unwrap_or_else(|_| {
-        Err(DeliveryError::Unknown {
-            system: "the destination",
-            reason: "it was not done in time".to_owned(),
-        })
-    });
-    match put {
-        Ok(delivered) => {
-            counted(&configured.name, "delivered");
-            configured.breaker.lock().succeeded();
-            configured.heard(None);
-            record(engine, request.id, delivered, check).await
-        }
+    match place(&configured, &order, &secret).await {
+        Ok(delivered) => record(engine, request.id, delivered, check).await,
         Err(error) => {
-            counted(&configured.name, "failed");
             tracing::warn!(request = %request.id, destination = configured.name, %error, "a secret could not be delivered");
             record_failure(engine, request.id, error.to_string()).await?;
             if matches!(error, DeliveryError::Refused { .. }) {

@@ -19,27 +19,29 @@ use crate::{
         sealed::Sealed,
     },
     clock,
-    delivery::{DeliveryError, DeliveryOrder},
     domain::{
-        Command, Credential, Destination, MintedVersion, RevocationId, Rotation, RotationId,
-        RotationState, State, Version,
+        Command, Credential, MintedVersion, RevocationId, Rotation, RotationId, RotationState,
+        State, Version,
         decide::{its_turn, life},
     },
     issuers::{IssueError, Locator, MintOrder, Prepared, RevokeOutcome},
     probes::ProbeOutcome,
     secret::SecretMaterial,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use imbl::OrdSet;
 use std::sync::Arc;
+
+mod handover;
+mod overlaps;
+
+pub(super) use overlaps::end_overlaps;
 
 const PART: &str = "rotation";
 /// However often a system was away, the rotation waits for it until its time is over.
 const NEVER: u32 = u32::MAX;
 /// How soon something that waits for its turn looks again.
 const TURN: TimeDelta = TimeDelta::seconds(1);
-/// How often overlaps are looked at.
-const OVERLAPS: TimeDelta = TimeDelta::seconds(15);
 /// How many due rotations are begun in one commit.
 const TOGETHER: usize = 64;
 /// How many steps one turn takes at most.
@@ -121,8 +123,14 @@ async fn step(engine: &Engine, id: RotationId, failures: u32) -> Result<Turn, En
             submit(engine, Command::StartCheck { rotation: id, by }).await
         }
         RotationState::Checking if rotation.checked_at.is_some() => match &credential.destination {
-            Some(to) => deliver(engine, rotation, credential, to, failures).await,
+            Some(to) => handover::deliver(engine, rotation, credential, to, failures).await,
             None => Ok(Turn::Done),
+        },
+        RotationState::Overlapping => match &credential.destination {
+            Some(to) if rotation.handed_at.is_none() => {
+                handover::deliver(engine, rotation, credential, to, failures).await
+            }
+            to => handover::put_back(engine, rotation, credential, to.as_deref(), failures).await,
         },
         RotationState::Checking => check(engine, &issuer, rotation, credential, failures).await,
         _ => Ok(Turn::Done),
@@ -505,68 +513,6 @@ async fn check_failed(
     submit(engine, command).await
 }
 
-/// Puts the newer secret where the credential's is read. Tried again until the rotation's time is over.
-async fn deliver(
-    engine: &Engine,
-    rotation: &Rotation,
-    credential: &Credential,
-    to: &Destination,
-    failures: u32,
-) -> Result<Turn, EngineError> {
-    let later = || Ok(Turn::later(failures + 1));
-    let version = rotation.to.and_then(|to| credential.version(to));
-    let Some(version) = version else {
-        return Ok(Turn::Done);
-    };
-    let configured = match engine.destinations().admit(to, credential.environment) {
-        Ok(configured) => configured.clone(),
-        Err(error) => {
-            tracing::warn!(rotation = %rotation.id, detail = error.detail, "its destination is refused");
-            return later();
-        }
-    };
-    if !configured.breaker.lock().admit(clock::now()) {
-        return later();
-    }
-    let Some(secret) = engine.sealed().open(rotation.id).await? else {
-        return later();
-    };
-    let order = DeliveryOrder {
-        id: credential.id.to_string(),
-        credential: credential.name.to_string(),
-        environment: credential.environment.to_string(),
-        version: version.number,
-        path: to.path.clone(),
-        expires_at: version.expires_at,
-    };
-    match configured.place.deliver(&order, &secret).await {
-        Ok(delivered) => {
-            configured.breaker.lock().succeeded();
-            configured.heard(None);
-            let command = Command::RecordDelivered {
-                rotation: rotation.id,
-                to: delivered.place,
-            };
-            let context = system_context(PART, clock::now());
-            engine
-                .submit_all(vec![command], context, vec![Sealed::forget(rotation.id)])
-                .await?;
-            Ok(Turn::Done)
-        }
-        Err(error) => {
-            tracing::warn!(rotation = %rotation.id, destination = configured.name, %error, "the newer secret could not be delivered");
-            if matches!(error, DeliveryError::Refused { .. }) {
-                // It answered: others need not wait for it.
-                configured.breaker.lock().succeeded();
-                return later();
-            }
-            configured.heard(Some(error.to_string()));
-            let until = configured.breaker.lock().failed(clock::now(), jitter());
-            Ok(Turn::Again(until))
-        }
-    }
-}
-
 /// Keeps the log's table of rotation that of the policy in force, until the broker stops.
 pub(super) async fn keep_rules(engine: Engine) {
     let mut failures = 0;
@@ -630,46 +576,4 @@ pub(super) async fn begin_due(engine: Engine) {
             return;
         }
     }
-}
-
-/// Ends the overlaps in which nobody uses the older version any more, until the broker stops.
-pub(super) async fn end_overlaps(engine: Engine) {
-    // What was used before is not known: the time of the start counts as such.
-    let started = clock::now();
-    loop {
-        let state = engine.state();
-        for id in &state.rotations.overlapping {
-            if let Some(command) = quiet(&engine, &state, *id, started)
-                && let Err(error) = submit(&engine, command).await
-            {
-                tracing::info!(rotation = %id, %error, "an overlap goes on");
-            }
-        }
-        let pause = OVERLAPS.to_std().unwrap_or_default();
-        tokio::select! {
-            () = engine.winding_down().cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-/// The command that ends the overlap of `id`, if its older version has been quiet for long enough.
-fn quiet(
-    engine: &Engine,
-    state: &State,
-    id: RotationId,
-    started: DateTime<Utc>,
-) -> Option<Command> {
-    let rotation = state.rotations.all.get(&id)?;
-    let used = engine
-        .usage()
-        .used(rotation.credential, &[rotation.from], None)
-        .accepted_at;
-    let last = used.unwrap_or(started).max(rotation.promoted_at?);
-    let unused = TimeDelta::seconds(rotation.terms.unused_s.min(i64::MAX as u64 / 1_000) as i64);
-    (clock::now() - last >= unused).then(|| Command::EndOverlap {
-        rotation: id,
-        last_used_at: Some(last),
-        revocation: fresh_revocation(),
-    })
 }

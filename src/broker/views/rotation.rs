@@ -166,9 +166,15 @@ impl Views<'_> {
                 by(rotation.deadline)
             ),
             RotationState::Warm | RotationState::Checking => "its check is under way".to_owned(),
+            RotationState::Overlapping if rotation.going_back.is_some() && !rotation.is_back() => {
+                format!(
+                    "version {} is being put back at {}; then the newer one goes",
+                    rotation.from, rotation.handed_to
+                )
+            }
             RotationState::Promoted | RotationState::Overlapping => format!(
                 "version {} goes once nobody has used it for {} s, or at {}",
-                rotation.from,
+                rotation.outgoing().unwrap_or(rotation.from),
                 rotation.terms.unused_s,
                 rotation.overlap_until.map_or_else(String::new, time)
             ),
@@ -183,7 +189,11 @@ impl Views<'_> {
             effect,
         };
         match rotation.state {
+            RotationState::Overlapping if rotation.going_back.is_some() => {
+                refused(format!("it goes back to version {} already", rotation.from))
+            }
             RotationState::Overlapping => {
+                let is_read = credential.destination.is_some() && rotation.handed_at.is_some();
                 let older = credential.version(rotation.from).filter(|version| {
                     version.state == VersionState::Retiring && version.accepted(self.now)
                 });
@@ -191,10 +201,17 @@ impl Views<'_> {
                     (Some(older), Some(to)) => Undo {
                         possible: true,
                         until: older.ends_at(),
-                        effect: format!(
-                            "version {} is in use again; version {to} is refused at once",
-                            rotation.from
-                        ),
+                        effect: if is_read {
+                            format!(
+                                "version {} is put back at {}, if the place could be read, and in use again; then version {to} goes once nobody has used it for {} s",
+                                rotation.from, rotation.handed_to, rotation.terms.unused_s
+                            )
+                        } else {
+                            format!(
+                                "version {} is in use again; version {to} is refused at once",
+                                rotation.from
+                            )
+                        },
                     },
                     _ => refused(format!("version {} cannot come back", rotation.from)),
                 }

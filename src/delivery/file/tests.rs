@@ -44,6 +44,7 @@ async fn put(
         version: 1,
         path: path.into(),
         expires_at: None,
+        over: None,
     };
     folder.deliver(&order, secret).await
 }

@@ -89,6 +89,7 @@ fn order(version: u32, path: &str) -> DeliveryOrder {
         version,
         path: path.into(),
         expires_at: None,
+        over: None,
     }
 }
 

@@ -100,6 +100,7 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::RecordCheckFailed { .. }
         | Command::ClaimRotated { .. }
         | Command::RecordDelivered { .. }
+        | Command::RecordPutBack { .. }
         | Command::Promote { .. }
         | Command::RollBack { .. }
         | Command::EndOverlap { .. }

@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
 };
 
+mod back;
 mod due;
 mod ending;
 mod group;
@@ -101,7 +102,7 @@ pub(super) fn decide(
                 reason,
                 revocation: *revocation,
             };
-            undo(state, rotation, held, &end, context.now)
+            back::roll_back(state, rotation, held, &end, context.now)
         }
         _ => {
             system(context)?;
@@ -186,11 +187,21 @@ fn record(state: &State, command: &Command, context: &Context) -> Result<Vec<Eve
                 reason: &reason,
                 revocation: *revocation,
             };
-            undo(state, held, credential, &end, now)
+            back::roll_back(state, held, credential, &end, now)
         }
+        Command::RecordPutBack {
+            rotation,
+            to,
+            revocation,
+        } => back::put_back(state, now, *rotation, to, *revocation),
         Command::RecordDelivered { rotation, to } => {
             let (held, credential) = find_running(state, *rotation)?;
-            may_promote(held, credential, now)?;
+            // Put into use by hand, or at the last minute, it still has to come to its place.
+            if held.state.before_promotion() {
+                may_promote(held, credential, now)?;
+            } else if held.handed_at.is_some() {
+                return Err(misplaced(held, "another delivery"));
+            }
             Ok(handed_over(
                 held,
                 credential,
@@ -403,6 +414,7 @@ fn begin(
             handed_to: String::new(),
             promoted_at: None,
             overlap_until: None,
+            going_back: None,
             extended_until: None,
             ended_at: None,
             setback: None,
@@ -686,6 +698,13 @@ fn claim(state: &State, context: &Context, id: RotationId) -> Result<Vec<Event>,
     let asker = operator(state, context)?;
     let (held, credential) = find_any(state, id)?;
     may_take(state, credential, asker)?;
+    if let Some(destination) = &credential.destination {
+        return Err(Refusal::Conflict {
+            detail: format!(
+                "the secret is put at {destination}, and handed to nobody; read it there"
+            ),
+        });
+    }
     fresh(context, id, held.sequence, &held.trail)?;
     if held.handed_at.is_some() {
         return Err(Refusal::AlreadyClaimed {

@@ -121,6 +121,8 @@ impl Event {
             | Self::RotationChecking { rotation, .. }
             | Self::RotationChecked { rotation, .. }
             | Self::RotationHandedOver { rotation, .. }
+            | Self::RotationGoingBack { rotation, .. }
+            | Self::RotationPutBack { rotation, .. }
             | Self::RotationPromoted { rotation, .. }
             | Self::RotationExtended { rotation, .. }
             | Self::RotationRolledBack { rotation, .. }

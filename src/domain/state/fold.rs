@@ -161,6 +161,8 @@ impl State {
             | Event::RotationChecking { .. }
             | Event::RotationChecked { .. }
             | Event::RotationHandedOver { .. }
+            | Event::RotationGoingBack { .. }
+            | Event::RotationPutBack { .. }
             | Event::RotationPromoted { .. }
             | Event::RotationExtended { .. }
             | Event::RotationRolledBack { .. }

@@ -6,7 +6,7 @@ use crate::domain::{
     Credential, CredentialId, Environment, Event, Rotation, RotationId, RotationRules,
     RotationState, Setback,
     credential::remember,
-    rotation::{Retry, Totals},
+    rotation::{Retry, Return, Totals},
 };
 use chrono::{DateTime, Utc};
 use imbl::{OrdMap, OrdSet, Vector};
@@ -376,6 +376,26 @@ fn step(rotation: &mut Rotation, event: &Event, at: DateTime<Utc>) {
             rotation.overlap_until = *until;
             rotation.gap_s = *gap_s;
             rotation.deadline = None;
+        }
+        Event::RotationGoingBack {
+            by,
+            setback,
+            reason,
+            ..
+        } => {
+            rotation.going_back = Some(Return {
+                by: by.clone(),
+                setback: *setback,
+                reason: reason.clone(),
+                done_at: None,
+            });
+        }
+        Event::RotationPutBack { to, until, .. } => {
+            rotation.handed_to.clone_from(to);
+            rotation.overlap_until = Some(*until);
+            if let Some(back) = &mut rotation.going_back {
+                back.done_at = Some(at);
+            }
         }
         Event::RotationExtended { until, .. } => {
             rotation.extended_until = Some(*until);

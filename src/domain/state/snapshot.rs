@@ -20,7 +20,7 @@ use crate::domain::{
     request::Ending,
     review::Confirmation,
     revocation::{Applied, Enforcement},
-    rotation::{Member, Retry, Terms, Totals},
+    rotation::{Member, Retry, Return, Terms, Totals},
 };
 use chrono::{DateTime, Utc};
 use mirrors::{

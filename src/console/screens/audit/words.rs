@@ -192,6 +192,14 @@ const MEANING: &[(&str, &str)] = &[
         "The older version would have ended first: it lives longer, this once, and its owner is told.",
     ),
     (
+        "rotation.going_back",
+        "The older secret is put back where services read it; nobody is refused meanwhile.",
+    ),
+    (
+        "rotation.put_back",
+        "The older secret is back, and its version in use again; the newer one goes once nobody uses it any more.",
+    ),
+    (
         "rotation.rolled_back",
         "The older version is in use as before; the newer one is discarded.",
     ),

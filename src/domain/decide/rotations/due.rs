@@ -1,6 +1,6 @@
 //! What comes due while a rotation runs: its deadline, the end of the older version, the end of the overlap.
 
-use super::ending::{extension, retired, retry_at};
+use super::ending::{extension, overlap_ended, retired, retry_at};
 use super::*;
 
 /// What follows when the time is over in which a rotation must have put its newer version into use.
@@ -106,18 +106,26 @@ pub(in crate::domain::decide) fn overlap_over(
     revocation: RevocationId,
     now: DateTime<Utc>,
 ) -> Vec<Event> {
-    let rotation = state
-        .rotations
-        .of(credential.id)
-        .filter(|rotation| rotation.from == version.number && rotation.state.promoted());
+    let rotation = state.rotations.of(credential.id).filter(|rotation| {
+        rotation.outgoing() == Some(version.number) && rotation.state.promoted()
+    });
     let other_works = (credential.versions.iter())
         .any(|other| other.state == VersionState::Active && other.accepted(now));
     if other_works {
-        let mut events = retired(credential, version.number, revocation, now);
-        events.extend(rotation.map(|rotation| completed(rotation, "its overlap was over")));
-        return events;
+        return match rotation {
+            Some(rotation) => {
+                let reason = "its overlap was over";
+                overlap_ended(state, rotation, credential, reason, revocation, now)
+            }
+            None => retired(credential, version.number, revocation, now),
+        };
     }
     let mut events = in_use_again(credential, version.number);
+    if let Some(rotation) = rotation.filter(|rotation| rotation.is_back()) {
+        let reason = "the older version is gone, and the newer one is the last that works";
+        events.push(completed(rotation, reason));
+        return events;
+    }
     events.extend(rotation.map(|rotation| Event::RotationRolledBack {
         rotation: rotation.id,
         by: BROKER.to_owned(),

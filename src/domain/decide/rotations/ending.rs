@@ -13,28 +13,61 @@ pub(super) fn end_overlap(
     if held.out_of_step(credential) {
         return Ok(settle(state, held, credential, revocation, now));
     }
-    let newer_works = (held.to.and_then(|to| credential.version(to)))
-        .is_some_and(|version| version.accepted(now));
-    if !newer_works {
+    let outgoing = held.outgoing().unwrap_or(held.from);
+    let other_works = (credential.versions.iter())
+        .any(|other| other.state == VersionState::Active && other.accepted(now));
+    if !other_works {
         return Err(Refusal::Conflict {
-            detail: "the newer version's life is over: the older one is the last that works".into(),
+            detail: format!(
+                "the other version's life is over: version {outgoing} is the last that works"
+            ),
         });
     }
-    let quiet_since = held.promoted_at.max(last_used_at);
+    let quiet_since = held.outgoing_since().max(last_used_at);
     let quiet_for = quiet_since.map(|since| now - since);
     if quiet_for.is_none_or(|quiet| quiet < seconds(held.terms.unused_s)) {
         return Err(Refusal::Conflict {
             detail: format!(
                 "version {} was used {} ago; its overlap ends once nobody has used it for {} s",
-                held.from,
+                outgoing,
                 quiet_for.map_or_else(String::new, |quiet| format!("{} s", quiet.num_seconds())),
                 held.terms.unused_s
             ),
         });
     }
-    let mut events = retired(credential, held.from, revocation, now);
-    events.push(completed(held, "nobody used the older version any more"));
-    Ok(events)
+    Ok(overlap_ended(
+        state,
+        held,
+        credential,
+        "nobody used the older version any more",
+        revocation,
+        now,
+    ))
+}
+
+/// The version that goes is gone, and so the rotation is over.
+pub(super) fn overlap_ended(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Arc<Credential>,
+    reason: &str,
+    revocation: RevocationId,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    if let Some(back) = rotation.going_back.as_ref().filter(|_| rotation.is_back()) {
+        let end = End {
+            by: &back.by,
+            setback: back.setback,
+            reason: &back.reason,
+            revocation,
+        };
+        let mut events = discarded(rotation, credential, &end, now);
+        events.push(back::rolled_back(state, rotation, now));
+        return events;
+    }
+    let mut events = retired(credential, rotation.from, revocation, now);
+    events.push(completed(rotation, reason));
+    events
 }
 
 /// The older version is accepted no more, here and at its issuer.
@@ -81,21 +114,7 @@ pub(super) fn undo(
     }
     let mut events = discarded(rotation, credential, end, now);
     if rotation.state.promoted() {
-        let older = credential
-            .version(rotation.from)
-            .filter(|version| version.state == VersionState::Retiring && version.accepted(now));
-        let newest = credential
-            .versions
-            .iter()
-            .find(|version| version.state == VersionState::Active);
-        if older.is_none() || newest.map(|version| version.number) != rotation.to {
-            return Err(Refusal::Conflict {
-                detail: format!(
-                    "version {} cannot come back: its overlap is over; rotate again instead",
-                    rotation.from
-                ),
-            });
-        }
+        back::can_come_back(rotation, credential, now)?;
         events.push(Event::VersionPromoted {
             credential: credential.id,
             version: rotation.from,
@@ -224,6 +243,9 @@ pub(super) fn settle(
     if !rotation.state.promoted() {
         return fail(state, rotation, credential, &end, now);
     }
+    if rotation.is_back() && credential.revoked.is_none() {
+        return settle_back(state, rotation, credential, now);
+    }
     let newer_works = rotation
         .to
         .and_then(|to| credential.version(to))
@@ -235,6 +257,31 @@ pub(super) fn settle(
         Ok(events) => events,
         Err(_) => brought_back(rotation, credential, &end, state, now),
     }
+}
+
+/// The end of a rotation that had gone back, and of which one of the two versions is gone.
+fn settle_back(
+    state: &State,
+    rotation: &Rotation,
+    credential: &Credential,
+    now: DateTime<Utc>,
+) -> Vec<Event> {
+    let accepted = |number| {
+        credential
+            .version(number)
+            .is_some_and(|version| version.state.accepted())
+    };
+    if accepted(rotation.from) {
+        return vec![back::rolled_back(state, rotation, now)];
+    }
+    let mut events = Vec::new();
+    let in_use = (credential.versions.iter())
+        .any(|version| version.state == VersionState::Active && version.accepted(now));
+    if let Some(to) = rotation.to.filter(|to| accepted(*to) && !in_use) {
+        events = in_use_again(credential, to);
+    }
+    events.push(completed(rotation, "the older version is accepted no more"));
+    events
 }
 
 /// The newer version is gone: the older one comes back into use if it can.

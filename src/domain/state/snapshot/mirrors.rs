@@ -493,6 +493,16 @@ enum PlainEnforcement {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Return")]
+struct PlainReturn {
+    by: String,
+    setback: Setback,
+    reason: String,
+    #[serde(with = "time_or_none")]
+    done_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "Rotation")]
 struct PlainRotation {
     id: RotationId,
@@ -529,6 +539,8 @@ struct PlainRotation {
     promoted_at: Option<DateTime<Utc>>,
     #[serde(with = "time_or_none")]
     overlap_until: Option<DateTime<Utc>>,
+    #[serde(with = "going_back")]
+    going_back: Option<Return>,
     #[serde(with = "time_or_none")]
     extended_until: Option<DateTime<Utc>>,
     #[serde(with = "time_or_none")]
@@ -547,6 +559,7 @@ by_mirror! {
     list routes: Route as PlainRoute as "PlainRoute";
     list tokens: Token as PlainToken as "PlainToken";
     list versions: Version as PlainVersion as "PlainVersion";
+    option going_back: Return as PlainReturn as "PlainReturn";
     option ending: Ending as PlainEnding as "PlainEnding";
     option shown_by: Proof as PlainProof as "PlainProof";
 }

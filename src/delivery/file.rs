@@ -23,7 +23,7 @@ use std::{
 use zeroize::Zeroizing;
 
 const FOLDER: &str = "the folder";
-/// No file with a secret is as large, in bytes.
+/// The largest file that is taken for an older secret, in bytes.
 const CONTENT_MAX: usize = 64 << 10;
 
 /// A folder on this machine.
@@ -112,7 +112,7 @@ impl Inner {
             .and_then(|()| {
                 rustix::fs::renameat(&folder, &temporary, &folder, name)?;
                 rustix::fs::fsync(&folder)?;
-                read_back(&folder, name)
+                read_back(&folder, name, text.len() + 1)
             });
         let place = self.config.root.join(&order.path).display().to_string();
         match written {
@@ -137,8 +137,8 @@ impl Inner {
         self.paths.admit(&order.path).or_else(refused)?;
         let (folders, name) = split(&order.path);
         let folder = self.open(folders)?;
-        let held = match read_back(&folder, name) {
-            Ok(held) if held.len() < CONTENT_MAX => held,
+        let held = match read_back(&folder, name, CONTENT_MAX + 1) {
+            Ok(held) if held.len() <= CONTENT_MAX => held,
             Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => return Ok(None),
             Err(error) => return Err(judge(&format!("reading {}", order.path), error)),
         };
@@ -240,11 +240,12 @@ fn replaceable(folder: &OwnedFd, name: &str, path: &str) -> Result<(), DeliveryE
     }
 }
 
-fn read_back(folder: &OwnedFd, name: &str) -> Result<Zeroizing<Vec<u8>>, Errno> {
+/// The file's first `most` bytes.
+fn read_back(folder: &OwnedFd, name: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
-    let mut held = Zeroizing::new(Vec::with_capacity(CONTENT_MAX));
-    let mut file = file.take(CONTENT_MAX as u64);
+    let mut held = Zeroizing::new(Vec::with_capacity(most));
+    let mut file = file.take(most as u64);
     file.read_to_end(&mut held).map_err(errno)?;
     Ok(held)
 }

@@ -10,8 +10,8 @@ mod support;
 use countersign::{
     client::{ClientError, Once},
     wire::{
-        CredentialId, DeliveryView, Destination, Reason, RequestDetail, RequestId, RequestState,
-        RotationDetail, VersionState,
+        CredentialId, DeliveryView, Destination, Kind, NewRequest, Reason, RequestDetail,
+        RequestId, RequestState, RotationDetail, VersionState,
         rotation::{Rotate, RotationState, Setback},
     },
 };
@@ -447,6 +447,45 @@ async fn what_does_not_pass_its_probe_is_not_delivered() {
         Ok("1"),
         "it overlaps"
     );
+}
+
+/// A probe that never answers: what it was to try does not go into use, and what is in use stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_never_answers_fails_the_check() {
+    let disk = tempfile::tempdir().unwrap();
+    let root = disk.path().canonicalize().unwrap();
+    std::fs::create_dir(root.join("payments")).unwrap();
+    let silent = support::free_port();
+    let broker = BrokerProcess::start(&format!(
+        "[destination.disk]\nenvironments = [\"production\"]\ntype = \"file\"\nroot = {root:?}\nprefixes = [\"payments\"]\n\
+         [probe.gone]\nenvironments = [\"production\"]\ncredentials = [\"orders/*\"]\n\
+         type = \"http\"\nurl = \"http://127.0.0.1:{silent}/\"\n"
+    ));
+    let company = Company::found(&broker, 2).await;
+    // The first one is claimed by hand: nothing is tried before it is in use.
+    let asked = NewRequest {
+        kind: Kind::ApiKey,
+        role: String::new(),
+        audience: "orders".into(),
+        scopes: vec!["orders:read".into()],
+        ..company.login("orders/key", "unused")
+    };
+    let request = company.approved(&asked).await;
+    let issued = reaches(&company.admin, request, RequestState::Issued).await;
+    done(company.robot.claim(request, &Once::new()).await);
+    let credential = credential_of(&company.admin, &issued).await.row.id;
+    let failed = rotated(
+        &company,
+        credential,
+        &[RotationState::RolledBack, RotationState::Failed],
+    )
+    .await;
+    assert_eq!(failed.row.setback, Some(Setback::Check));
+    let why = failed.row.failure.unwrap_or_default();
+    assert!(why.contains("the probe gone had no answer"), "{why}");
+    let held = company.admin.credential(credential).await.unwrap().value;
+    let states: Vec<_> = held.versions.iter().map(|version| version.state).collect();
+    assert_eq!(states, [VersionState::Active, VersionState::Discarded]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

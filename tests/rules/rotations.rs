@@ -674,6 +674,47 @@ fn a_group_goes_in_order_and_one_that_fails_holds_up_nobody() {
     assert!(world.when(BROKER, start).contains("comes first"));
 }
 
+/// What comes due together goes in the order of who depends on whom; whoever is linked with nobody waits for nobody.
+#[test]
+fn what_is_due_together_goes_in_order() {
+    let mut world = World::new();
+    for (id, name, dependents) in [
+        (50, "db", &["api"][..]),
+        (51, "api", &[]),
+        (52, "lone", &[]),
+    ] {
+        let client = Box::new(depending(id, name, dependents));
+        world.given(by(ROOT), Command::OnboardClient(client));
+    }
+    keyed(&mut world, "payments/other");
+    let mut held = Vec::new();
+    for (client, name) in [(51, "api/key"), (52, "lone/key"), (50, "db/key")] {
+        let mut adopted = adopted(&mut world, name);
+        adopted.client = ClientId::from_bits(client);
+        held.push(adopted.id);
+        world.given(by(ROOT), Command::Adopt(Box::new(adopted)));
+    }
+    world.pass(Duration::days(14));
+    let ids = (0..8).map(|_| RotationId::from_bits(world.fresh()));
+    let ids = ids.collect();
+    assert_eq!(
+        world.when(BROKER, Command::RotateDue { ids }),
+        ["rotation.started"; 4].join(" ")
+    );
+    let [api, lone, db] = [0, 1, 2].map(|index: usize| of(&world, held[index]));
+    assert_eq!(lone.member, None);
+    let (api_place, db_place) = (api.member.unwrap(), db.member.unwrap());
+    assert_eq!(api_place.of, db_place.of);
+    assert_eq!((db_place.wave, api_place.wave), (0, 1));
+    let start = world.start_minting(api.id);
+    let waits = world.when(BROKER, start);
+    assert!(waits.contains(&format!("{} comes first", db.id)), "{waits}");
+    for first in [lone.id, db.id] {
+        let start = world.start_minting(first);
+        assert_eq!(world.when(BROKER, start), "rotation.minting");
+    }
+}
+
 #[test]
 fn what_is_due_begins_by_itself_with_jitter_and_not_in_a_freeze() {
     let mut world = World::new();

@@ -40,6 +40,8 @@ pub(super) use overlaps::end_overlaps;
 const PART: &str = "rotation";
 /// However often a system was away, the rotation waits for it until its time is over.
 const NEVER: u32 = u32::MAX;
+/// How often a probe that does not answer is asked, within a quarter of a minute.
+const TRIES: u32 = 6;
 /// How soon something that waits for its turn looks again.
 const TURN: TimeDelta = TimeDelta::seconds(1);
 /// How many due rotations are begun in one commit.
@@ -460,7 +462,11 @@ async fn check(
                 let reason = format!("it did not pass the probe {name}: {reason}");
                 return check_failed(engine, rotation.id, reason).await;
             }
-            // That nobody answers says nothing about the version.
+            // That nobody answers says nothing about the version; but one that nobody can try never goes into use.
+            ProbeOutcome::NoAnswer { reason } if failures + 1 >= TRIES => {
+                let reason = format!("the probe {name} had no answer: {reason}");
+                return check_failed(engine, rotation.id, reason).await;
+            }
             ProbeOutcome::NoAnswer { reason } => {
                 tracing::info!(rotation = %rotation.id, probe = name, reason, "a probe had no answer");
                 return Ok(Turn::later(failures + 1));

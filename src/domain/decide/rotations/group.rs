@@ -37,12 +37,12 @@ pub(super) fn begin_all(
         held.push((id, on_call(state, context, credential)?));
     }
     let clients = held.iter().map(|(_, credential)| credential.client);
-    let waves = waves(state, clients.collect())?;
+    let places = places(state, clients.collect())?;
     let first = members[0].0;
     let mut refused = None;
     let mut events = Vec::new();
     for (id, credential) in held {
-        let wave = waves.get(&credential.client).copied().unwrap_or(0);
+        let wave = places.get(&credential.client).map_or(0, |place| place.wave);
         let begun: Begun<'_> = (id, cause, reason, Some(Member { of: first, wave }));
         match begin(state, context, credential, begun) {
             Ok(event) => events.push(event),
@@ -55,7 +55,8 @@ pub(super) fn begin_all(
     }
 }
 
-/// Begins what is due, soonest first: as many as there are identifiers, and as the batches have room for.
+/// Begins what is due, soonest first: as many as there are identifiers, and as the batches have room for. Of those that
+/// come due together, whoever depends on another waits for it.
 pub(super) fn begin_due(state: &State, context: &Context, ids: &[RotationId]) -> Vec<Event> {
     let Some((rules, since)) = state.rotations.rules() else {
         return Vec::new();
@@ -70,7 +71,7 @@ pub(super) fn begin_due(state: &State, context: &Context, ids: &[RotationId]) ->
         .iter()
         .take_while(|(at, _)| *at <= context.now)
         .filter_map(|(_, id)| state.credentials.get(id));
-    let mut events = Vec::new();
+    let mut begun = Vec::new();
     for credential in due {
         // By a table that came in force when it would have been due already.
         let by_policy = rules.planned(credential).is_some_and(|planned| {
@@ -85,17 +86,57 @@ pub(super) fn begin_due(state: &State, context: &Context, ids: &[RotationId]) ->
             break;
         };
         // What cannot be rotated now (a request is making a version of it) is due still, and tried again.
-        if let Ok(event) = begin(state, context, credential, (id, cause, reason, None)) {
-            events.push(event);
+        if begin(state, context, credential, (id, cause, reason, None)).is_ok() {
+            begun.push((credential, (id, cause, reason)));
             ids.next();
         }
+    }
+    let clients = begun.iter().map(|(credential, _)| credential.client);
+    // A circle is refused where clients are made; should there be one, there is no order to keep.
+    let places = places(state, clients.collect()).unwrap_or_default();
+    let mut firsts = BTreeMap::new();
+    let mut events = Vec::new();
+    for (credential, (id, cause, reason)) in begun {
+        let linked = places.get(&credential.client).filter(|place| place.linked);
+        let member = linked.map(|place| Member {
+            of: *firsts.entry(place.among).or_insert(id),
+            wave: place.wave,
+        });
+        events.extend(begin(
+            state,
+            context,
+            credential,
+            (id, cause, reason, member),
+        ));
     }
     events
 }
 
-/// In which wave each client comes: after all of those that it depends on.
-fn waves(state: &State, clients: BTreeSet<ClientId>) -> Result<BTreeMap<ClientId, u32>, Refusal> {
-    let mut waves = BTreeMap::new();
+/// Where a client stands among others.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// It comes after all of those that it depends on, which are in earlier waves.
+    wave: u32,
+    /// One of those that are linked with it, by depending on one another: the same for all of them.
+    among: ClientId,
+    /// Whether there are any.
+    linked: bool,
+}
+
+/// The place of each client.
+fn places(
+    state: &State,
+    clients: BTreeSet<ClientId>,
+) -> Result<BTreeMap<ClientId, Place>, Refusal> {
+    let alone = |id: &ClientId| {
+        let place = Place {
+            wave: 0,
+            among: *id,
+            linked: false,
+        };
+        (*id, place)
+    };
+    let mut places: BTreeMap<_, _> = clients.iter().map(alone).collect();
     for id in &clients {
         let Some(client) = state.clients.get(id) else {
             continue;
@@ -117,14 +158,33 @@ fn waves(state: &State, clients: BTreeSet<ClientId>) -> Result<BTreeMap<ClientId
             }
             below.extend(layer.iter().map(|id| (*id, depth)));
         }
-        for (dependent, depth) in below {
-            if clients.contains(&dependent) {
-                let wave = waves.entry(dependent).or_insert(0);
-                *wave = depth.max(*wave);
+        below.retain(|id, _| clients.contains(id));
+        for (dependent, depth) in &below {
+            if let Some(place) = places.get_mut(dependent) {
+                place.wave = place.wave.max(*depth);
             }
         }
+        if below.len() > 1 {
+            link(&mut places, &below);
+        }
     }
-    Ok(waves)
+    Ok(places)
+}
+
+/// Notes that all of these are linked, and so is whoever was linked with one of them.
+fn link(places: &mut BTreeMap<ClientId, Place>, these: &BTreeMap<ClientId, u32>) {
+    let groups: BTreeSet<_> = (these.keys())
+        .filter_map(|id| Some(places.get(id)?.among))
+        .collect();
+    let Some(&among) = groups.first() else {
+        return;
+    };
+    for place in places.values_mut() {
+        if groups.contains(&place.among) {
+            place.among = among;
+            place.linked = true;
+        }
+    }
 }
 
 fn dependents<'a>(state: &'a State, client: &'a Client) -> impl Iterator<Item = ClientId> + 'a {

@@ -13,6 +13,8 @@ mod gateways;
 mod high_risk;
 #[path = "journeys/kill.rs"]
 mod kill;
+#[path = "journeys/kill_rotations.rs"]
+mod kill_rotations;
 #[path = "journeys/outage.rs"]
 mod outage;
 #[path = "journeys/races.rs"]

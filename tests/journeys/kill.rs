@@ -16,6 +16,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How many lives; `COUNTERSIGN_TEST_KILLS` says otherwise for a quick look.
 const RUNS: u64 = 200;
@@ -23,6 +24,8 @@ const RUNS: u64 = 200;
 const KEPT: u64 = 10;
 /// What is younger is left alone by reconciliation, in seconds.
 const ORPHAN_AGE_S: i64 = 2;
+/// Longest that one life may take, kills included.
+pub const PATIENCE_OF_A_LIFE: Duration = Duration::from_mins(3);
 /// The steps of a life, each with about as many milliseconds as it takes: within these it is killed.
 const STEPS: [(&str, u64); 8] = [
     ("ask", 12),
@@ -36,10 +39,10 @@ const STEPS: [(&str, u64); 8] = [
 ];
 
 /// Splitmix64: the same moments in every run of the test.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -78,7 +81,7 @@ struct Life {
 }
 
 /// Sends one command, with one key, until the broker has said what became of it.
-async fn insist<T>(
+pub async fn insist<T>(
     acknowledged: &mut Vec<(String, u64)>,
     once: &Once,
     send: impl AsyncFn(&Once) -> Outcome<T>,
@@ -214,20 +217,24 @@ async fn live(
     }
 }
 
-/// Kills the broker at this moment of a life that others are living, and starts it again.
-fn kill(
+/// Kills the broker once a life that others are living is at this step, after each of these pauses, and starts it again.
+pub fn killed(
     mut broker: BrokerProcess,
-    moment: Moment,
+    at: usize,
+    pauses: Vec<Duration>,
     mut step: watch::Receiver<usize>,
-) -> BrokerProcess {
-    // A life that is over, or does not come by this step, is killed at its end.
-    let _over = Handle::current().block_on(step.wait_for(|step| *step >= moment.step));
-    for pause in [Some(moment.after), moment.again].into_iter().flatten() {
-        std::thread::sleep(pause); // until the random moment
-        broker.kill();
-        broker.start_again();
-    }
-    broker
+) -> JoinHandle<BrokerProcess> {
+    tokio::task::spawn_blocking(move || {
+        let reached = |step: &usize| *step != usize::MAX && *step >= at;
+        // A life that is over, or does not come by this step, is killed at its end.
+        let _over = Handle::current().block_on(step.wait_for(reached));
+        for pause in pauses {
+            std::thread::sleep(pause); // until the random moment
+            broker.kill();
+            broker.start_again();
+        }
+        broker
+    })
 }
 
 /// The log's leaves from `from` (0 is the first) to its end.
@@ -280,7 +287,7 @@ fn begun(life: &Life, leaves: &[Value]) -> usize {
 }
 
 /// Accessors of the living child tokens, by the request that they were made for.
-async fn child_tokens(servers: &Servers) -> BTreeMap<String, String> {
+pub async fn child_tokens(servers: &Servers) -> BTreeMap<String, String> {
     let listed = servers
         .bao
         .root("LIST", "auth/token/accessors", Value::Null)
@@ -310,7 +317,7 @@ async fn child_tokens(servers: &Servers) -> BTreeMap<String, String> {
     tokens
 }
 
-fn roles(servers: &Servers) -> BTreeSet<String> {
+pub fn roles(servers: &Servers) -> BTreeSet<String> {
     let sql = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-token-cs-%'";
     servers
         .postgres
@@ -338,7 +345,8 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
         let from = company.admin.head().await.unwrap();
         let (step, steps) = watch::channel(0);
         let name = format!("reports/kill-{run:03}");
-        let killer = tokio::task::spawn_blocking(move || kill(broker, moment, steps));
+        let pauses = [Some(moment.after), moment.again].into_iter().flatten();
+        let killer = killed(broker, moment.step, pauses.collect(), steps);
         let life = AssertUnwindSafe(live(&company, &servers, &name, revoked, step))
             .catch_unwind()
             .await;

@@ -106,7 +106,7 @@ impl Load {
 }
 
 /// Puts another table of rotation in force: proposed, and approved by two with their keys.
-async fn rotate_by(company: &Company, schedule: &str) {
+pub async fn rotate_by(company: &Company, schedule: &str) {
     let held = company.admin.policies().await.unwrap().value.in_force;
     let mut files = company.admin.policy(held).await.unwrap().value.files;
     let table = files.get_mut("rotation.json").unwrap();

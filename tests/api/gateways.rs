@@ -187,6 +187,7 @@ async fn every_call_is_answered_by_the_book() {
         );
         assert_eq!(answer.header("x-countersign-decision"), "deny");
         assert_eq!(answer.header("cache-control"), "no-store");
+        assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
         let challenge = answer.header("www-authenticate");
         match reason {
             "no_credential" => assert_eq!(challenge, r#"Bearer realm="countersign""#),
@@ -198,6 +199,21 @@ async fn every_call_is_answered_by_the_book() {
     let path = format!("/v1/credentials/{credential}");
     let detail = api.get(&api.admin, &path).await.is(200).json();
     assert_eq!(detail["used"], 1);
+
+    // A gateway that names its calls finds them again; an odd name is not taken over.
+    for (key, status) in [("the key", 200), ("another", 401)] {
+        for (sent, taken) in [("edge-7:1", true), ("edge 7", false)] {
+            let request = api
+                .request(Method::GET, key, "/authz/edge")
+                .header(TOKEN, &token)
+                .header("x-original-method", "GET")
+                .header("x-original-uri", "/orders/7")
+                .header("x-request-id", sent);
+            let answer = Answer::of(request).await.is(status);
+            let named = answer.header("x-request-id");
+            assert_eq!(named == sent, taken, "{status} {sent}: {named}");
+        }
+    }
     api.stop().await;
 }
 

@@ -2,11 +2,19 @@
 //! `HAProxy` by its Lua client; one endpoint for all three (`assets/gateways` has a configuration of each).
 //!
 //! It is asked about every call of a company, so it goes round the outermost layer: two hashes, two look-ups in the
-//! snapshot, one allocation for what it says of the caller, no line in the log of calls. It answers 200, 401 or 403
-//! and nothing else, because nginx makes a 500 of anything else. A 200 carries every identity header, none empty:
-//! one that were left out would let the caller's own forgery through Envoy.
+//! snapshot, one allocation for what it says of the caller. It answers 200, 401 or 403 and nothing else, because nginx
+//! makes a 500 of anything else. A 200 carries every identity header, none empty: one that were left out would let the
+//! caller's own forgery through Envoy.
+//!
+//! A refusal has a request id and, at the level `debug`, a line in the log: whoever looks for one turns that on, and
+//! nobody fills a disk with made-up tokens meanwhile. What may pass has no line, and a request id only where the
+//! gateway sent one: a name that is made up here and written nowhere finds nothing.
 
-use super::{App, metrics};
+use super::{
+    App,
+    edge::{CallId, own_id},
+    metrics,
+};
 use crate::{
     broker::{auth::token_digest, usage},
     clock,
@@ -26,12 +34,13 @@ use chrono::{DateTime, Utc};
 use std::{fmt::Write as _, sync::Arc};
 
 const PREFIX: &str = "/authz/";
+const ROUTE: &str = "/authz/{*gateway}";
+/// How much of a name that no gateway may have goes into the log, in bytes.
+const NAME_MAX: usize = 128;
 
 /// The routes, to be added after every layer.
 pub(super) fn routes(app: App) -> Router {
-    Router::new()
-        .route("/authz/{*gateway}", any(authz))
-        .with_state(app)
+    Router::new().route(ROUTE, any(authz)).with_state(app)
 }
 
 /// Why a call may not pass.
@@ -107,13 +116,56 @@ impl Denial {
 }
 
 async fn authz(Shared(app): Shared<App>, request: Request) -> Response {
+    match decide(&app, &request) {
+        Ok(mut response) => {
+            if own_id(request.headers()).is_some()
+                && let Some(id) = request.headers().get(names::REQUEST_ID)
+            {
+                let name = HeaderName::from_static(names::REQUEST_ID);
+                response.headers_mut().insert(name, id.clone());
+            }
+            response
+        }
+        Err(Refused { denial, scope }) => {
+            let call = CallId::of(request.headers());
+            tracing::debug!(
+                http.request.method = %request.method(),
+                http.route = ROUTE,
+                gateway = asked_by(request.uri().path()),
+                reason = denial.reason(),
+                request_id = %call.request_id,
+                trace_id = call.trace.as_deref().unwrap_or_default(),
+                "refused"
+            );
+            deny(denial, scope, &call)
+        }
+    }
+}
+
+/// A call that may not pass.
+struct Refused {
+    denial: Denial,
+    /// The scope that it lacked, to tell it.
+    scope: Option<String>,
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        Self {
+            denial,
+            scope: None,
+        }
+    }
+}
+
+fn decide(app: &App, request: &Request) -> Result<Response, Refused> {
     let now = clock::now();
     let engine = app.engine();
     let state = engine.state();
     let (path, headers) = (request.uri().path(), request.headers());
     let Some((gateway, beneath)) = asker(&state, path, headers, now) else {
         metrics::authorized(false);
-        return deny(Denial::UnknownGateway, None);
+        return Err(Denial::UnknownGateway.into());
     };
     let place = engine.gateways().place(gateway.id);
     let (answer, shown) = judge(
@@ -141,13 +193,14 @@ async fn authz(Shared(app): Shared<App>, request: Request) -> Response {
                 .refused(&state, gateway, credential.id, version);
         }
         if let Ok(version) = answer {
-            return allow(gateway, credential, version, now);
+            return Ok(allow(gateway, credential, version, now));
         }
     }
-    match answer {
-        Ok(_) => deny(Denial::Unknown, None),
-        Err(denial) => deny(denial, gateway.needs_scope(denial, &request, beneath)),
-    }
+    let denial = answer.err().unwrap_or(Denial::Unknown);
+    Err(Refused {
+        denial,
+        scope: gateway.needs_scope(denial, request, beneath),
+    })
 }
 
 /// The gateway that asks, if it proves that it is the one of this address, and the path beneath the address.
@@ -157,12 +210,22 @@ fn asker<'a, 'b>(
     headers: &HeaderMap,
     now: DateTime<Utc>,
 ) -> Option<(&'a Arc<Gateway>, &'b str)> {
-    let rest = path.strip_prefix(PREFIX)?;
-    let (name, beneath) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (name, beneath) = split(path)?;
     let gateway = state.gateway_named(name)?;
     let token = headers.get(names::GATEWAY_TOKEN)?.to_str().ok()?;
     let held = gateway.token(&token_digest(token))?;
     (now < held.expires_at).then_some((gateway, beneath))
+}
+
+/// The gateway's name in the address, and the path beneath it.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    Some(rest.split_at(rest.find('/').unwrap_or(rest.len())))
+}
+
+/// The gateway of this address for the log; not what else stands there, which is the call that it asks about.
+fn asked_by(path: &str) -> &str {
+    split(path).map_or("", |(name, _)| name.get(..NAME_MAX).unwrap_or(name))
 }
 
 type Shown<'a> = Option<(&'a Arc<Credential>, u32)>;
@@ -404,7 +467,7 @@ fn value(said: &Bytes, place: std::ops::Range<usize>) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
-fn deny(denial: Denial, scope: Option<String>) -> Response {
+fn deny(denial: Denial, scope: Option<String>, call: &CallId) -> Response {
     let (status, challenge) = denial.told();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -418,6 +481,9 @@ fn deny(denial: Denial, scope: Option<String>) -> Response {
         HeaderValue::from_static(denial.reason()),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&call.request_id) {
+        headers.insert(HeaderName::from_static(names::REQUEST_ID), id);
+    }
     if let Some(challenge) = challenge {
         let whole = scope.and_then(|scope| {
             HeaderValue::from_str(&format!(r#"{challenge}, scope="{scope}""#)).ok()

@@ -30,20 +30,24 @@ pub struct CallId {
 }
 
 impl CallId {
-    fn of(headers: &HeaderMap) -> Self {
+    /// What these headers call it, or a fresh name where they do not, or badly.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let request_id = text(names::REQUEST_ID)
-            .filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()))
-            .filter(|id| {
-                id.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
-            })
-            .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+        let request_id =
+            own_id(headers).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
         Self {
             request_id,
             trace: text("traceparent").and_then(trace_id).map(str::to_owned),
         }
     }
+}
+
+/// The caller's own name for the call, if it is one that can be taken over.
+pub(super) fn own_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get(names::REQUEST_ID)?.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b);
+    let fits = (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(plain);
+    fits.then_some(id)
 }
 
 /// The trace id of a W3C `traceparent`; none if it is not valid.

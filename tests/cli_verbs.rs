@@ -8,6 +8,8 @@
     reason = "a panic in a test's helper is its report, and a walk reads better whole"
 )]
 
+#[path = "cli_verbs/bursts.rs"]
+mod bursts;
 #[path = "cli_verbs/changes.rs"]
 mod changes;
 #[path = "cli_verbs/gateways.rs"]

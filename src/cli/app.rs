@@ -20,7 +20,7 @@ use crate::wire::{ClientId, CredentialId, OperatorId, Page, Receipt};
 /// Rows that a table shows unless it is told otherwise.
 const TABLE_ROWS: u64 = 100;
 /// Rows asked for at once.
-const PAGE_ROWS: u64 = 500;
+pub const PAGE_ROWS: u64 = 500;
 
 /// One run of a command.
 pub struct App<'a> {
@@ -192,22 +192,30 @@ impl<'a> App<'a> {
         let shown = list.rows();
         list.end()?;
         if more && self.global.output == Format::Table {
-            let count = crate::display::time::count;
-            let words = if total > shown {
-                format!(
-                    "{} of {} rows; --limit 0 shows all",
-                    count(shown),
-                    count(total)
-                )
-            } else {
-                format!(
-                    "{} rows, and there are more; --limit 0 shows all",
-                    count(shown)
-                )
-            };
-            self.say(&words)?;
+            self.more(shown, total)?;
         }
         Ok(())
+    }
+
+    /// Says beside a table that it is not all of the list.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn more(&mut self, shown: u64, total: u64) -> Result<(), CliError> {
+        let count = crate::display::time::count;
+        let words = if total > shown {
+            format!(
+                "{} of {} rows; --limit 0 shows all",
+                count(shown),
+                count(total)
+            )
+        } else {
+            format!(
+                "{} rows, and there are more; --limit 0 shows all",
+                count(shown)
+            )
+        };
+        self.say(&words)
     }
 
     /// Whoever signs for this person: their agent.

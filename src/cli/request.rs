@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::app::{App, settled};
 use super::args::{ChangeArgs, Format, ListArgs, span};
-use super::burst::{self, Queued};
+use super::burst;
 use super::deliver::{DeliverArgs, Delivered, Destination};
 use super::error::CliError;
 use super::output;
@@ -13,12 +13,11 @@ use super::sign::{self, Shown};
 use super::wait::{self, End};
 use crate::client::{Client, ListQuery, Once};
 use crate::secret::digest_of;
-use crate::wire::burst::together;
 use crate::wire::request::Narrowed;
 use crate::wire::signing::Decision;
 use crate::wire::{
-    Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Page,
-    Reason, Receipt, RequestDetail, RequestId, RequestRow, RequestState, StepUp,
+    Approve, BreakGlass, Deny, Digest, Environment, Kind, Narrow, NewNote, NewRequest, Reason,
+    Receipt, RequestDetail, RequestId, RequestState, StepUp,
 };
 
 /// Verbs of `request`.
@@ -226,26 +225,13 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
 }
 
 async fn list(app: &mut App<'_>, args: &Listing) -> Result<(), CliError> {
+    if !args.each && app.global.output == Format::Table {
+        return burst::list(app, &args.list).await;
+    }
     let client = app.connect().await?;
-    let fetch = async |query| {
+    app.list(&args.list, async |query| {
         let page = client.requests(&query).await;
         page.map_err(CliError::call("list requests"))
-    };
-    if args.each || app.global.output != Format::Table {
-        return app.list(&args.list, fetch).await;
-    }
-    app.list(&args.list, async |query| {
-        let answer = fetch(query).await?;
-        Ok(answer.map(|page| {
-            let rows: Vec<&RequestRow> = page.items.iter().collect();
-            let items = together(&rows, |_| false);
-            Page {
-                items: items.iter().map(Queued::from).collect(),
-                total: page.total,
-                sequence: page.sequence,
-                next: page.next.clone(),
-            }
-        }))
     })
     .await
 }

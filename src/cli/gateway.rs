@@ -1,6 +1,5 @@
 //! `gateway`: where credentials are accepted or refused, and how far each has come.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,15 +8,16 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::app::{App, Found, settled};
 use super::args::{ChangeArgs, ListArgs, span};
-use super::deliver::{DeliverArgs, Delivered, Destination};
+use super::deliver::{DeliverArgs, Destination};
 use super::error::CliError;
+use super::minted;
 use super::output;
 use super::review;
 use super::snippet::{self, Filling};
-use crate::client::{Client, ListQuery, Once, Outcome};
+use crate::client::{Client, ListQuery};
 use crate::wire::{
-    Environment, GatewayId, GatewayRow, MintedGatewayToken, NewGateway, NewToken, Profile, Reason,
-    Receipt, Route, TokenId,
+    Environment, GatewayId, GatewayRow, NewGateway, NewToken, Profile, Reason, Receipt, Route,
+    TokenId,
 };
 
 /// Verbs of `gateway`.
@@ -247,7 +247,7 @@ async fn add(app: &mut App<'_>, args: &Add) -> Result<(), CliError> {
     let destination = Destination::open(&args.deliver, app.io)?;
     let outcome = client.add_gateway(&body, &once).await;
     let doing = format!("add gateway {}", args.name);
-    minted(app, destination, &args.deliver, outcome, &doing, &once)
+    minted::put(app, destination, &args.deliver, outcome, &doing, &once)
 }
 
 async fn token(
@@ -268,43 +268,7 @@ async fn token(
     let destination = Destination::open(deliver, app.io)?;
     let outcome = client.add_gateway_token(id, &body, &once).await;
     let doing = format!("mint a token for gateway {}", found.name);
-    minted(app, destination, deliver, outcome, &doing, &once)
-}
-
-fn minted(
-    app: &mut App<'_>,
-    destination: Destination,
-    deliver: &DeliverArgs,
-    outcome: Outcome<MintedGatewayToken>,
-    doing: &str,
-    once: &Once,
-) -> Result<(), CliError> {
-    let minted = match settled(outcome, doing, once) {
-        Ok(answer) => answer.value,
-        Err(error) => {
-            destination.discard();
-            return Err(error);
-        }
-    };
-    if minted.token.is_empty() {
-        destination.discard();
-        return Err(CliError::Declined(format!(
-            "token {} was delivered to an earlier call with this key and is not shown again; mint another one",
-            minted.id
-        )));
-    }
-    let fields = BTreeMap::from([("token".to_owned(), minted.token.clone())]);
-    let delivered = Delivered {
-        document: &minted,
-        fields: &fields,
-    };
-    let place = destination.put(deliver, app.global.output, app.io, &delivered)?;
-    app.say(&format!(
-        "Token {} of {} works until {}. {place}",
-        minted.id,
-        minted.gateway,
-        app.style().full(minted.expires_at),
-    ))
+    minted::put(app, destination, deliver, outcome, &doing, &once)
 }
 
 async fn revoke_token(

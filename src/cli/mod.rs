@@ -19,6 +19,7 @@ mod gateway;
 mod io;
 mod key;
 mod login;
+mod minted;
 mod offboarding;
 mod operator;
 mod output;

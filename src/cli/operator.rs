@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 
 use super::app::{App, settled};
 use super::args::{ChangeArgs, ListArgs, span};
-use super::deliver::{DeliverArgs, Delivered, Destination};
+use super::deliver::{DeliverArgs, Destination};
 use super::error::CliError;
 use super::key;
+use super::minted;
 use super::{offboarding, template};
-use crate::client::{Once, Outcome};
-use crate::wire::{Environment, Grant, MintedToken, NewOperator, NewToken, Receipt, Role, TokenId};
+use crate::wire::{Environment, Grant, NewOperator, NewToken, Receipt, Role, TokenId};
 
 /// Verbs of `operator`.
 #[derive(Debug, Subcommand)]
@@ -229,7 +229,7 @@ async fn add(app: &mut App<'_>, args: &Add) -> Result<(), CliError> {
     let destination = Destination::open(&args.deliver, app.io)?;
     let outcome = client.add_operator(&body, &once).await;
     let doing = format!("add operator {}", args.name);
-    minted(app, destination, &args.deliver, outcome, &doing, &once)
+    minted::put(app, destination, &args.deliver, outcome, &doing, &once)
 }
 
 async fn token(app: &mut App<'_>, args: &Token) -> Result<(), CliError> {
@@ -245,43 +245,7 @@ async fn token(app: &mut App<'_>, args: &Token) -> Result<(), CliError> {
     let destination = Destination::open(&args.deliver, app.io)?;
     let outcome = client.mint_token(id, &body, &once).await;
     let doing = format!("mint a token for {}", found.name);
-    minted(app, destination, &args.deliver, outcome, &doing, &once)
-}
-
-pub(super) fn minted(
-    app: &mut App<'_>,
-    destination: Destination,
-    deliver: &DeliverArgs,
-    outcome: Outcome<MintedToken>,
-    doing: &str,
-    once: &Once,
-) -> Result<(), CliError> {
-    let minted = match settled(outcome, doing, once) {
-        Ok(answer) => answer.value,
-        Err(error) => {
-            destination.discard();
-            return Err(error);
-        }
-    };
-    if minted.token.is_empty() {
-        destination.discard();
-        return Err(CliError::Declined(format!(
-            "token {} was delivered to an earlier call with this key and is not shown again; mint another one",
-            minted.id
-        )));
-    }
-    let fields = BTreeMap::from([("token".to_owned(), minted.token.clone())]);
-    let delivered = Delivered {
-        document: &minted,
-        fields: &fields,
-    };
-    let place = destination.put(deliver, app.global.output, app.io, &delivered)?;
-    app.say(&format!(
-        "Token {} of {} works until {}. {place}",
-        minted.id,
-        minted.operator,
-        app.style().full(minted.expires_at),
-    ))
+    minted::put(app, destination, &args.deliver, outcome, &doing, &once)
 }
 
 async fn revoke_token(

@@ -20,68 +20,82 @@ pub const POLICY_DENIAL: &str = "urn:countersign:policy-denial:v1";
 /// How long a statement may be on its way from the question to the signature's arrival.
 pub const STATEMENT_LIFE: chrono::Duration = chrono::Duration::minutes(15);
 
-/// A decision as it is signed. Its bytes are JSON by RFC 8785; a member that is unknown, or missing, is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Statement {
-    /// [`STATEMENT`], or [`DENIAL`].
-    #[serde(rename = "_type")]
-    pub form: String,
-    /// For which broker: its log's origin.
-    pub aud: String,
-    /// The head of the log that the signer had verified.
-    pub log: LogHead,
-    /// Which request, as of which revision.
-    pub request: About,
-    /// What is done.
-    pub plan: Plan,
-    /// The policy that asked for the decision.
-    pub policy: PolicyRef,
-    /// What is decided.
-    pub decision: Decision,
-    /// Who decides.
-    pub approver: Approver,
-    /// What they had on screen.
-    pub view: View,
-    /// From the broker, good for one decision.
-    pub nonce: String,
-    /// When it was signed.
-    pub iat: DateTime<Utc>,
-    /// Until when it may be used.
-    pub exp: DateTime<Utc>,
-    /// Why, in the signer's words.
-    pub reason: String,
+/// Declares a form: what every form says, in its order, and between the log and the decision what it is about.
+macro_rules! form {
+    ($(#[$doc:meta])* $name:ident, $yes:ident, $no:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            #[doc = concat!("[`", stringify!($yes), "`], or [`", stringify!($no), "`].")]
+            #[serde(rename = "_type")]
+            pub form: String,
+            /// For which broker: its log's origin.
+            pub aud: String,
+            /// The head of the log that the signer had verified.
+            pub log: LogHead,
+            $($(#[$about])* pub $field: $type,)*
+            /// What is decided.
+            pub decision: Decision,
+            /// Who decides.
+            pub approver: Approver,
+            /// What they had on screen.
+            pub view: View,
+            /// From the broker, good for one decision.
+            pub nonce: String,
+            /// When it was signed.
+            pub iat: DateTime<Utc>,
+            /// Until when it may be used.
+            pub exp: DateTime<Utc>,
+            /// Why, in the signer's words.
+            pub reason: String,
+        }
+
+        impl Form for $name {
+            fn form(decision: Decision) -> &'static str {
+                match decision {
+                    Decision::Deny => $no,
+                    Decision::Approve | Decision::BreakGlass => $yes,
+                }
+            }
+
+            fn said(&self) -> Said<'_> {
+                Said {
+                    form: &self.form,
+                    aud: &self.aud,
+                    log: &self.log,
+                    decision: self.decision,
+                    approver: &self.approver,
+                    nonce: &self.nonce,
+                    iat: self.iat,
+                    exp: self.exp,
+                    reason: &self.reason,
+                }
+            }
+        }
+    };
 }
 
-/// A decision on a proposed policy as it is signed. The text does not fit into it: its digest does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyStatement {
-    /// [`POLICY_STATEMENT`], or [`POLICY_DENIAL`].
-    #[serde(rename = "_type")]
-    pub form: String,
-    /// For which broker: its log's origin.
-    pub aud: String,
-    /// The head of the log that the signer had verified.
-    pub log: LogHead,
-    /// Which proposal, of which text.
-    pub proposal: AboutPolicy,
-    /// The policy that the signer saw it compared with, and that it takes the place of.
-    pub base: PolicyRef,
-    /// What is decided.
-    pub decision: Decision,
-    /// Who decides.
-    pub approver: Approver,
-    /// What they had on screen.
-    pub view: View,
-    /// From the broker, good for one decision.
-    pub nonce: String,
-    /// When it was signed.
-    pub iat: DateTime<Utc>,
-    /// Until when it may be used.
-    pub exp: DateTime<Utc>,
-    /// Why, in the signer's words.
-    pub reason: String,
+form! {
+    /// A decision as it is signed. Its bytes are JSON by RFC 8785; a member that is unknown, or missing, is refused.
+    Statement, STATEMENT, DENIAL {
+        /// Which request, as of which revision.
+        request: About,
+        /// What is done.
+        plan: Plan,
+        /// The policy that asked for the decision.
+        policy: PolicyRef,
+    }
+}
+
+form! {
+    /// A decision on a proposed policy as it is signed. The text does not fit into it: its digest does.
+    PolicyStatement, POLICY_STATEMENT, POLICY_DENIAL {
+        /// Which proposal, of which text.
+        proposal: AboutPolicy,
+        /// The policy that the signer saw it compared with, and that it takes the place of.
+        base: PolicyRef,
+    }
 }
 
 /// A proposed policy.
@@ -126,52 +140,6 @@ pub trait Form {
 
     /// What it says besides what it is about.
     fn said(&self) -> Said<'_>;
-}
-
-impl Form for Statement {
-    fn form(decision: Decision) -> &'static str {
-        match decision {
-            Decision::Deny => DENIAL,
-            Decision::Approve | Decision::BreakGlass => STATEMENT,
-        }
-    }
-
-    fn said(&self) -> Said<'_> {
-        Said {
-            form: &self.form,
-            aud: &self.aud,
-            log: &self.log,
-            decision: self.decision,
-            approver: &self.approver,
-            nonce: &self.nonce,
-            iat: self.iat,
-            exp: self.exp,
-            reason: &self.reason,
-        }
-    }
-}
-
-impl Form for PolicyStatement {
-    fn form(decision: Decision) -> &'static str {
-        match decision {
-            Decision::Deny => POLICY_DENIAL,
-            Decision::Approve | Decision::BreakGlass => POLICY_STATEMENT,
-        }
-    }
-
-    fn said(&self) -> Said<'_> {
-        Said {
-            form: &self.form,
-            aud: &self.aud,
-            log: &self.log,
-            decision: self.decision,
-            approver: &self.approver,
-            nonce: &self.nonce,
-            iat: self.iat,
-            exp: self.exp,
-            reason: &self.reason,
-        }
-    }
 }
 
 /// A head of the log.

@@ -1,12 +1,12 @@
 //! Gateways: registering them, what they have applied, and what they have yet to.
 
 use super::{
-    App, Secret,
+    App,
     extract::{Call, GatewayCall, Id, Ids, Nothing, Params, Reader},
     list::{self, Key, ListParams, Sorted, answer, tagged},
-    operators::mint,
+    minting::{created, mint, minted},
     problem::ApiError,
-    requests::{done, receipt},
+    requests::receipt,
 };
 use crate::{
     broker::engine::{Outcome, fresh_bits},
@@ -17,7 +17,7 @@ use crate::{
         Reason, Receipt, RevokedHere, Standing,
     },
 };
-use axum::{extract::State as Shared, http::StatusCode, response::Response};
+use axum::{extract::State as Shared, response::Response};
 
 /// The label that gateways' tokens begin with.
 const LABEL: &str = "gwy";
@@ -110,7 +110,7 @@ pub async fn register(
     };
     let command = Command::RegisterGateway(Box::new(gateway));
     let outcome = call.submit(&app, command).await?;
-    minted(&app, id, &outcome, &secret, token).await
+    answered(&app, id, &outcome, &secret, token).await
 }
 
 /// Gives a gateway another token; the one before works on, so that it can be replaced without a gap.
@@ -127,7 +127,7 @@ pub async fn issue_token(
         token: token.clone(),
     };
     let outcome = call.submit(&app, command).await?;
-    minted(&app, gateway, &outcome, &secret, token).await
+    answered(&app, gateway, &outcome, &secret, token).await
 }
 
 /// Withdraws a gateway's token. Withdrawing it again changes nothing.
@@ -159,39 +159,35 @@ pub async fn remove(
 }
 
 /// The answer with the minted token; for a repetition without it, with what the first one had made.
-async fn minted(
+async fn answered(
     app: &App,
     gateway: GatewayId,
     outcome: &Outcome,
     secret: &SecretMaterial,
     token: Token,
 ) -> Result<Response, ApiError> {
-    let (gateway, token, text) = if outcome.replayed {
-        let events = app.engine().events(outcome.sequence, 1).await?;
-        let (gateway, token) = match events.into_iter().next().map(|recorded| recorded.event) {
-            Some(Event::GatewayTokenIssued { gateway, token }) => (gateway, Some(token)),
-            Some(Event::GatewayRegistered { gateway }) => {
-                (gateway.id, gateway.tokens.first().cloned())
+    let made = minted(
+        app,
+        outcome,
+        (gateway, token),
+        secret,
+        |event| match event {
+            Event::GatewayTokenIssued { gateway, token } => Some((gateway, token)),
+            Event::GatewayRegistered { gateway } => {
+                Some((gateway.id, gateway.tokens.first().cloned()?))
             }
-            _ => (gateway, None),
-        };
-        let token =
-            token.ok_or_else(|| ApiError::internal(&"a repeated minting without its event"))?;
-        (gateway, token, String::new())
-    } else {
-        (gateway, token, secret.expose().to_owned())
-    };
+            _ => None,
+        },
+    )
+    .await?;
     let body = MintedGatewayToken {
-        gateway,
-        id: token.id,
-        token: text,
-        expires_at: token.expires_at,
+        gateway: made.holder,
+        id: made.token.id,
+        token: made.text,
+        expires_at: made.token.expires_at,
         sequence: outcome.sequence,
     };
-    let mut response = done(outcome, &body);
-    *response.status_mut() = StatusCode::CREATED;
-    response.extensions_mut().insert(Secret);
-    Ok(response)
+    Ok(created(outcome, &body))
 }
 
 /// What a gateway has yet to apply, oldest first, by its own token. It is handed the same until it has acknowledged it.

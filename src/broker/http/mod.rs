@@ -32,6 +32,7 @@ pub mod log;
 pub mod login;
 /// Figures for Prometheus.
 pub mod metrics;
+mod minting;
 /// The OpenAPI document.
 pub mod openapi;
 /// People and robots.

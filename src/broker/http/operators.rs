@@ -1,31 +1,23 @@
 //! People and robots, and the tokens that they sign in with.
 
 use super::{
-    App, Secret,
-    extract::{Call, Id, Ids, Nothing, Params, Reader, invalid},
+    App,
+    extract::{Call, Id, Ids, Nothing, Params, Reader},
     list::{self, Key, ListParams, Sorted, answer, tagged},
+    minting::{created, mint, minted},
     problem::ApiError,
-    requests::{done, receipt},
+    requests::receipt,
 };
 use crate::{
-    broker::{
-        engine::{Outcome, fresh_bits},
-        serve::new_token,
-    },
+    broker::engine::{Outcome, fresh_bits},
     domain::{Command, Event, Operator, OperatorId, Token, TokenId, operator::Authenticator},
-    secret::{SecretMaterial, mint_token},
+    secret::SecretMaterial,
     wire::{
         Grant, MintedToken, NewOperator, NewToken, Offboard, OperatorHoldings, OperatorRow, Page,
         Receipt,
     },
 };
-use axum::{extract::State as Shared, http::StatusCode, response::Response};
-use chrono::{DateTime, TimeDelta, Utc};
-
-/// The longest life of a token, in seconds: a year.
-const TTL_MAX_S: u64 = 31_536_000;
-/// The shortest.
-const TTL_MIN_S: u64 = 60;
+use axum::{extract::State as Shared, response::Response};
 
 impl Sorted for Operator {
     const SORTS: &'static [&'static str] = &["name", "sequence"];
@@ -61,56 +53,36 @@ pub async fn list(
     Ok(answer(sequence, &page))
 }
 
-/// Mints a token that lives for `ttl_s`, and what is kept of it.
-pub(super) fn mint(
-    label: &str,
-    pointer: &str,
-    ttl_s: u64,
-    now: DateTime<Utc>,
-) -> Result<(SecretMaterial, Token), ApiError> {
-    if !(TTL_MIN_S..=TTL_MAX_S).contains(&ttl_s) {
-        let detail = format!("expected {TTL_MIN_S} to {TTL_MAX_S} seconds");
-        return Err(invalid(pointer, detail));
-    }
-    let secret = mint_token(label);
-    let token = new_token(secret.digest(), now, now + TimeDelta::seconds(ttl_s as i64));
-    Ok((secret, token))
-}
-
 /// The answer with the minted token; for a repetition without it, with what the first one had made.
-async fn minted(
+async fn answered(
     app: &App,
     operator: OperatorId,
     outcome: &Outcome,
     secret: &SecretMaterial,
     token: Token,
 ) -> Result<Response, ApiError> {
-    let (operator, token, text) = if outcome.replayed {
-        let events = app.engine().events(outcome.sequence, 1).await?;
-        let (operator, token) = match events.into_iter().next().map(|recorded| recorded.event) {
-            Some(Event::TokenIssued { operator, token }) => (operator, Some(token)),
-            Some(Event::OperatorEnrolled { operator }) => {
-                (operator.id, operator.tokens().next().cloned())
+    let made = minted(
+        app,
+        outcome,
+        (operator, token),
+        secret,
+        |event| match event {
+            Event::TokenIssued { operator, token } => Some((operator, token)),
+            Event::OperatorEnrolled { operator } => {
+                Some((operator.id, operator.tokens().next().cloned()?))
             }
-            _ => (operator, None),
-        };
-        let token =
-            token.ok_or_else(|| ApiError::internal(&"a repeated minting without its event"))?;
-        (operator, token, String::new())
-    } else {
-        (operator, token, secret.expose().to_owned())
-    };
+            _ => None,
+        },
+    )
+    .await?;
     let body = MintedToken {
-        operator,
-        id: token.id,
-        token: text,
-        expires_at: token.expires_at,
+        operator: made.holder,
+        id: made.token.id,
+        token: made.text,
+        expires_at: made.token.expires_at,
         sequence: outcome.sequence,
     };
-    let mut response = done(outcome, &body);
-    *response.status_mut() = StatusCode::CREATED;
-    response.extensions_mut().insert(Secret);
-    Ok(response)
+    Ok(created(outcome, &body))
 }
 
 /// Opens an account with a first token. The token is in this answer and nowhere else.
@@ -138,7 +110,7 @@ pub async fn enrol(
     let outcome = call
         .submit(&app, Command::EnrolOperator(Box::new(operator)))
         .await?;
-    minted(&app, id, &outcome, &secret, token).await
+    answered(&app, id, &outcome, &secret, token).await
 }
 
 /// Gives an account another token. The token is in this answer and nowhere else.
@@ -155,7 +127,7 @@ pub async fn issue_token(
         token: token.clone(),
     };
     let outcome = call.submit(&app, command).await?;
-    minted(&app, id, &outcome, &secret, token).await
+    answered(&app, id, &outcome, &secret, token).await
 }
 
 /// Withdraws a token. Withdrawing it again changes nothing.

@@ -9,7 +9,7 @@ use crate::cli::app::{App, settled};
 use crate::cli::args::Format;
 use crate::cli::deliver::Destination;
 use crate::cli::error::CliError;
-use crate::cli::operator::minted;
+use crate::cli::minted;
 use crate::cli::output::{self, Sheet, span};
 use crate::cli::rows;
 use crate::client::{Client, ListQuery};
@@ -326,7 +326,7 @@ pub async fn operator(app: &mut App<'_>, args: &OnboardOperator) -> Result<(), C
     let destination = Destination::open(&args.deliver, app.io)?;
     let outcome = client.add_operator(&body, &once).await;
     let doing = format!("onboard operator {}", wanted.name);
-    minted(app, destination, &args.deliver, outcome, &doing, &once)
+    minted::put(app, destination, &args.deliver, outcome, &doing, &once)
 }
 
 fn compare_operator(

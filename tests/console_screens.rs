@@ -16,7 +16,7 @@ use countersign::console::keymap::{Chord, Found};
 use countersign::console::model::{Context, Model, Overlay, Shared};
 use countersign::console::screens::approvals::Opened;
 use countersign::console::screens::kit::Look;
-use countersign::console::screens::overview::page::page;
+use countersign::console::screens::overview::page::{Way, page};
 use countersign::console::screens::{Act, ScreenId, samples};
 use countersign::console::sheet::{FieldKind, Sheet};
 use countersign::console::theme::Theme;
@@ -859,8 +859,12 @@ fn figures_open_the_lists_behind_them() {
         );
         assert!(page.places.len() > 18);
         for place in &page.places {
-            let filter = place.jump.filter.as_deref().unwrap_or_default();
-            let read = match place.jump.screen {
+            let Way::Jump(jump) = &place.way else {
+                assert_eq!(place.way, Way::Ask(Call::OverdueReviews));
+                continue;
+            };
+            let filter = jump.filter.as_deref().unwrap_or_default();
+            let read = match jump.screen {
                 ScreenId::Credentials => Filter::parse_for::<CredentialRow>(filter),
                 ScreenId::Audit => Filter::parse_for::<EventRecord>(filter),
                 _ => Filter::parse_for::<RequestRow>(filter),
@@ -871,6 +875,150 @@ fn figures_open_the_lists_behind_them() {
             assert_eq!(line.chars().nth(place.column), Some(' '), "{line}");
         }
     }
+}
+
+#[test]
+fn what_somebody_holds_is_a_page_from_every_row_that_names_them() {
+    let held = || Reply::HeldBy(Box::new(samples::held::held()));
+    for (columns, rows) in SIZES {
+        // The queue, before a request is opened.
+        let mut bench = Bench::approvals(columns, rows);
+        let requester = samples::requests()[0].requester.clone();
+        bench.press("o");
+        bench.event(&Event::Choice('2'));
+        let id = bench.asked(|call| *call == Call::HeldBy(requester.clone()));
+        assert!(
+            bench.model.overlay.is_none(),
+            "nothing opens before the answer"
+        );
+        bench.answer(id, held());
+        insta::assert_snapshot!(format!("holdings-{columns}x{rows}"), bench.whole());
+        let said = page_over(&bench);
+        for part in [
+            "WHAT ravi.p HOLDS",
+            "ravi.p, Ravi Patel: a person.",
+            "production: viewer, approver",
+            "in hardware, counts since",
+            "Open requests of theirs: 1",
+            "Nobody else stands for ravi.p, recon: 2 living",
+            "Access reviews due of ledger, ravi.p, recon: 1",
+            "ledger-api in production  tier high, living credentials: 12",
+            "Living credentials that ledger, ravi.p, recon answers for: 140",
+            "and 139 more",
+            "countersign operator offboard ravi.p",
+        ] {
+            assert!(said.contains(part), "{part} in\n{said}");
+        }
+        // Whoever is asked for by name, from anywhere.
+        let mut bench = Bench::overview(columns, rows);
+        bench.press(":");
+        bench.event(&Event::Edit(Edit::Paste("operator ledger".into())));
+        bench.press("enter");
+        let id = bench.asked(|call| *call == Call::HeldBy("ledger".into()));
+        let mut team = samples::held::held();
+        team.account = None;
+        team.name = "ledger".into();
+        bench.answer(id, Reply::HeldBy(Box::new(team)));
+        assert!(bench.whole().contains("No account is called ledger"));
+        // Nobody of that name.
+        let mut bench = Bench::audit(columns, rows);
+        bench.press(":");
+        bench.event(&Event::Edit(Edit::Paste("operator nobody".into())));
+        bench.press("enter");
+        let id = bench.asked(|call| *call == Call::HeldBy("nobody".into()));
+        let mut none = samples::held::held();
+        none.name = "nobody".into();
+        none.account = None;
+        (none.clients.total, none.credentials.total) = (0, 0);
+        bench.answer(id, Reply::HeldBy(Box::new(none)));
+        assert!(bench.model.overlay.is_none());
+        let told = &bench.model.shared.toasts.last().expect("it says so").text;
+        assert_eq!(told, "nobody here is called nobody, and nothing is theirs");
+    }
+}
+
+#[test]
+fn hostile_names_on_the_page_of_holdings_are_shown_and_not_obeyed() {
+    for (columns, rows) in SIZES {
+        let mut held = samples::held::held();
+        held.name = samples::HOSTILE.into();
+        held.owners = vec![samples::HOSTILE.into()];
+        if let Some(account) = &mut held.account {
+            account.operator.display_name = samples::HOSTILE.into();
+            account.approvals[0].credential = samples::HOSTILE.into();
+        }
+        held.clients.rows[0].name = samples::HOSTILE.into();
+        held.reviews.rows[0].owner = samples::HOSTILE.into();
+        let mut bench = Bench::approvals(columns, rows);
+        bench.press("o");
+        bench.event(&Event::Choice('2'));
+        let id = bench.asked(|call| matches!(call, Call::HeldBy(_)));
+        bench.answer(id, Reply::HeldBy(Box::new(held)));
+        let mut text = bench.whole();
+        for _ in 0..4 {
+            bench.press("ctrl-d");
+            text += &bench.whole();
+        }
+        let hidden = |c: char| c != '\n' && countersign::display::sanitize::is_hidden(c);
+        assert!(!text.contains(hidden), "{text}");
+        assert!(text.contains("⟨U+202E⟩") && text.contains("␛[2J"), "{text}");
+    }
+}
+
+#[test]
+fn overdue_reviews_are_a_line_of_the_overview_that_opens() {
+    for (columns, rows) in SIZES {
+        let mut bench = Bench::overview(columns, rows);
+        let mut overview = samples::overview();
+        overview.approvals.ending_soon = 0;
+        overview.revocations.pending.clear();
+        overview.degraded.clear();
+        overview.issuance.failed = 0;
+        bench.model.screens.overview.overview = Some(Box::new(overview));
+        assert!(
+            bench.text().contains("7 reviews overdue"),
+            "{}",
+            bench.text()
+        );
+        bench.press("j enter");
+        let id = bench.asked(|call| *call == Call::OverdueReviews);
+        bench.answer(id, Reply::Reviews(samples::held::reviews()));
+        insta::assert_snapshot!(format!("reviews-{columns}x{rows}"), bench.whole());
+        let said = page_over(&bench);
+        for part in [
+            "Overdue: 7, the longest first",
+            "edge/vpn-bastion in production  owner netops, overdue",
+            "and 4 more",
+            "countersign review give-up NAME",
+        ] {
+            assert!(said.contains(part), "{part} in\n{said}");
+        }
+        // Where more urgent things fill the top, the figure is elsewhere too.
+        let look_at = Bench::overview(columns, rows);
+        let theme = Theme::default();
+        let look = Look::new(&look_at.model.shared, &theme);
+        let (columns, rows) = (usize::from(columns), usize::from(rows) - 3);
+        let page = page(
+            &samples::overview(),
+            &samples::whole(),
+            &look,
+            columns,
+            rows,
+        );
+        let mut there = page
+            .places
+            .iter()
+            .filter(|place| place.way == Way::Ask(Call::OverdueReviews));
+        assert!(there.any(|place| !place.key.starts_with("need:")));
+    }
+}
+
+/// The page that lies over the screen, all of it.
+fn page_over(bench: &Bench) -> String {
+    let Some(Overlay::Page(title, lines, _)) = &bench.model.overlay else {
+        panic!("no page: {:?}", bench.model.overlay);
+    };
+    format!("{title}\n{}", lines.join("\n"))
 }
 
 #[test]

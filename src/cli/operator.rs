@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::app::{App, settled};
-use super::args::{ChangeArgs, ListArgs, span};
+use super::args::{ChangeArgs, Format, ListArgs, span};
 use super::deliver::{DeliverArgs, Destination};
 use super::error::CliError;
 use super::key;
 use super::minted;
+use super::output::{self, Sheet};
 use super::{offboarding, template};
 use crate::wire::{Environment, Grant, NewOperator, NewToken, Receipt, Role, TokenId};
 
@@ -19,6 +20,18 @@ use crate::wire::{Environment, Grant, NewOperator, NewToken, Receipt, Role, Toke
 pub enum Verb {
     /// All accounts, with their roles, groups and tokens
     List(ListArgs),
+    /// All that a person, a robot or a team holds and answers for
+    ///
+    /// Roles, groups, keys, tokens, open requests and standing approvals of the account; and of the owners that it
+    /// stands for, its own name and its groups: access reviews that are due, clients and living credentials. A
+    /// team's name shows the latter.
+    ///
+    /// For example: countersign operator show maya.k
+    Show {
+        /// The operator's handle, or a team's name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Open an account, and mint its first token
     ///
     /// The token goes to the file of --out (mode 0600), or to standard output where that is not a
@@ -193,6 +206,7 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             })
             .await
         }
+        Verb::Show { name } => show(app, name).await,
         Verb::Add(args) => add(app, args).await,
         Verb::Token(args) => token(app, args).await,
         Verb::RevokeToken { who, token, change } => revoke_token(app, who, *token, change).await,
@@ -205,6 +219,31 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
             change,
         } => offboarding::operator(app, &who.operator, hand_over_to.as_deref(), change).await,
     }
+}
+
+async fn show(app: &mut App<'_>, name: &str) -> Result<(), CliError> {
+    let client = app.connect().await?;
+    let held = client.held_by(name).await;
+    let held = held.map_err(CliError::call(format!("show what {name} holds")))?;
+    if held.is_nobody() {
+        let (what, name) = ("operator", name.to_owned());
+        return Err(CliError::NotFound { what, name });
+    }
+    let style = app.style();
+    match style.format {
+        Format::Table | Format::Csv => {
+            let mut sheet = Sheet::default();
+            for line in held.lines(style.now) {
+                sheet.line(&line);
+            }
+            app.io.out.write_all(sheet.finish().as_bytes())?;
+        }
+        format => {
+            output::write_json(&mut *app.io.out, &held, format == Format::Json)?;
+            app.io.out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
 }
 
 async fn add(app: &mut App<'_>, args: &Add) -> Result<(), CliError> {

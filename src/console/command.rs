@@ -120,6 +120,7 @@ commands! {
         Mark => "mark.toggle", ["space"], "mark", "Mark, or take the mark away";
         MarkRange => "mark.range", ["v"], "range", "Mark from the last mark to here";
         MarkClear => "mark.clear", ["U"], "unmark", "Take all marks away";
+        Holdings => "find.holdings", [], "operator", "What a person, robot or team holds: operator NAME";
         FindKey => "find.key", [], "find key", "Find a leaked key: paste it, and only its digest is sent";
     }
     Act {

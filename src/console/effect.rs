@@ -78,6 +78,10 @@ pub enum Call {
     Credential(CredentialId),
     /// Everything that a client holds.
     ClientHoldings(ClientId),
+    /// Everything that a person, a robot or a team holds and answers for, by name.
+    HeldBy(String),
+    /// Credentials whose access review is overdue.
+    OverdueReviews,
     /// Which credential does the digest belong to?
     Lookup(Digest),
     /// Revocations that match a filter.

@@ -5,13 +5,14 @@ use super::command::Command;
 use super::edit::Edit;
 use super::effect::CallId;
 use super::known::Known;
+use crate::client::Held;
 use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::request::Narrowed;
 use crate::wire::{
     ClientHoldings, CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader,
     Overview, Page, Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail,
-    RequestRow, RevocationRow, Session, Simulation,
+    RequestRow, ReviewRow, RevocationRow, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,10 @@ pub enum Reply {
     Credential(Box<CredentialDetail>),
     /// Everything that a client holds.
     ClientHoldings(Box<ClientHoldings>),
+    /// Everything that somebody holds and answers for.
+    HeldBy(Box<Held>),
+    /// Access reviews, soonest first.
+    Reviews(Page<ReviewRow>),
     /// Which credential a digest belongs to; none if it is not known.
     Found(Option<Box<CredentialRow>>),
     /// Revocations.

@@ -10,7 +10,7 @@ use super::run::Incoming;
 use crate::client::{Access, Client, ClientError, EventQuery, Feed, Link, ListQuery, Once};
 use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
-use crate::wire::{Narrow, Session, Simulate};
+use crate::wire::{Narrow, ReviewState, Session, Simulate};
 use chrono::TimeDelta;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -304,6 +304,11 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
         Call::ClientHoldings(id) => {
             let holdings = client.client_holdings(id).await;
             Reply::ClientHoldings(Box::new(holdings.map_err(failed)?.value))
+        }
+        Call::HeldBy(name) => Reply::HeldBy(Box::new(client.held_by(&name).await.map_err(failed)?)),
+        Call::OverdueReviews => {
+            let query = listed(format!("state={}", ReviewState::Overdue));
+            Reply::Reviews(client.reviews(None, &query).await.map_err(failed)?.value)
         }
         Call::Lookup(digest) => match client.find_credential(digest).await {
             Ok(answer) => Reply::Found(Some(Box::new(answer.value.row))),

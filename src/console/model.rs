@@ -297,6 +297,31 @@ pub struct Menu {
     pub cursor: Option<usize>,
 }
 
+impl Menu {
+    /// Ways to what belongs to something: what each is called, what is there, and where it leads. They have the keys
+    /// from 1 to 9, and what is beyond these is left out.
+    pub fn of_ways(
+        title: String,
+        ways: impl IntoIterator<Item = (&'static str, String, Choice)>,
+    ) -> Self {
+        let entries = ways
+            .into_iter()
+            .zip('1'..='9')
+            .map(|((label, note, does), key)| MenuEntry {
+                key,
+                label: label.into(),
+                note,
+                refused: None,
+                does,
+            });
+        Self {
+            title,
+            entries: entries.collect(),
+            cursor: Some(0),
+        }
+    }
+}
+
 /// What a prompt asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PromptKind {
@@ -304,6 +329,8 @@ pub enum PromptKind {
     Filter,
     /// A leaked key. What is typed stays with the runner; only its length is here.
     FindKey,
+    /// The name of a person, a robot or a team.
+    Holder,
 }
 
 /// One line to be filled in at the bottom.

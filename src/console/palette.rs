@@ -9,6 +9,15 @@ fn haystack(command: Command) -> String {
     format!("{} {} {}", command.short(), command.help(), command.id())
 }
 
+/// The one command that takes a word with it.
+const HOLDER: &str = "operator ";
+
+/// Whose holdings are asked for by `operator NAME`.
+pub fn holder(typed: &str) -> Option<&str> {
+    let name = typed.trim_start().strip_prefix(HOLDER)?.trim();
+    (!name.is_empty()).then_some(name)
+}
+
 /// The commands that `typed` may mean, the likeliest first; all of them in order while nothing is typed.
 pub fn matches(typed: &str) -> Vec<Command> {
     let hidden = |command: &Command| {
@@ -17,6 +26,9 @@ pub fn matches(typed: &str) -> Vec<Command> {
             Command::Palette | Command::Commit | Command::Open | Command::Back
         )
     };
+    if holder(typed).is_some() {
+        return vec![Command::Holdings];
+    }
     let all = Command::ALL.iter().copied().filter(hidden);
     if typed.trim().is_empty() {
         return all.collect();
@@ -47,6 +59,7 @@ pub const fn twin(command: Command) -> Option<&'static str> {
         Command::ShowAudit => "countersign audit list",
         Command::ShowPolicy => "countersign policy list",
         Command::FindKey => "countersign credential find",
+        Command::Holdings => "countersign operator show",
         Command::Watch => "countersign watch",
         Command::Contexts => "countersign context use",
         _ => return None,
@@ -65,6 +78,10 @@ mod tests {
         assert_eq!(first("dump"), Some(Command::Dump));
         assert_eq!(first("quit"), Some(Command::Quit));
         assert_eq!(first("zzzzqq"), None);
+        assert_eq!(first("operator"), Some(Command::Holdings));
+        assert_eq!(matches(" operator maya.k "), [Command::Holdings]);
+        assert_eq!(holder(" operator maya.k "), Some("maya.k"));
+        assert_eq!((holder("operator  "), holder("operators x")), (None, None));
         assert!(matches("").len() + 4 == Command::ALL.len());
     }
 }

@@ -24,6 +24,10 @@ pub fn all() -> Vec<(String, Buffer)> {
     for size in SIZES {
         let named = |name: &str| format!("{name}-{}x{}", size.0, size.1);
         pictures.push((named("overview"), draw(&answered(size, ScreenId::Overview))));
+        let mut holdings = answered(size, ScreenId::Overview);
+        fixture::press(&mut holdings, ":operator ravi.p<enter>");
+        answer_all(&mut holdings);
+        pictures.push((named("holdings"), draw(&holdings)));
         let mut queue = answered(size, ScreenId::Approvals);
         pictures.push((named("approvals"), draw(&queue)));
         fixture::press(&mut queue, "j<enter>");
@@ -98,6 +102,7 @@ fn answer_all(model: &mut Model) {
                 Call::Credential(id) => Reply::Credential(Box::new(credential(model, id))),
                 Call::Request(_) => Reply::Request(Box::new(samples::detail())),
                 Call::Events { .. } => Reply::Events(samples::log::page()),
+                Call::HeldBy(_) => Reply::HeldBy(Box::new(samples::held::held())),
                 Call::Policies => Reply::Policies(Box::new(samples::policy::policies())),
                 Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
                 Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),

@@ -13,8 +13,8 @@ use super::command::Command;
 use super::effect::{Call, Effect};
 use super::event::{Event, Level, LinkState, Reply};
 use super::model::{Ctx, Model, Overlay};
-use super::screens::credentials::holdings;
 use super::screens::{Jump, ScreenId};
+use super::screens::{credentials::holdings, held};
 use super::session::{self, SessionEnd};
 use crate::display::time::TimeFormat;
 use crate::wire::FeedItem;
@@ -142,6 +142,8 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
                 Some(Call::SignIn(_)) => Some("not signed in"),
                 Some(Call::Lookup(_)) => Some("the key could not be looked for"),
                 Some(Call::ClientHoldings(_)) => Some("what the client holds is not known"),
+                Some(Call::HeldBy(_)) => Some("what they hold is not known"),
+                Some(Call::OverdueReviews) => Some("the access reviews are not known"),
                 _ => None,
             };
             if let (Some(what), Err(error)) = (what, reply.as_ref()) {
@@ -179,6 +181,10 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
                 }
                 Ok(Reply::ClientHoldings(held)) => with(model, jump, effects, |ctx| {
                     holdings::opens(held, ctx);
+                }),
+                Ok(Reply::HeldBy(held)) => with(model, jump, effects, |ctx| held::opens(held, ctx)),
+                Ok(Reply::Reviews(overdue)) => with(model, jump, effects, |ctx| {
+                    held::opens_reviews(overdue, ctx);
                 }),
                 Ok(Reply::Found(found)) => with(model, jump, effects, |ctx| match found {
                     Some(row) => {

@@ -41,6 +41,17 @@ pub fn lists_and_overview(desk: &mut Desk) {
     let id = text(&revocations[0]["id"]);
     let shown = desk.json(&["revocation", "show", &id]);
     assert_eq!(shown["row"], revocations[0]);
+    let held = desk.json(&["operator", "show", "maya.k"]);
+    assert_eq!(held["account"]["operator"]["name"], "maya.k");
+    assert_eq!(held["owners"], serde_json::json!(["maya.k", "security"]));
+    let held = desk.run(&admin, &["operator", "show", "maya.k"]).expect(0);
+    assert!(held.out.contains("SSH keys: 1"), "{held:?}");
+    // Who carries no such name, as an account or as an owner, is nobody.
+    let nobody = desk.run(&admin, &["operator", "show", "nobody-at-all"]);
+    assert!(
+        nobody.expect(1).err.contains("nobody-at-all"),
+        "it is named"
+    );
     let overview = desk.json(&["overview"]);
     assert!(overview.is_object());
     for format in ["table", "ndjson", "csv"] {

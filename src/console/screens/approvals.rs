@@ -369,6 +369,16 @@ impl Approvals {
         self.open.as_ref()?.detail.as_deref()
     }
 
+    /// The request that is under review or that the cursor is on; of a burst the first.
+    fn pointed<'a>(&self, shared: &'a Shared) -> Option<&'a RequestRow> {
+        if let Some(open) = &self.open {
+            return shared.requests.get(&open.id);
+        }
+        let here = |entry: &&Entry| Some(entry.key) == self.cursor;
+        let item = self.order.iter().find(here)?.item(&shared.requests)?;
+        item.rows().first().copied()
+    }
+
     fn command(&mut self, command: Command, ctx: &mut Ctx<'_>) {
         let half = isize::from(kit::body(ctx.shared).height.cast_signed()) / 2;
         let far = 1 << 20;
@@ -413,6 +423,7 @@ impl Approvals {
                 }
             }
             Command::Refresh => self.ask(ctx),
+            Command::Related => self.related(ctx),
             Command::Back if self.inside.is_some() => self.look_into(None, ctx.shared),
             Command::Back if !self.filter.is_empty() => {
                 self.filter.clear();
@@ -661,10 +672,12 @@ impl Screen for Approvals {
         }
     }
 
-    fn available(&self, command: Command, _shared: &Shared) -> Available {
+    fn available(&self, command: Command, shared: &Shared) -> Available {
         match command {
-            Command::Explain | Command::Raw | Command::Related if self.detail().is_some() => Ok(()),
-            Command::Explain | Command::Raw | Command::Related => Err("open a request first"),
+            Command::Related if self.pointed(shared).is_some() => Ok(()),
+            Command::Related => Err("the queue is empty"),
+            Command::Explain | Command::Raw if self.detail().is_some() => Ok(()),
+            Command::Explain | Command::Raw => Err("open a request first"),
             Command::Open if self.open.is_none() => Ok(()),
             Command::Open => Err("it is open already: ctrl-d reads on, . decides"),
             Command::NextObject | Command::PreviousObject => Ok(()),

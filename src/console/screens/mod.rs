@@ -17,6 +17,8 @@ pub mod approvals;
 pub mod audit;
 /// The inventory.
 pub mod credentials;
+/// What somebody holds and answers for, as pages.
+pub mod held;
 /// Lines of styled text.
 pub mod kit;
 /// The first screen.

@@ -8,7 +8,7 @@ pub mod page;
 mod sections;
 mod service;
 
-use super::{Jump, Screen, ScreenId, Subject, kit};
+use super::{Screen, ScreenId, Subject, kit};
 use crate::console::backend::Frame;
 use crate::console::command::Command;
 use crate::console::effect::{Call, CallId};
@@ -18,7 +18,7 @@ use crate::console::paint;
 use crate::console::theme::{Role, Theme};
 use crate::wire::Overview;
 use chrono::{DateTime, Utc};
-use page::{Page, Step};
+use page::{Page, Step, Way};
 use ratatui::layout::Rect;
 use serde::{Deserialize, Serialize};
 
@@ -110,16 +110,25 @@ impl OverviewScreen {
         };
     }
 
-    fn target(&self, shared: &Shared) -> Option<Jump> {
+    fn target(&self, shared: &Shared) -> Option<Way> {
         let key = self.cursor.as_deref()?;
         let page = self.layout(shared);
         let place = page.places.into_iter().find(|place| place.key == key)?;
-        Some(place.jump)
+        Some(place.way)
     }
 }
 
-/// What the figure with this list behind it counts.
-fn counted(jump: &Jump) -> Vec<String> {
+/// What the figure that leads there counts.
+fn counted(way: &Way) -> Vec<String> {
+    let jump = match way {
+        Way::Jump(jump) => jump,
+        Way::Ask(_) => {
+            return vec![
+                "The broker counts the living credentials that nobody confirmed in time, by the dates of the access review.".into(),
+                "Enter opens them as a page.".into(),
+            ];
+        }
+    };
     let what = match jump.screen {
         ScreenId::Approvals => "requests",
         ScreenId::Credentials => "credentials",
@@ -186,13 +195,16 @@ impl Screen for OverviewScreen {
             Event::Command(Command::First) => self.ends(false, ctx.shared),
             Event::Command(Command::Last) => self.ends(true, ctx.shared),
             Event::Command(Command::Explain) => {
-                if let Some(jump) = self.target(ctx.shared) {
-                    let lines = counted(&jump);
+                if let Some(way) = self.target(ctx.shared) {
+                    let lines = counted(&way);
                     *ctx.overlay = Some(Overlay::Page("WHAT IS COUNTED".into(), lines, 0));
                 }
             }
             Event::Command(Command::Open | Command::Related) => match self.target(ctx.shared) {
-                Some(jump) => ctx.go(jump),
+                Some(Way::Jump(jump)) => ctx.go(jump),
+                Some(Way::Ask(call)) => {
+                    ctx.call(call);
+                }
                 None => self.ends(false, ctx.shared),
             },
             _ => {}
@@ -272,7 +284,9 @@ impl Screen for OverviewScreen {
     }
 
     fn subject(&self, shared: &Shared) -> Option<Subject> {
-        let jump = self.target(shared)?;
+        let Way::Jump(jump) = self.target(shared)? else {
+            return None;
+        };
         let id = jump.id.or(jump.filter)?;
         Some(Subject {
             name: id.clone(),

@@ -5,13 +5,13 @@ pub mod decide;
 /// The parts as lines.
 pub mod page;
 
-use super::{Act, Jump, Screen, ScreenId, Subject, kit};
+use super::{Act, Jump, Screen, ScreenId, Subject, held, kit};
 use crate::client::sign::head_of;
 use crate::console::backend::{Frame, Region};
 use crate::console::command::{ActKind, Command};
 use crate::console::effect::{Call, CallId};
 use crate::console::event::{Event, Level, Reply};
-use crate::console::model::{Available, Ctx, Overlay, Shared};
+use crate::console::model::{Available, Choice, Ctx, Menu, Overlay, Shared};
 use crate::console::theme::{Role, Theme};
 use crate::secret::digest_of;
 use crate::wire::{
@@ -248,6 +248,31 @@ impl PolicyScreen {
         self.look(shared);
     }
 
+    /// Who proposed what the cursor is on, and which proposal it is or was.
+    fn proposer(&self) -> Option<(&str, ProposalId)> {
+        if let Some(detail) = self.shown_proposal() {
+            return Some((&detail.row.proposed_by, detail.row.id));
+        }
+        let row = &self.shown_version()?.row;
+        Some((&row.proposed_by, row.proposal?))
+    }
+
+    /// Ways to whoever proposed it, and to its records.
+    fn related(&self, ctx: &mut Ctx<'_>) {
+        let Some((name, id)) = self.proposer() else {
+            return;
+        };
+        let records = Choice::Jump(Jump {
+            screen: ScreenId::Audit,
+            id: None,
+            filter: Some(format!("subject={id}")),
+        });
+        let trail = ("audit trail", "every record about it".to_owned(), records);
+        let title = format!("WHAT BELONGS TO {id}");
+        let ways = [held::entry(name), trail];
+        *ctx.overlay = Some(Overlay::Menu(Menu::of_ways(title, ways)));
+    }
+
     /// The whole text, file after file.
     fn open(&self, ctx: &mut Ctx<'_>) {
         let (title, files) = match (self.shown_proposal(), self.shown_version()) {
@@ -284,6 +309,7 @@ impl PolicyScreen {
                 self.ask(ctx);
             }
             Command::Open => self.open(ctx),
+            Command::Related => self.related(ctx),
             Command::Raw => {
                 if let Some(subject) = self.subject(ctx.shared) {
                     let lines = subject.json.lines().map(str::to_owned).collect();
@@ -527,6 +553,7 @@ impl Screen for PolicyScreen {
             Command::Explain | Command::Diff => {
                 Err("what is proposed is explained, compared and simulated below the list")
             }
+            Command::Related if self.proposer().is_some() => Ok(()),
             Command::Related => {
                 Err("what a version decided is in the log: `/` on the audit screen")
             }

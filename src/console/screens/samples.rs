@@ -1,6 +1,8 @@
 //! Fixed data for these screens: what snapshots and pictures are drawn from. The words of requesters in it are
 //! as hostile as words can be.
 
+/// What somebody holds.
+pub mod held;
 /// A log in letters that the bundled font has.
 pub mod log;
 /// Policies.

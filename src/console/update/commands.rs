@@ -39,7 +39,7 @@ pub fn available(command: Command, model: &Model) -> Result<(), String> {
             shared.session.is_some(),
             "whose login is not known here: run `countersign login NAME` in another terminal",
         ),
-        Command::FindKey => match shared.session {
+        Command::FindKey | Command::Holdings => match shared.session {
             None => Err("not signed in yet".into()),
             Some(_) => Ok(()),
         },
@@ -131,6 +131,7 @@ fn general(
             effects.push(Effect::ClearMasked);
             model.overlay = Some(prompt(PromptKind::FindKey, String::new()));
         }
+        Command::Holdings => model.overlay = Some(prompt(PromptKind::Holder, String::new())),
         Command::Acts => model.overlay = Some(Overlay::Menu(act_menu(model))),
         Command::Views => model.overlay = Some(Overlay::Menu(views_menu(model))),
         Command::Contexts => {

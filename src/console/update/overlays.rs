@@ -1,9 +1,9 @@
 //! What lies over the screen: help, palette, menus, sheets, prompts. Whatever is on top has the keys.
 
-use super::{outbox, run, with, with_screen};
+use super::{available, outbox, run, with, with_screen};
 use crate::console::command::Command;
 use crate::console::edit::Edit;
-use crate::console::effect::Effect;
+use crate::console::effect::{Call, Effect};
 use crate::console::event::Level;
 use crate::console::model::{Choice, Model, Overlay, PromptKind};
 use crate::console::palette;
@@ -31,6 +31,7 @@ pub fn command(
                     effects.push(Effect::ClearMasked);
                     Ok(())
                 }
+                PromptKind::Holder => Ok(()),
             }
             .unwrap_or_default();
             return true;
@@ -52,8 +53,19 @@ pub fn command(
             PromptKind::Filter => {}
             PromptKind::FindKey if prompt.masked > 0 => effects.push(Effect::HashMasked),
             PromptKind::FindKey => {}
+            PromptKind::Holder => {
+                let name = prompt.line.text().trim();
+                if !name.is_empty() {
+                    held_by(model, name, jump, effects);
+                    return true;
+                }
+            }
         },
         (Overlay::Palette(line, cursor), Command::Open) => {
+            if let Some(name) = palette::holder(line.text()) {
+                held_by(model, name, jump, effects);
+                return true;
+            }
             let found = palette::matches(line.text());
             if let Some(command) = found.get(*cursor) {
                 run(model, *command, jump, effects);
@@ -109,6 +121,17 @@ pub fn command(
     }
     model.overlay = Some(overlay);
     true
+}
+
+/// Asks what somebody holds, as soon as it is known who asks.
+fn held_by(model: &mut Model, name: &str, jump: &mut Option<Jump>, effects: &mut Vec<Effect>) {
+    let known = available(Command::Holdings, model);
+    with(model, jump, effects, |ctx| match known {
+        Ok(()) => {
+            ctx.call(Call::HeldBy(name.to_owned()));
+        }
+        Err(why) => ctx.toast(Level::Info, why),
+    });
 }
 
 /// Moves a window by lines; how far there is to go is the view's affair.
@@ -177,6 +200,9 @@ pub fn edit(model: &mut Model, edit: &Edit, jump: &mut Option<Jump>, effects: &m
                 *cursor = 0;
             }
         },
+        Overlay::Prompt(prompt) if prompt.kind == PromptKind::Holder => {
+            prompt.line.apply(edit, LINE_MAX);
+        }
         Overlay::Prompt(prompt) if prompt.kind == PromptKind::Filter => {
             let changed = prompt.line.apply(edit, LINE_MAX);
             let text = prompt.line.text().to_owned();

@@ -285,6 +285,7 @@ fn menu(menu: &Menu, area: Rect, frame: &mut Frame<'_>, theme: &Theme) {
 pub fn prompt(prompt: &Prompt, row: Rect, frame: &mut Frame<'_>, theme: &Theme) {
     let sign = match prompt.kind {
         PromptKind::Filter => "/ ",
+        PromptKind::Holder => "who holds it (person, robot or team): ",
         PromptKind::FindKey => "leaked key, hashed here, only the digest is sent: ",
     };
     let used = put(
@@ -316,7 +317,9 @@ pub fn prompt(prompt: &Prompt, row: Rect, frame: &mut Frame<'_>, theme: &Theme) 
     }
     let area = Rect::new(x, row.y, room, 1);
     match prompt.kind {
-        PromptKind::Filter => typed(prompt.line.text(), prompt.line.before(), area, frame, theme),
+        PromptKind::Filter | PromptKind::Holder => {
+            typed(prompt.line.text(), prompt.line.before(), area, frame, theme);
+        }
         PromptKind::FindKey => {
             let shown = theme
                 .glyphs

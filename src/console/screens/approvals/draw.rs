@@ -2,8 +2,8 @@
 
 use super::{Approvals, QUEUE, decide, queue};
 use crate::console::backend::{Frame, Region};
-use crate::console::model::{Ctx, Overlay, Shared};
-use crate::console::screens::{Jump, ScreenId, kit};
+use crate::console::model::{Choice, Ctx, Menu, Overlay, Shared};
+use crate::console::screens::{Jump, ScreenId, held, kit};
 use crate::console::theme::{Role, Theme};
 use crate::wire::burst::Item;
 use ratatui::layout::Rect;
@@ -189,18 +189,52 @@ impl Approvals {
     }
 
     pub(super) fn related(&self, ctx: &mut Ctx<'_>) {
-        let Some(detail) = self.detail() else { return };
-        match detail.credential_id {
-            Some(id) => ctx.go(Jump {
+        let known = self.detail().and_then(|detail| detail.credential_id);
+        let Some(row) = self.pointed(ctx.shared) else {
+            return;
+        };
+        let credentials = |id: Option<String>, filter| {
+            Choice::Jump(Jump {
                 screen: ScreenId::Credentials,
-                id: Some(id.to_string()),
-                filter: None,
-            }),
-            None => ctx.go(Jump {
-                screen: ScreenId::Credentials,
-                id: None,
-                filter: Some(format!("name=\"{}\"", detail.plan.credential)),
-            }),
-        }
+                id,
+                filter,
+            })
+        };
+        let its = match known {
+            Some(id) => credentials(Some(id.to_string()), None),
+            None => credentials(None, Some(format!("name=\"{}\"", row.credential))),
+        };
+        let theirs = Choice::Jump(Jump {
+            screen: ScreenId::Approvals,
+            id: None,
+            filter: Some(format!("requester=\"{}\"", row.requester)),
+        });
+        let records = Choice::Jump(Jump {
+            screen: ScreenId::Audit,
+            id: None,
+            filter: Some(format!("subject={}", row.id)),
+        });
+        let client = format!("client=\"{}\"", row.client);
+        let ways = [
+            (
+                "credential",
+                format!("{}, if it is there already", row.credential),
+                its,
+            ),
+            held::entry(&row.requester),
+            (
+                "requests",
+                format!("every request of {}, decided or not", row.requester),
+                theirs,
+            ),
+            (
+                "client",
+                format!("everything that {} uses", row.client),
+                credentials(None, Some(client)),
+            ),
+            ("audit trail", "every record about it".into(), records),
+        ];
+        let title = format!("WHAT BELONGS TO {}", row.credential);
+        *ctx.overlay = Some(Overlay::Menu(Menu::of_ways(title, ways)));
     }
 }

@@ -1,8 +1,8 @@
 //! What a record means, in a sentence, and what belongs to it.
 
 use super::page::object;
-use crate::console::model::{Choice, Menu, MenuEntry};
-use crate::console::screens::{Jump, ScreenId};
+use crate::console::model::{Choice, Menu};
+use crate::console::screens::{Jump, ScreenId, held};
 use crate::display::time::count;
 use crate::wire::EventRecord;
 
@@ -374,23 +374,11 @@ pub fn related(record: &EventRecord) -> Menu {
             Some(format!("by=\"{}\"", record.actor.name)),
         ),
     ));
+    ways.push(held::entry(&record.actor.name));
     ways.push((
         "same type",
         format!("every {}", record.kind),
         jump(ScreenId::Audit, None, Some(format!("type={}", record.kind))),
     ));
-    let entries = ways.into_iter().zip('1'..='9');
-    Menu {
-        title: format!("WHAT BELONGS TO #{}", count(record.sequence)),
-        entries: entries
-            .map(|((label, note, does), key)| MenuEntry {
-                key,
-                label: label.into(),
-                note,
-                refused: None,
-                does,
-            })
-            .collect(),
-        cursor: Some(0),
-    }
+    Menu::of_ways(format!("WHAT BELONGS TO #{}", count(record.sequence)), ways)
 }

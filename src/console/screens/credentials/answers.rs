@@ -2,14 +2,11 @@
 
 use super::Credentials;
 use crate::console::effect::Call;
-use crate::console::model::{Choice, Ctx, Menu, MenuEntry, Overlay, Shared};
-use crate::console::screens::{Jump, ScreenId};
+use crate::console::model::{Choice, Ctx, Menu, Overlay, Shared};
+use crate::console::screens::{Jump, ScreenId, held};
 use crate::display::time::{ago, compact, count};
 use crate::wire::{CredentialDetail, CredentialRow, CredentialState, Enforcement, VersionView};
 use chrono::{DateTime, TimeDelta, Utc};
-
-/// A list that ends with the keys of a menu.
-const KEYS: std::ops::RangeInclusive<char> = '1'..='9';
 
 /// Why it is in this state, why it has its mark, and what could be done.
 pub fn explain(screen: &Credentials, ctx: &mut Ctx<'_>) {
@@ -259,22 +256,11 @@ pub fn related(screen: &Credentials, ctx: &mut Ctx<'_>) {
         let ask = Choice::Ask(Call::ClientHoldings(detail.client_id));
         // Before the revocations, of which there can be more than there are keys.
         ways.insert(ways.len().min(4), ("holdings", note, ask));
+        let (_, note, ask) = held::entry(&row.owner);
+        ways.insert(ways.len().min(5), ("owner holds", note, ask));
     }
-    let entries = ways
-        .into_iter()
-        .zip(KEYS)
-        .map(|((label, note, does), key)| MenuEntry {
-            key,
-            label: label.into(),
-            note,
-            refused: None,
-            does,
-        });
-    *ctx.overlay = Some(Overlay::Menu(Menu {
-        title: format!("WHAT BELONGS TO {}", row.name),
-        entries: entries.collect(),
-        cursor: Some(0),
-    }));
+    let title = format!("WHAT BELONGS TO {}", row.name);
+    *ctx.overlay = Some(Overlay::Menu(Menu::of_ways(title, ways)));
 }
 
 /// Where one can go from it: what each is called, what is there, and the way.

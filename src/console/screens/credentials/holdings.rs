@@ -1,22 +1,16 @@
 //! What a client holds, as a page to read before anybody takes it out of service. The page changes nothing; it ends
 //! with the command that does.
 
-use crate::console::event::Level;
-use crate::console::model::{Ctx, Overlay, Shared};
+use crate::client::holdings::lines::section;
+use crate::console::model::{Ctx, Shared};
+use crate::console::screens::held;
 use crate::display::time::{ago, count};
 use crate::wire::ClientHoldings;
 
 /// The answer is there: it opens, unless something else was opened meanwhile, which stays.
 pub fn opens(held: &ClientHoldings, ctx: &mut Ctx<'_>) {
-    if ctx.overlay.is_some() {
-        let words = format!(
-            "what {} holds can be shown now: ask again",
-            held.client.name
-        );
-        return ctx.toast(Level::Info, words);
-    }
     let title = format!("WHAT {} HOLDS", held.client.name);
-    *ctx.overlay = Some(Overlay::Page(title, page(held, ctx.shared), 0));
+    held::open(title, page(held, ctx.shared), ctx);
 }
 
 /// The lines, in the order in which somebody asks: what works with it, what is asked for, who acts, who depends on it.
@@ -30,15 +24,7 @@ pub fn page(held: &ClientHoldings, shared: &Shared) -> Vec<String> {
     if let Some(at) = client.offboarded_at {
         lines.push(format!("It was taken out of service {}.", ago(at, now)));
     }
-    let mut section = |title: String, rows: Vec<String>, total: u64| {
-        lines.push(String::new());
-        lines.push(title);
-        let more = total.saturating_sub(rows.len() as u64);
-        lines.extend(rows);
-        if more > 0 {
-            lines.push(format!("  and {} more", count(more)));
-        }
-    };
+    let mut section = |title, rows, total| section(&mut lines, title, rows, total);
     let rows = held.credentials.iter().map(|row| {
         let end = row
             .expires_at

@@ -3,6 +3,7 @@
 
 use super::{sections, service};
 use crate::client::chain::ChainState;
+use crate::console::effect::Call;
 use crate::console::screens::{
     Jump,
     kit::{Look, beside},
@@ -11,7 +12,22 @@ use crate::console::theme::Role;
 use crate::wire::Overview;
 use ratatui::text::{Line, Span};
 
-/// A way from a figure to the list behind it.
+/// Where a figure leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// To a list on a screen, or to something there.
+    Jump(Jump),
+    /// To a page that the broker has to be asked for.
+    Ask(Call),
+}
+
+impl From<Jump> for Way {
+    fn from(jump: Jump) -> Self {
+        Self::Jump(jump)
+    }
+}
+
+/// A way from a figure to what is behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Names it while figures change: the cursor is kept by this.
@@ -21,7 +37,7 @@ pub struct Place {
     /// In which column the cursor stands.
     pub column: usize,
     /// Where it leads.
-    pub jump: Jump,
+    pub way: Way,
 }
 
 /// Lines, and what on them can be opened.
@@ -40,18 +56,18 @@ impl Page {
     }
 
     /// Adds a line whose figure at `column` leads somewhere.
-    pub fn item(&mut self, line: Line<'static>, key: impl Into<String>, jump: Jump) {
-        self.place(key, 0, jump);
+    pub fn item(&mut self, line: Line<'static>, key: impl Into<String>, way: impl Into<Way>) {
+        self.place(key, 0, way);
         self.lines.push(line);
     }
 
     /// Says that the line to be added next has something to open at `column`.
-    pub fn place(&mut self, key: impl Into<String>, column: usize, jump: Jump) {
+    pub fn place(&mut self, key: impl Into<String>, column: usize, way: impl Into<Way>) {
         self.places.push(Place {
             key: key.into(),
             line: self.lines.len(),
             column,
-            jump,
+            way: way.into(),
         });
     }
 

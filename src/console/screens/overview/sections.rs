@@ -1,8 +1,9 @@
 //! The overview's sections, each a pure function from the broker's figures to lines.
 
-use super::page::Page;
+use super::page::{Page, Way};
 use crate::client::chain::ChainState;
 use crate::console::chain;
+use crate::console::effect::Call;
 use crate::console::screens::{
     Jump, ScreenId,
     kit::{Look, Row},
@@ -15,6 +16,9 @@ use crate::display::{
 use crate::wire::{Overview, overview::Bucket};
 use chrono::TimeDelta;
 use ratatui::text::Line;
+
+/// To the access reviews that are overdue.
+const OVERDUE: Way = Way::Ask(Call::OverdueReviews);
 
 /// To the list of credentials that match.
 pub(super) fn credentials(filter: &str) -> Jump {
@@ -143,6 +147,15 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
             "need:failed",
             requests(Some("state:failed"), None),
         );
+    }
+    let late = overview.hygiene.review_overdue;
+    if late > 0 {
+        let what = plural(late, "review overdue", "reviews overdue");
+        let line = row(Role::Warn, &what).put(
+            look.style(Role::Text),
+            "nobody said in time that it is still needed",
+        );
+        page.item(line.line(), "need:access-reviews", OVERDUE);
     }
     if page.lines.is_empty() {
         page.text(look.line(
@@ -310,6 +323,17 @@ pub fn rotation(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
         .to(column)
         .put(look.style(Role::Muted), " due in 24h ")
         .put(look.style(Role::Strong), count(figures.due_24h));
+    let late = overview.hygiene.review_overdue;
+    let column = 58;
+    let row = if columns < 80 {
+        row
+    } else {
+        page.place("rotation:access-reviews", column, OVERDUE);
+        let role = if late > 0 { Role::Warn } else { Role::Muted };
+        row.to(column)
+            .put(look.style(Role::Muted), " reviews late ")
+            .put(look.style(role), count_short(late))
+    };
     page.lines.push(row.line());
     let role = if figures.overdue > 0 {
         Role::Bad
@@ -450,6 +474,14 @@ pub fn hygiene(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
             .cell_right(look.style(role), count(n), 7);
         page.item(row.line(), format!("hygiene:{key}"), credentials(filter));
     }
+    let late = figures.review_overdue;
+    let role = if late > 0 { Role::Warn } else { Role::Muted };
+    let row = look
+        .row()
+        .put(look.style(Role::Text), " ")
+        .cell(look.style(Role::Text), "access review overdue", 24)
+        .cell_right(look.style(role), count(late), 7);
+    page.item(row.line(), "hygiene:access-reviews", OVERDUE);
     page
 }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use regorus::Value;
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::program::Program;
-use regorus::rvm::vm::RegoVM;
+use regorus::rvm::vm::{RegoVM, VmError};
 use regorus::utils::limits::ExecutionTimerConfig;
 
 use super::bundle::Bundle;
@@ -26,8 +26,12 @@ const ENTRY_POINT: &str = "data.countersign.issue.result";
 /// Some hundred times what the shipped policy needs.
 const MAX_INSTRUCTIONS: usize = 500_000;
 
-/// A decision that takes longer is no decision. The instruction limit comes first on any healthy machine.
+/// A decision that takes longer is looked at again. The instruction limit comes first on any healthy machine.
 const TIME_LIMIT: Duration = Duration::from_millis(250);
+
+/// The clock goes on while a machine is starved or suspended, and that is no fault of a policy: the second time a
+/// decision may take so long.
+const PATIENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A policy that compiled and answered ordinary requests properly. Cheap to share by `Arc`.
 pub struct Policy {
@@ -71,7 +75,7 @@ impl Policy {
                 digest: bundle.digest(),
             },
             bundle: Arc::new(bundle.clone()),
-            machine: Mutex::new(new_machine(&program, &data)?),
+            machine: Mutex::new(new_machine(&program, &data, TIME_LIMIT)?),
             data,
             program,
         };
@@ -107,14 +111,23 @@ impl Policy {
 
     fn try_decide(&self, facts: &Facts) -> Result<Decision, String> {
         let input = input(facts);
+        let fresh = |limit| {
+            new_machine(&self.program, &self.data, limit).map_err(|error| error.to_string())
+        };
         let mut machine = self.machine.lock();
-        machine.set_input(input);
-        let answer = match machine.execute_entry_point_by_name(ENTRY_POINT) {
+        machine.set_input(input.clone());
+        let mut answer = machine.execute_entry_point_by_name(ENTRY_POINT);
+        if let Err(VmError::TimeLimitExceeded { .. }) = answer {
+            *machine = fresh(PATIENT_LIMIT)?;
+            machine.set_input(input);
+            answer = machine.execute_entry_point_by_name(ENTRY_POINT);
+            machine.set_execution_timer_config(Some(timer(TIME_LIMIT)));
+        }
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 // A machine that stopped half-way is not asked again.
-                *machine =
-                    new_machine(&self.program, &self.data).map_err(|error| error.to_string())?;
+                *machine = fresh(TIME_LIMIT)?;
                 return Err(first_line(&error.to_string()).to_owned());
             }
         };
@@ -130,7 +143,7 @@ impl Policy {
 fn interpreter(bundle: &Bundle) -> Result<regorus::Engine, PolicyError> {
     let mut engine = regorus::Engine::new();
     engine.set_strict_builtin_errors(true);
-    engine.set_execution_timer_config(timer());
+    engine.set_execution_timer_config(timer(PATIENT_LIMIT));
     let data = Value::from(bundle.data().clone());
     engine.add_data(data).map_err(|error| failed(&error))?;
     for (name, text) in bundle.modules() {
@@ -185,14 +198,18 @@ fn failed(error: &dyn std::fmt::Display) -> PolicyError {
     }
 }
 
-fn timer() -> ExecutionTimerConfig {
+fn timer(limit: Duration) -> ExecutionTimerConfig {
     ExecutionTimerConfig {
-        limit: TIME_LIMIT,
+        limit,
         check_interval: NonZeroU32::new(512).expect("512 is not zero"),
     }
 }
 
-fn new_machine(program: &Arc<Program>, data: &Value) -> Result<RegoVM, PolicyError> {
+fn new_machine(
+    program: &Arc<Program>,
+    data: &Value,
+    limit: Duration,
+) -> Result<RegoVM, PolicyError> {
     let mut machine = RegoVM::new();
     machine.load_program(program.clone());
     machine
@@ -200,7 +217,7 @@ fn new_machine(program: &Arc<Program>, data: &Value) -> Result<RegoVM, PolicyErr
         .map_err(|error| failed(&error))?;
     machine.set_strict_builtin_errors(true);
     machine.set_max_instructions(MAX_INSTRUCTIONS);
-    machine.set_execution_timer_config(Some(timer()));
+    machine.set_execution_timer_config(Some(timer(limit)));
     Ok(machine)
 }
 

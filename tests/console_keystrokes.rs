@@ -12,7 +12,10 @@ use countersign::console::keys::{Keys, is_masked, script};
 use countersign::console::model::{Context, Model, Overlay, Shared};
 use countersign::console::screens::{ScreenId, samples};
 use countersign::console::update::update;
-use countersign::wire::{Environment, Page, RequestDetail, RequestId, plan_digest};
+use countersign::wire::columns::Block;
+use countersign::wire::{
+    Environment, ListHeader, Page, RequestDetail, RequestId, Role, plan_digest,
+};
 
 /// A queue with a request of every kind, each of which a key must sign, and somebody at its keyboard.
 struct Desk {
@@ -51,6 +54,29 @@ impl Desk {
         desk
     }
 
+    /// Every role everywhere, and the credentials that the other screens tell of.
+    fn holds_everything(&mut self) {
+        let session = self.model.shared.session.as_mut().unwrap();
+        let roles = |environment| (environment, Role::ALL.iter().copied().collect());
+        session.roles = Environment::ALL.iter().copied().map(roles).collect();
+        let mut rows = samples::revocations::credentials();
+        let known: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let more = samples::rotation::credentials().into_iter();
+        rows.extend(more.filter(|row| !known.contains(&row.id)));
+        let header = ListHeader {
+            count: rows.len() as u64,
+            sequence: 1,
+        };
+        for event in [
+            Event::Reload(header),
+            Event::Rows(Box::new(Block::from_rows(&rows))),
+            Event::Loaded(true),
+            Event::Tick(samples::now()),
+        ] {
+            self.event(&event);
+        }
+    }
+
     fn detail(&self, id: RequestId) -> RequestDetail {
         let held = self.details.iter().find(|detail| detail.row.id == id);
         held.unwrap().clone()
@@ -76,6 +102,13 @@ impl Desk {
                 Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
                 Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),
                 Call::Simulate(_) => Reply::Simulation(Box::new(samples::policy::simulation())),
+                Call::Revocations { .. } => {
+                    Reply::Revocations(samples::revocations::page(samples::revocations::rows()))
+                }
+                Call::Revocation(_) => Reply::Revocation(Box::new(samples::revocations::detail())),
+                Call::Rotations { .. } => Reply::Rotations(Box::new(samples::rotation::calendar())),
+                Call::Rotation(_) => Reply::Rotation(Box::new(samples::rotation::detail())),
+                Call::Gateways => Reply::Gateways(samples::revocations::gateways()),
                 Call::Act(act) => {
                     self.acts.push(act.action);
                     continue;
@@ -94,6 +127,9 @@ impl Desk {
         for key in self.keys.apart(key, &self.model).into_iter().flatten() {
             if let Some(event) = self.keys.press(key, &self.model) {
                 self.event(&event);
+                // As the runner does: the time, and a cursor that has rested.
+                self.event(&Event::Tick(samples::now()));
+                self.event(&Event::Rested);
             }
         }
     }
@@ -117,6 +153,13 @@ impl Desk {
                     | Action::ApprovePolicy(..)
                     | Action::DenyPolicy(..)
                     | Action::WithdrawPolicy(_)
+                    | Action::Revoke(..)
+                    | Action::Quarantine(_)
+                    | Action::Release(_)
+                    | Action::RemoveGateway(_)
+                    | Action::Rotate(_)
+                    | Action::Promote(_)
+                    | Action::RollBack(_)
             )
         })
     }
@@ -174,6 +217,16 @@ fn nor_do_they_on_the_policies() {
     random_keys(ScreenId::Policy, "8", &['a', 'd', 'a']);
 }
 
+#[test]
+fn nor_do_they_revoke_anything_or_take_a_gateway_away() {
+    random_keys(ScreenId::Revocations, "6", &['x', 'f', 't', 'f']);
+}
+
+#[test]
+fn nor_do_they_rotate_promote_or_roll_back() {
+    random_keys(ScreenId::Rotation, "4", &['r', 'p', 'b']);
+}
+
 /// Random keys on one screen, those that lead to a decision far more often than by chance.
 fn random_keys(screen: ScreenId, back: &str, acts: &[char]) {
     const NAMED: &[KeyCode] = &[
@@ -189,6 +242,7 @@ fn random_keys(screen: ScreenId, back: &str, acts: &[char]) {
         KeyCode::F(5),
     ];
     let mut desk = Desk::new();
+    desk.holds_everything();
     desk.type_keys(back);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut sheets = 0_u32;

@@ -6,6 +6,11 @@
     reason = "a test or benchmark stops where its ground gives way, and a table of cases reads better whole"
 )]
 
+#[path = "console_screens/revocations.rs"]
+mod revocations;
+#[path = "console_screens/rotation.rs"]
+mod rotation;
+
 use countersign::client::chain::ChainState;
 use countersign::console::backend::{Options, Pace, Screen as Terminal};
 use countersign::console::command::ActKind;
@@ -187,6 +192,10 @@ impl Bench {
     }
 
     fn draw(&self) -> Buffer {
+        self.drawn(&Theme::default())
+    }
+
+    fn drawn(&self, theme: &Theme) -> Buffer {
         let (columns, rows) = self.model.shared.size;
         let mut terminal = Terminal::new(
             Vec::new(),
@@ -197,11 +206,10 @@ impl Bench {
         );
         let mut drawn = Buffer::empty(Rect::new(0, 0, columns, rows));
         let area = Rect::new(0, 2, columns, rows - 3);
-        let theme = Theme::default();
         terminal
             .draw(Instant::now(), |frame| {
                 let screen = self.model.screens.get(self.model.current);
-                screen.view(&self.model.shared, area, frame, &theme);
+                screen.view(&self.model.shared, area, frame, theme);
                 drawn = frame.buffer.clone();
             })
             .unwrap();
@@ -322,6 +330,8 @@ fn nothing_that_a_requester_wrote_reaches_the_terminal() {
             Bench::audit(columns, rows).text(),
             Bench::overview(columns, rows).text(),
             Bench::policy(samples::policy::hostile(), columns, rows).text(),
+            Bench::hostile_revocations(columns, rows).text(),
+            Bench::hostile_rotations(columns, rows).text(),
         ] {
             let hidden = |c: char| c != '\n' && countersign::display::sanitize::is_hidden(c);
             assert!(!text.contains(hidden), "{text}");
@@ -611,6 +621,8 @@ fn an_approval_that_no_longer_counts_is_marked_in_queue_and_review() {
         detail.approvals[0].void = Some("no longer in security".into());
         let mut queue = Bench::approvals(columns, rows);
         let item = FeedItem {
+            revocation: None,
+            rotation: None,
             event: samples::event(918_205, 0, "approval.voided", "payments/ledger-db", "root"),
             credential: None,
             request: Some(RequestRow {
@@ -636,6 +648,8 @@ fn a_request_that_moved_on_says_so_and_is_read_again() {
     row.sequence = 918_205;
     row.approvals = 1;
     let item = FeedItem {
+        revocation: None,
+        rotation: None,
         event: samples::event(918_205, 0, "approval.given", "payments/ledger-db", "tomo.s"),
         credential: None,
         request: Some(row.clone()),
@@ -692,6 +706,8 @@ fn the_queue_is_by_risk_and_the_cursor_stays_with_its_request() {
     row.risk = 100;
     row.sequence += 1_000;
     let item = FeedItem {
+        revocation: None,
+        rotation: None,
         event: samples::event(918_206, 0, "request.evaluated", "web/gh-app", "policy"),
         credential: None,
         request: Some(row),
@@ -792,6 +808,8 @@ fn the_cursor_stays_with_its_request_when_a_burst_begins() {
     assert!(!bench.text().contains("BURST"), "twenty are none yet");
     let last = samples::burst(21, "export-svc").pop().unwrap();
     let item = FeedItem {
+        revocation: None,
+        rotation: None,
         event: samples::event(
             918_205,
             0,
@@ -1045,6 +1063,8 @@ fn an_alarm_of_the_chain_is_loud_and_stops_every_change() {
 fn audit_follows_the_newest_or_stays_with_its_record() {
     let mut bench = Bench::audit(80, 24);
     let newer = |sequence| FeedItem {
+        revocation: None,
+        rotation: None,
         event: samples::event(sequence, 0, "request.claimed", "warehouse/reader", "etl"),
         credential: None,
         request: None,

@@ -63,6 +63,12 @@ async fn weeks_of_history_end_now_with_a_queue_and_a_fleet_of_several_kinds() {
         "{claimed} claimed, {denied} denied"
     );
     assert!(!state.revocations.is_empty() && !state.to_enforce.is_empty());
+    assert_eq!(cast.stations.len(), state.gateways_in_service());
+    let silent = cast.stations.iter().find(|station| !station.heard).unwrap();
+    assert!(
+        state.unapplied_by(silent.id).count() > 0,
+        "something waits for the gateway that is cut off"
+    );
     assert!(state.time <= now);
     let operator = state.operator_of_token(&cast.approver.1.digest()).unwrap();
     assert_eq!(operator.name, "maya.k");

@@ -18,11 +18,16 @@ use crate::{
         ApprovalFigures, Bucket, HeatRow, HygieneFigures, IssuanceFigures, Overview,
         RevocationFigures, RotationFigures,
     },
-    wire::{EventRecord, IssuerHealth},
+    wire::{EventRecord, IssuerHealth, RevocationRow},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use imbl::ordmap::DiffItem;
-use std::{collections::HashSet, hint::black_box, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hint::black_box,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How many days ahead the heat strip looks.
 const HEAT_DAYS: usize = 14;
@@ -465,7 +470,26 @@ fn revocations(views: &Views<'_>) -> RevocationFigures {
             .take(PENDING)
             .map(|revocation| views.revocation_row(revocation))
             .collect(),
+        late: late(views),
     }
+}
+
+/// The oldest that gateways have yet to apply though their objectives are over. Of each gateway's the oldest are looked
+/// at: a gateway that is away for long owes more than anybody reads.
+fn late(views: &Views<'_>) -> Vec<RevocationRow> {
+    let state = views.state;
+    let serving = state
+        .gateways
+        .values()
+        .filter(|gateway| gateway.removed_at.is_none());
+    let owed: BTreeSet<_> = serving
+        .flat_map(|gateway| state.unapplied_by(gateway.id).take(PENDING))
+        .collect();
+    let rows = owed
+        .into_iter()
+        .filter_map(|(_, id)| state.revocations.get(&id))
+        .map(|revocation| views.revocation_row(revocation));
+    rows.filter(|row| row.late > 0).take(PENDING).collect()
 }
 
 /// The smallest of `sorted` that at least `percent` percent do not exceed (nearest rank).

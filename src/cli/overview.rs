@@ -160,6 +160,16 @@ fn needs_a_person(sheet: &mut Sheet, overview: &Overview) {
             ago(pending.effective_at, overview.now)
         ));
     }
+    for late in &overview.revocations.late {
+        quiet = false;
+        sheet.line(&format!(
+            "  revoked here, late at a gateway: {} since {}, {} of {} refuse it",
+            late.credential_name,
+            ago(late.effective_at, overview.now),
+            late.applied,
+            late.gateways
+        ));
+    }
     for issuer in &overview.degraded {
         quiet = false;
         sheet.line(&format!(

@@ -11,6 +11,7 @@ mod api;
 mod call;
 pub mod chain;
 mod error;
+mod gateways;
 pub mod holdings;
 mod list;
 pub mod login;

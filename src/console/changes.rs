@@ -6,6 +6,7 @@ use super::link::call_error;
 use super::pens::{Matter, Pens, Words};
 use crate::client::{Client, Once, Outcome};
 use crate::wire::revocation::Revoke;
+use crate::wire::rotation::Rotate;
 use crate::wire::signing::Decision;
 use crate::wire::{Approve, BreakGlass, Deny, Digest, Narrow, NewNote, Reason, Receipt};
 
@@ -82,6 +83,16 @@ pub(super) async fn change(
         }
         Action::Quarantine(id) => client.quarantine(id, &reason, &once).await,
         Action::Release(id) => client.release(id, &reason, &once).await,
+        Action::Rotate(id) => {
+            let body = Rotate {
+                cause: None,
+                reason: text,
+            };
+            client.rotate(id, &body, &once).await
+        }
+        Action::Promote(id) => client.promote(id, &once).await,
+        Action::RollBack(id) => client.roll_back(id, &reason, &once).await,
+        Action::RemoveGateway(id) => client.remove_gateway(id, &reason, &once).await,
     };
     match outcome {
         Outcome::Sent(answer) => Ok(answer.value),

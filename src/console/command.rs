@@ -103,6 +103,8 @@ commands! {
         ShowOverview => "screen.overview", ["1"], "overview", "Overview";
         ShowApprovals => "screen.approvals", ["2"], "approvals", "Approvals";
         ShowCredentials => "screen.credentials", ["3"], "credentials", "Credentials";
+        ShowRotation => "screen.rotation", ["4"], "rotation", "Rotation: versions over time, the weeks ahead, compliance";
+        ShowRevocations => "screen.revocations", ["6"], "revocations", "Revocations: how far each has come, and the gateways";
         ShowAudit => "screen.audit", ["7"], "audit", "Audit";
         ShowPolicy => "screen.policy", ["8"], "policy", "Policy: what decides, and what is proposed";
         LastScreen => "screen.last", ["-"], "last screen", "The screen before this one";
@@ -190,6 +192,7 @@ acts! {
     Deny => "act.deny", 'd', "deny";
     Ask => "act.ask", 'q', "ask";
     Rotate => "act.rotate", 'r', "rotate";
+    Promote => "act.promote", 'p', "promote";
     RollBack => "act.roll-back", 'b', "roll back";
     Revoke => "act.revoke", 'x', "revoke";
     Withdraw => "act.withdraw", 'w', "withdraw";

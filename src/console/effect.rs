@@ -2,8 +2,10 @@
 
 use crate::wire::signing::LogHead;
 use crate::wire::{
-    ClientId, CredentialId, Digest, ProposalDetail, ProposalId, RequestDetail, RequestId, Session,
+    ClientId, CredentialId, Digest, GatewayId, ProposalDetail, ProposalId, RequestDetail,
+    RequestId, RevocationId, RotationId, Session,
 };
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Names one call, so that its reply finds whoever asked. Never used twice in a run.
@@ -84,11 +86,26 @@ pub enum Call {
     OverdueReviews,
     /// Which credential does the digest belong to?
     Lookup(Digest),
-    /// Revocations that match a filter.
+    /// Revocations that match a filter, latest first.
     Revocations {
         /// In the filter language.
         filter: String,
+        /// From a page's `next`.
+        cursor: Option<String>,
     },
+    /// One revocation, gateway by gateway.
+    Revocation(RevocationId),
+    /// The gateways, and how far each has come.
+    Gateways,
+    /// Rotations that run, ended in a range or are planned in it, with the figures of the whole fleet.
+    Rotations {
+        /// The range: from.
+        from: DateTime<Utc>,
+        /// The range: until.
+        until: DateTime<Utc>,
+    },
+    /// One rotation with its steps.
+    Rotation(RotationId),
     /// Events of the log, newest first.
     Events {
         /// In the filter language.
@@ -163,6 +180,14 @@ pub enum Action {
     Quarantine(CredentialId),
     /// End a quarantine.
     Release(CredentialId),
+    /// Take a gateway out of service.
+    RemoveGateway(GatewayId),
+    /// Begin to rotate it.
+    Rotate(CredentialId),
+    /// Put its newer version into use.
+    Promote(CredentialId),
+    /// Go back to its older version.
+    RollBack(CredentialId),
     /// Approve exactly the policy that was seen.
     ApprovePolicy(ProposalId, Digest, Option<Box<ToSign<ProposalDetail>>>),
     /// Deny it, as a request is denied.
@@ -184,7 +209,13 @@ impl Action {
             | Self::AddNote(id)
             | Self::Withdraw(id)
             | Self::Retry(id) => id.to_string(),
-            Self::Revoke(id, _) | Self::Quarantine(id) | Self::Release(id) => id.to_string(),
+            Self::Revoke(id, _)
+            | Self::Quarantine(id)
+            | Self::Release(id)
+            | Self::Rotate(id)
+            | Self::Promote(id)
+            | Self::RollBack(id) => id.to_string(),
+            Self::RemoveGateway(id) => id.to_string(),
             Self::ApprovePolicy(id, ..) | Self::DenyPolicy(id, ..) | Self::WithdrawPolicy(id) => {
                 id.to_string()
             }
@@ -217,6 +248,10 @@ impl Action {
             }
             Self::Quarantine(_) => format!("countersign credential quarantine {id} --reason …"),
             Self::Release(_) => format!("countersign credential release {id} --reason …"),
+            Self::Rotate(_) => format!("countersign credential rotate {id} --reason …"),
+            Self::Promote(_) => format!("countersign credential promote {id}"),
+            Self::RollBack(_) => format!("countersign credential rollback {id} --reason …"),
+            Self::RemoveGateway(_) => format!("countersign gateway remove {id} --reason …"),
             Self::ApprovePolicy(..) => format!("countersign policy approve {id} --reason …"),
             Self::DenyPolicy(..) => format!("countersign policy deny {id} --reason …"),
             Self::WithdrawPolicy(_) => format!("countersign policy withdraw {id} --reason …"),

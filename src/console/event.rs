@@ -10,9 +10,10 @@ use crate::client::chain::ChainState;
 use crate::wire::columns::Block;
 use crate::wire::request::Narrowed;
 use crate::wire::{
-    ClientHoldings, CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, ListHeader,
-    Overview, Page, Policies, PolicyDetail, Problem, ProposalDetail, Receipt, RequestDetail,
-    RequestRow, ReviewRow, RevocationRow, Session, Simulation,
+    ClientHoldings, CredentialDetail, CredentialRow, Digest, EventRecord, FeedItem, GatewayRow,
+    ListHeader, Overview, Page, Policies, PolicyDetail, Problem, ProposalDetail, Receipt,
+    RequestDetail, RequestRow, ReviewRow, RevocationDetail, RevocationRow, RotationCalendar,
+    RotationDetail, Session, Simulation,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,14 @@ pub enum Reply {
     Found(Option<Box<CredentialRow>>),
     /// Revocations.
     Revocations(Page<RevocationRow>),
+    /// One revocation, gateway by gateway.
+    Revocation(Box<RevocationDetail>),
+    /// Gateways.
+    Gateways(Page<GatewayRow>),
+    /// Rotations past and to come.
+    Rotations(Box<RotationCalendar>),
+    /// One rotation with its steps.
+    Rotation(Box<RotationDetail>),
     /// Events of the log.
     Events(Page<EventRecord>),
     /// What a narrower request would come to.

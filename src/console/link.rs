@@ -7,7 +7,9 @@ use super::event::{CallError, Delivery, Event, Level, LinkState, Reply};
 use super::known::{Keeper, KeptFile};
 use super::pens::Pens;
 use super::run::Incoming;
-use crate::client::{Access, Client, ClientError, EventQuery, Feed, Link, ListQuery, Once};
+use crate::client::{
+    Access, CalendarQuery, Client, ClientError, EventQuery, Feed, Link, ListQuery, Once,
+};
 use crate::ssh::Signer;
 use crate::wire::columns::{Decoded, Decoder};
 use crate::wire::{Narrow, ReviewState, Session, Simulate};
@@ -29,6 +31,9 @@ const RETRY_S: (i64, i64) = (1, 30);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Rows of one page of requests, revocations or events.
 const PAGE: u64 = 500;
+
+/// Rows of each part of the calendar of rotations.
+const ROTATIONS: u64 = 400;
 
 /// Blocks of rows that may wait to be taken in: one while the next is read. A key waits for no more of them.
 const BLOCKS_WAITING: usize = 2;
@@ -315,9 +320,34 @@ async fn ask(client: &Client, pens: &Pens, call: Call) -> Result<Reply, CallErro
             Err(error) if error.status() == Some(404) => Reply::Found(None),
             Err(error) => return Err(failed(error)),
         },
-        Call::Revocations { filter } => Reply::Revocations(
+        Call::Revocations { filter, cursor } => {
+            let query = ListQuery {
+                cursor,
+                ..listed(filter)
+            };
+            Reply::Revocations(client.revocations(&query).await.map_err(failed)?.value)
+        }
+        Call::Revocation(id) => {
+            Reply::Revocation(Box::new(client.revocation(id).await.map_err(failed)?.value))
+        }
+        Call::Rotations { from, until } => {
+            let query = CalendarQuery {
+                from: Some(from),
+                until: Some(until),
+                summary: true,
+                limit: Some(ROTATIONS),
+                ..CalendarQuery::default()
+            };
+            Reply::Rotations(Box::new(
+                client.rotations(&query).await.map_err(failed)?.value,
+            ))
+        }
+        Call::Rotation(id) => {
+            Reply::Rotation(Box::new(client.rotation(id).await.map_err(failed)?.value))
+        }
+        Call::Gateways => Reply::Gateways(
             client
-                .revocations(&listed(filter))
+                .gateways(&ListQuery::default().limit(PAGE))
                 .await
                 .map_err(failed)?
                 .value,

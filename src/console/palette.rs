@@ -56,6 +56,8 @@ pub const fn twin(command: Command) -> Option<&'static str> {
         Command::ShowOverview => "countersign overview",
         Command::ShowApprovals => "countersign request list",
         Command::ShowCredentials => "countersign credential list",
+        Command::ShowRotation => "countersign rotation calendar",
+        Command::ShowRevocations => "countersign revocation list",
         Command::ShowAudit => "countersign audit list",
         Command::ShowPolicy => "countersign policy list",
         Command::FindKey => "countersign credential find",

@@ -46,6 +46,21 @@ pub fn all() -> Vec<(String, Buffer)> {
         pictures.push((named("credentials"), draw(&fleet)));
         fixture::press(&mut fleet, "?");
         pictures.push((named("help"), draw(&fleet)));
+        let mut rotating = answered(size, ScreenId::Rotation);
+        fixture::press(&mut rotating, "jjjjj");
+        answer_all(&mut rotating);
+        pictures.push((named("rotation"), draw(&rotating)));
+        fixture::press(&mut rotating, "<tab><enter>");
+        pictures.push((named("calendar"), draw(&rotating)));
+        fixture::press(&mut rotating, "<tab>");
+        pictures.push((named("compliance"), draw(&rotating)));
+        let mut revoked = answered(size, ScreenId::Revocations);
+        fixture::press(&mut revoked, "j");
+        fixture::press(&mut revoked, "k");
+        answer_all(&mut revoked);
+        pictures.push((named("revocations"), draw(&revoked)));
+        fixture::press(&mut revoked, "<tab>");
+        pictures.push((named("gateways"), draw(&revoked)));
         pictures.push((named("audit"), draw(&answered(size, ScreenId::Audit))));
         pictures.push((named("policy"), draw(&answered(size, ScreenId::Policy))));
     }
@@ -103,6 +118,14 @@ fn answer_all(model: &mut Model) {
                 Call::Request(_) => Reply::Request(Box::new(samples::detail())),
                 Call::Events { .. } => Reply::Events(samples::log::page()),
                 Call::HeldBy(_) => Reply::HeldBy(Box::new(samples::held::held())),
+                Call::Revocations { .. } => {
+                    let rows = samples::revocations::rows();
+                    Reply::Revocations(samples::revocations::page(rows))
+                }
+                Call::Revocation(_) => Reply::Revocation(Box::new(samples::revocations::detail())),
+                Call::Rotations { .. } => Reply::Rotations(Box::new(samples::rotation::calendar())),
+                Call::Rotation(_) => Reply::Rotation(Box::new(samples::rotation::detail())),
+                Call::Gateways => Reply::Gateways(samples::revocations::gateways()),
                 Call::Policies => Reply::Policies(Box::new(samples::policy::policies())),
                 Call::Policy(_) => Reply::Policy(Box::new(samples::policy::version())),
                 Call::Proposal(_) => Reply::Proposal(Box::new(samples::policy::proposal())),

@@ -124,6 +124,8 @@ fn event(kind: &str, sequence: u64) -> FeedItem {
     }))
     .unwrap();
     FeedItem {
+        revocation: None,
+        rotation: None,
         event: record,
         credential: Some(row),
         request: None,

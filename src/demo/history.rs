@@ -3,6 +3,7 @@
 //! First a script is written: who does what when. Then it is played in the order of time, every line a command
 //! that the engine decides by its rules and appends to its log, exactly as if the weeks had passed.
 
+mod gateways;
 mod rotations;
 mod script;
 
@@ -11,8 +12,8 @@ use super::pens::Pens;
 use crate::{
     broker::engine::{Engine, EngineError, Outcome, system_context},
     domain::{
-        Actor, ClientId, Command, Context, Environment, OperatorId, Proof, TokenId,
-        statement::LogHead,
+        Actor, ClientId, Command, Context, Environment, GatewayId, OperatorId, Profile, Proof,
+        TokenId, statement::LogHead,
     },
     secret::SecretMaterial,
 };
@@ -39,6 +40,23 @@ pub struct Cast {
     pub pens: Pens,
     /// Services that ask, with their client and team.
     pub services: Vec<Service>,
+    /// Gateways, each with its token.
+    pub stations: Vec<Station>,
+}
+
+/// A gateway of the company.
+#[derive(Debug)]
+pub struct Station {
+    /// Which.
+    pub id: GatewayId,
+    /// Its token.
+    pub token: SecretMaterial,
+    /// How it learns of revocations.
+    pub profile: Profile,
+    /// Where it stands.
+    pub environment: Environment,
+    /// Whether it is heard of: one is cut off.
+    pub heard: bool,
 }
 
 /// A service that asks for credentials.
@@ -88,6 +106,8 @@ pub async fn make(
     author.adoptions(credentials - by_request);
     author.rotations(engine);
     author.incidents();
+    author.gateways();
+    author.leak();
     author.use_of_everything();
     author.housekeeping();
     play(engine, author.script()).await?;
@@ -98,6 +118,7 @@ pub async fn make(
         colleague,
         pens: author.pens,
         services: author.services,
+        stations: author.stations,
     })
 }
 

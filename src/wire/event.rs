@@ -1,6 +1,6 @@
 //! Events as the stream and the audit screen carry them. Types that this build does not know pass through.
 
-use super::{CredentialRow, RequestRow};
+use super::{CredentialRow, RequestRow, RevocationRow, RotationRow};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -56,4 +56,10 @@ pub struct FeedItem {
     /// The request that it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestRow>,
+    /// The revocation that it began, or brought further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<RevocationRow>,
+    /// The rotation that it began, or brought further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationRow>,
 }

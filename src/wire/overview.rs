@@ -106,6 +106,9 @@ pub struct RevocationFigures {
     pub max_ms: Option<u64>,
     /// Not confirmed by their issuer yet, oldest first, at most 8.
     pub pending: Vec<RevocationRow>,
+    /// That a gateway has yet to apply, and its objective is over; oldest first, at most 8.
+    #[serde(default)]
+    pub late: Vec<RevocationRow>,
 }
 
 /// What breaks a rule without being urgent.

@@ -19,6 +19,8 @@ pub struct Hostile {
     pub waiting: Vec<String>,
     /// Names of credentials that were made.
     pub credentials: Vec<String>,
+    /// How many of them were revoked again.
+    pub revoked: usize,
 }
 
 impl Hostile {
@@ -31,6 +33,7 @@ impl Hostile {
             token: String::new(),
             waiting: Vec::new(),
             credentials: Vec::new(),
+            revoked: 0,
         };
         for (number, (trick, text)) in hostile().into_iter().enumerate() {
             scene.add(number, trick, &marked(number, &text)).await;
@@ -125,6 +128,7 @@ impl Hostile {
                 version: None,
             };
             done(operator.revoke(credential, &revoke, &Once::new()).await);
+            self.revoked += 1;
         }
     }
 }

@@ -124,6 +124,34 @@ async fn walk(columns: u16, rows: u16) {
         walk.press("3");
         walk.press(&format!("{ESC}j"));
     }
+    // The rotations, the calendar and the compliance, each with the whole screen.
+    walk.press("4");
+    for _ in 0..3 {
+        walk.press("\r");
+        walk.press("\x1b[F");
+        walk.press("i");
+        walk.press(ESC);
+        walk.press(ESC);
+        walk.press("\t");
+    }
+    // Every revocation, gateway by gateway, and the gateways.
+    walk.press_for("6", "made/");
+    walk.press("gg");
+    for _ in 0..scene.revoked {
+        walk.press("\r");
+        walk.press("\x1b[F");
+        walk.press("i");
+        walk.press(ESC);
+        walk.press("e");
+        walk.press(ESC);
+        walk.press(".x");
+        walk.press(ESC);
+        walk.press(ESC);
+        walk.press(&format!("{ESC}j"));
+    }
+    walk.press("\t");
+    walk.press("\r");
+    walk.press(&format!("{ESC}{ESC}"));
     // The last records of the log, each opened.
     walk.press("7");
     walk.press("gg");
@@ -158,6 +186,7 @@ async fn walk(columns: u16, rows: u16) {
         "\"reason\"",
         "─ AUDIT ",
         "─ #",
+        "THEIR WORDS, UNCHECKED",
     ] {
         assert!(walk.seen.contains(place), "the walk came by {place}");
     }

@@ -294,6 +294,8 @@ mod tests {
         };
         let leaf = recorded(41, at(0), event);
         let item = FeedItem {
+            revocation: None,
+            rotation: None,
             event: event_record(&world.state, &leaf),
             credential: None,
             request: None,

@@ -114,6 +114,11 @@ fn touched(state: &State, event: &Event) -> (Option<CredentialId>, Option<Reques
 /// What the stream carries for an event.
 pub fn feed_item(views: &Views<'_>, recorded: &Recorded) -> FeedItem {
     let (credential, request) = touched(views.state, &recorded.event);
+    let (revocation, rotation) = match recorded.event.subject() {
+        Subject::Revocation(id) => (Some(id), None),
+        Subject::Rotation(id) => (None, Some(id)),
+        _ => (None, None),
+    };
     FeedItem {
         event: event_record(views.state, recorded),
         credential: credential
@@ -122,6 +127,12 @@ pub fn feed_item(views: &Views<'_>, recorded: &Recorded) -> FeedItem {
         request: request
             .and_then(|id| views.state.requests.get(&id))
             .map(|request| views.request_row(request)),
+        revocation: revocation
+            .and_then(|id| views.state.revocations.get(&id))
+            .map(|revocation| views.revocation_row(revocation)),
+        rotation: rotation
+            .and_then(|id| views.state.rotations.all.get(&id))
+            .and_then(|rotation| views.rotation_row(rotation)),
     }
 }
 
@@ -150,6 +161,8 @@ mod tests {
         assert_eq!(item.event.data["revocation"]["reason"], "leaked");
         let row = item.credential.expect("its credential");
         assert_eq!((row.id, row.accepted), (id, 0));
-        assert!(item.request.is_none());
+        assert!(item.request.is_none() && item.rotation.is_none());
+        let row = item.revocation.expect("the revocation itself");
+        assert_eq!((row.credential, row.reason.as_str()), (id, "leaked"));
     }
 }

@@ -1,8 +1,8 @@
 //! The inventory: what there is, how much of its life is used, and what is due. The list keeps to the left or
 //! above; what the cursor is on is told in full beside or below it.
 
-mod acts;
-mod answers;
+pub(super) mod acts;
+pub(super) mod answers;
 mod beneath;
 mod detail;
 mod draw;

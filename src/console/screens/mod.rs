@@ -25,6 +25,10 @@ pub mod kit;
 pub mod overview;
 /// What decides, and what is proposed in its place.
 pub mod policy;
+/// How far revocations have come, and the gateways.
+pub mod revocations;
+/// Versions over time, the weeks ahead, compliance.
+pub mod rotation;
 /// Fixed data for snapshots and pictures.
 pub mod samples;
 
@@ -83,6 +87,8 @@ screens! {
     overview: overview::OverviewScreen => Overview, '1', "Overview", "Overview", ShowOverview;
     approvals: approvals::Approvals => Approvals, '2', "Approvals", "Approvals", ShowApprovals;
     credentials: credentials::Credentials => Credentials, '3', "Credentials", "Creds", ShowCredentials;
+    rotation: rotation::Rotation => Rotation, '4', "Rotation", "Rotate", ShowRotation;
+    revocations: revocations::Revocations => Revocations, '6', "Revocations", "Revoke", ShowRevocations;
     audit: audit::Audit => Audit, '7', "Audit", "Audit", ShowAudit;
     policy: policy::PolicyScreen => Policy, '8', "Policy", "Policy", ShowPolicy;
 }

@@ -133,6 +133,8 @@ fn counted(way: &Way) -> Vec<String> {
         ScreenId::Approvals => "requests",
         ScreenId::Credentials => "credentials",
         ScreenId::Policy => "proposed policies that wait",
+        ScreenId::Revocations => "revocations",
+        ScreenId::Rotation => "credentials with a cadence",
         _ => "records of the log",
     };
     let which = match (&jump.filter, &jump.id) {
@@ -294,6 +296,11 @@ impl Screen for OverviewScreen {
                 ScreenId::Credentials => format!("countersign credential list --filter '{id}'"),
                 ScreenId::Approvals => format!("countersign request list --filter '{id}'"),
                 ScreenId::Policy => format!("countersign policy show {id}"),
+                ScreenId::Rotation => "countersign rotation compliance".to_owned(),
+                ScreenId::Revocations if id.starts_with("rvk_") => {
+                    format!("countersign revocation show {id}")
+                }
+                ScreenId::Revocations => format!("countersign revocation list --filter '{id}'"),
                 _ => format!("countersign audit list --filter '{id}'"),
             },
             id,

@@ -7,6 +7,10 @@ pub mod held;
 pub mod log;
 /// Policies.
 pub mod policy;
+/// Revocations and gateways.
+pub mod revocations;
+/// Rotations.
+pub mod rotation;
 
 use crate::client::chain::{Alarm, ChainState};
 use crate::wire::event::ActorView;
@@ -470,6 +474,7 @@ pub fn overview() -> Overview {
                 since: 918_199,
                 sequence: 918_199,
             }],
+            late: Vec::new(),
         },
         hygiene: HygieneFigures {
             never_expiring: 64,

@@ -57,6 +57,8 @@ fn is_show(command: Command) -> bool {
         Command::ShowOverview
             | Command::ShowApprovals
             | Command::ShowCredentials
+            | Command::ShowRotation
+            | Command::ShowRevocations
             | Command::ShowAudit
             | Command::ShowPolicy
     )

@@ -1,6 +1,6 @@
 //! The script: who does what when.
 
-use super::{BY_REQUEST, Line, Service, WEEKS};
+use super::{BY_REQUEST, Line, Service, Station, WEEKS};
 use crate::{
     broker::{
         engine::{Engine, fresh_bits},
@@ -30,13 +30,15 @@ pub(super) struct Author<'a> {
     pub(super) variety: Variety,
     pub(super) start: DateTime<Utc>,
     pub(super) now: DateTime<Utc>,
-    admin: OperatorId,
+    pub(super) admin: OperatorId,
     pub(super) people: BTreeMap<String, OperatorId>,
     /// Everybody's key.
     pub(super) pens: Pens,
     head: LogHead,
     /// The services that were brought in.
     pub(super) services: Vec<Service>,
+    /// The gateways that were brought in.
+    pub(super) stations: Vec<Station>,
     pub(super) script: Vec<(DateTime<Utc>, Line)>,
     living: Vec<(CredentialId, DateTime<Utc>)>,
     /// What services hold: which, whose, since when and until when.
@@ -62,6 +64,7 @@ impl<'a> Author<'a> {
             pens: Pens::default(),
             head,
             services: Vec::new(),
+            stations: Vec::new(),
             script: Vec::new(),
             living: Vec::new(),
             held: Vec::new(),

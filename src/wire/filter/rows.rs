@@ -1,9 +1,10 @@
 //! What each kind of row has for each field.
 
 use super::{Field, Row, Value};
+use crate::wire::rotation::PlannedRow;
 use crate::wire::{
     ClientRow, CredentialRow, EventRecord, GatewayRow, OperatorRow, RequestRow, ReviewRow,
-    RevocationRow,
+    RevocationRow, RotationRow,
 };
 use chrono::{DateTime, Utc};
 
@@ -235,6 +236,87 @@ impl Row for RevocationRow {
 
     fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
         any(&[&self.credential_name, &self.by, &self.reason], found)
+    }
+}
+
+/// What runs, what has ended and what is to come are found by the same fields.
+const ROTATION: &[Field] = &[
+    Field::Name,
+    Field::Owner,
+    Field::Environment,
+    Field::Kind,
+    Field::Tier,
+    Field::State,
+    Field::By,
+    Field::Type,
+    Field::Due,
+    Field::Age,
+    Field::Version,
+    Field::Sequence,
+];
+
+impl Row for RotationRow {
+    const FIELDS: &'static [Field] = ROTATION;
+
+    fn value(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::Name => shown(&self.credential_name),
+            Field::Owner => shown(&self.owner),
+            Field::Environment => shown(self.environment.as_str()),
+            Field::Kind => shown(self.kind.as_str()),
+            Field::Tier => shown(self.tier.as_str()),
+            Field::State => {
+                let runs = if self.ended_at.is_none() {
+                    "running"
+                } else {
+                    "ended"
+                };
+                let frozen = if self.frozen.is_some() { "frozen" } else { "" };
+                let setback = self.setback.map_or("", |setback| setback.as_str());
+                Value::Many(vec![self.state.as_str(), runs, frozen, setback])
+            }
+            Field::By => shown(&self.by),
+            Field::Type => shown(self.cause.as_str()),
+            // Once the newer version is in use, nothing is due any more.
+            Field::Due if self.promoted_at.is_none() && self.ended_at.is_none() => {
+                until(self.late_at)
+            }
+            Field::Age => Value::Since(self.started_at),
+            Field::Version => Value::Number(self.from.into()),
+            Field::Sequence => Value::Number(self.sequence),
+            _ => Value::None,
+        }
+    }
+
+    fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
+        any(&[&self.credential_name, &self.owner, &self.by], found)
+    }
+}
+
+impl Row for PlannedRow {
+    const FIELDS: &'static [Field] = ROTATION;
+
+    fn value(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::Name => shown(&self.credential_name),
+            Field::Owner => shown(&self.owner),
+            Field::Environment => shown(self.environment.as_str()),
+            Field::Kind => shown(self.kind.as_str()),
+            Field::Tier => shown(self.tier.as_str()),
+            Field::State => {
+                let frozen = if self.frozen.is_some() { "frozen" } else { "" };
+                Value::Many(vec!["scheduled", frozen])
+            }
+            Field::Type => shown("schedule"),
+            Field::Due => Value::Until(self.late_at),
+            Field::Age => Value::Since(self.from_since),
+            Field::Version => Value::Number(self.from.into()),
+            _ => Value::None,
+        }
+    }
+
+    fn words(&self, found: &mut dyn FnMut(&str) -> bool) -> bool {
+        any(&[&self.credential_name, &self.owner], found)
     }
 }
 

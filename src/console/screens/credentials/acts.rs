@@ -5,9 +5,11 @@ use crate::console::command::ActKind;
 use crate::console::effect::Action;
 use crate::console::model::{Choice, Ctx, Menu, MenuEntry, Overlay, Shared};
 use crate::console::screens::Act;
+use crate::console::screens::rotation::acts as rotation;
+use crate::console::screens::rotation::entries::Entries;
 use crate::console::sheet::{Fact, Field, Sheet, Target, Tone};
 use crate::display::time::ago;
-use crate::wire::{CredentialRow, CredentialState, Environment, Role};
+use crate::wire::{CredentialDetail, CredentialRow, CredentialState, Environment, Role};
 
 /// Why the person may not do it in one of the environments.
 fn no_right(rows: &[CredentialRow], roles: &[Role], shared: &Shared) -> Option<String> {
@@ -32,11 +34,25 @@ fn count(rows: &[CredentialRow]) -> String {
 /// The entries for what the cursor or the marks are on.
 pub fn acts(screen: &Credentials, shared: &Shared) -> Vec<Act> {
     let rows = screen.targets(shared);
+    let mut acts = withdrawals(&rows, shared);
+    // Several are rotated in an order of their own, which the command line knows.
+    if let [row] = rows.as_slice() {
+        acts.extend(rotation::of_credential(
+            row,
+            screen.detail_of(row.id),
+            shared,
+        ));
+    }
+    acts
+}
+
+/// The entries that withdraw `rows`, for good or until somebody lifts the fence.
+pub fn withdrawals(rows: &[CredentialRow], shared: &Shared) -> Vec<Act> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let name = count(&rows);
-    let operators = no_right(&rows, &[Role::Operator, Role::Admin], shared);
+    let name = count(rows);
+    let operators = no_right(rows, &[Role::Operator, Role::Admin], shared);
     let ended = rows
         .iter()
         .find(|row| row.state == CredentialState::Revoked);
@@ -58,7 +74,7 @@ pub fn acts(screen: &Credentials, shared: &Shared) -> Vec<Act> {
         Act {
             kind: ActKind::Fence,
             effect: format!("Lift the fence: {name} is accepted again."),
-            refused: no_right(&rows, &[Role::Admin], shared),
+            refused: no_right(rows, &[Role::Admin], shared),
         }
     } else {
         Act {
@@ -85,15 +101,27 @@ pub fn open(screen: &Credentials, kind: ActKind, version: Option<u32>, ctx: &mut
         (ActKind::Revoke, _) => {
             // Version 0 stands for the whole, chosen in the menu; no version has that number.
             let version = version.filter(|number| *number > 0);
-            let sheet = revoke(screen, &rows, version, ctx.shared);
+            let sheet = revoke(known(screen, &rows), &rows, version, ctx.shared);
             ctx.sheet(sheet);
         }
         (ActKind::Fence, _) => {
-            let sheet = fence(screen, &rows, ctx.shared);
+            let sheet = fence(known(screen, &rows), &rows, ctx.shared);
             ctx.sheet(sheet);
+        }
+        (ActKind::Rotate | ActKind::RollBack, [row]) => {
+            let sheet = rotation::open(kind, row, &Entries::default(), None, ctx.shared);
+            if let Some(sheet) = sheet {
+                ctx.sheet(sheet);
+            }
         }
         _ => {}
     }
+}
+
+/// What is known in full of the one that is meant.
+fn known<'a>(screen: &'a Credentials, rows: &[CredentialRow]) -> Option<&'a CredentialDetail> {
+    let [row] = rows else { return None };
+    screen.detail_of(row.id)
 }
 
 fn which_version(screen: &Credentials, row: &CredentialRow) -> Menu {
@@ -182,15 +210,15 @@ fn on(rows: &[CredentialRow], shared: &Shared) -> Vec<Fact> {
     facts
 }
 
-fn dependents(screen: &Credentials, rows: &[CredentialRow]) -> Option<Fact> {
-    let [row] = rows else { return None };
-    let detail = screen.detail_of(row.id)?;
+fn dependents(detail: Option<&CredentialDetail>) -> Option<Fact> {
+    let detail = detail?;
     (!detail.dependents.is_empty())
         .then(|| Fact::new("STOPS", detail.dependents.join(", ")).tone(Tone::Warn))
 }
 
-fn revoke(
-    screen: &Credentials,
+/// The sheet that withdraws for good.
+pub fn revoke(
+    detail: Option<&CredentialDetail>,
     rows: &[CredentialRow],
     version: Option<u32>,
     shared: &Shared,
@@ -205,14 +233,15 @@ fn revoke(
         None => Fact::new("WHAT", "every version, and the name for good"),
     });
     facts.push(Fact::new("THEN", "the broker refuses it from that moment; the issuer withdraws it next, and is asked until it has"));
-    facts.extend(dependents(screen, rows));
+    facts.extend(dependents(detail));
     facts.push(Fact::new("UNDO", "none: a new credential has to be asked for").tone(Tone::Warn));
     sheet("REVOKE", "revoke", rows, facts, |row| {
         Action::Revoke(row.id, version)
     })
 }
 
-fn fence(screen: &Credentials, rows: &[CredentialRow], shared: &Shared) -> Sheet {
+/// The sheet that refuses every version until it is lifted, or lifts that.
+pub fn fence(detail: Option<&CredentialDetail>, rows: &[CredentialRow], shared: &Shared) -> Sheet {
     if rows
         .iter()
         .all(|row| row.state == CredentialState::Quarantined)
@@ -234,7 +263,7 @@ fn fence(screen: &Credentials, rows: &[CredentialRow], shared: &Shared) -> Sheet
         "THEN",
         "the broker refuses every version at once; nothing is withdrawn at the issuer",
     ));
-    facts.extend(dependents(screen, rows));
+    facts.extend(dependents(detail));
     facts.push(Fact::new(
         "UNDO",
         "an admin lifts the fence, and it is accepted again",

@@ -127,7 +127,7 @@ fn state(row: &CredentialRow, detail: Option<&CredentialDetail>, shared: &Shared
                     last.by,
                     full(last.effective_at),
                     last.reason,
-                    enforcement(&last.enforcement, shared)
+                    enforcement(&last.enforcement, |at| shared.time.short(at, shared.now))
                 )
             });
             format!("REVOKED for good.{why}")
@@ -148,7 +148,10 @@ fn event(detail: Option<&CredentialDetail>, kind: &str) -> Option<String> {
 }
 
 /// How far a revocation has come, in words.
-pub fn enforcement(enforcement: &Enforcement, shared: &Shared) -> String {
+pub fn enforcement(
+    enforcement: &Enforcement,
+    short: impl FnOnce(DateTime<Utc>) -> String,
+) -> String {
     match enforcement {
         Enforcement::NotNeeded => "Refused here; no issuer holds anything of it.".into(),
         Enforcement::Pending {
@@ -164,7 +167,7 @@ pub fn enforcement(enforcement: &Enforcement, shared: &Shared) -> String {
         ),
         Enforcement::Enforced { at, proven } => format!(
             "Withdrawn at its issuer {}{}.",
-            shared.time.short(*at, shared.now),
+            short(*at),
             if *proven { ", proven there" } else { "" }
         ),
     }
@@ -309,6 +312,15 @@ pub fn jumps(
             jump,
         ));
     }
+    jumps.push((
+        "rotation",
+        "the one that runs, or the one to come".into(),
+        Jump {
+            screen: ScreenId::Rotation,
+            id: Some(row.id.to_string()),
+            filter: None,
+        },
+    ));
     let revocations = detail.map_or(&[][..], |detail| detail.revocations.as_slice());
     jumps.extend(revocations.iter().rev().map(|revocation| {
         let what = if revocation.whole {
@@ -319,7 +331,11 @@ pub fn jumps(
         (
             "revocation",
             format!("{what}, by {}: {}", revocation.by, revocation.reason),
-            filtered(ScreenId::Audit, format!("subject={}", revocation.id)),
+            Jump {
+                screen: ScreenId::Revocations,
+                id: Some(revocation.id.to_string()),
+                filter: None,
+            },
         )
     }));
     jumps

@@ -151,7 +151,9 @@ fn rest(detail: &CredentialDetail, shared: &Shared, theme: &Theme, parts: &mut V
             Enforcement::Pending { .. } => Role::Bad,
             _ => Role::Text,
         };
-        let text = answers::enforcement(&revocation.enforcement, shared);
+        let text = answers::enforcement(&revocation.enforcement, |at| {
+            shared.time.short(at, shared.now)
+        });
         parts.push(Part::Pair("", text, role));
     }
     parts.push(Part::Pair("issuer", detail.issuer.clone(), Role::Text));

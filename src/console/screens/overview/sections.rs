@@ -38,6 +38,15 @@ pub(super) fn requests(filter: Option<&str>, id: Option<String>) -> Jump {
     }
 }
 
+/// To a revocation.
+pub(super) fn revocation(id: String) -> Jump {
+    Jump {
+        screen: ScreenId::Revocations,
+        id: Some(id),
+        filter: None,
+    }
+}
+
 pub(super) fn audit(filter: &str, id: Option<String>) -> Jump {
     Jump {
         screen: ScreenId::Audit,
@@ -121,12 +130,23 @@ pub fn needs(overview: &Overview, look: &Look<'_>, columns: usize, most: usize) 
                 format!("for {} ", clock(look.now - first.effective_at)),
                 columns,
             );
-        let jump = Jump {
-            screen: ScreenId::Credentials,
-            id: Some(first.credential.to_string()),
-            filter: None,
-        };
+        let jump = revocation(first.id.to_string());
         page.item(line.line(), "need:revocations", jump);
+    }
+    if let Some(first) = overview.revocations.late.first() {
+        let n = overview.revocations.late.len() as u64;
+        let what = plural(n, "revocation late", "revocations late");
+        let waiting = first.gateways.saturating_sub(first.applied);
+        let words = format!("{}: {waiting} gateways wait", first.credential_name);
+        let line = row(Role::Bad, &what)
+            .at_most(look.style(Role::Text), words, 44)
+            .end(
+                look.style(Role::Bad),
+                format!("for {} ", clock(look.now - first.effective_at)),
+                columns,
+            );
+        let jump = revocation(first.id.to_string());
+        page.item(line.line(), "need:late", jump);
     }
     for issuer in &overview.degraded {
         let line = row(Role::Bad, &format!("issuer {} away", issuer.issuer));
@@ -317,6 +337,12 @@ pub fn rotation(overview: &Overview, look: &Look<'_>, columns: usize) -> Page {
         )
         .to(31)
         .cell(look.style(Role::Strong), percent(share), 7);
+    let all = Jump {
+        screen: ScreenId::Rotation,
+        id: None,
+        filter: Some(String::new()),
+    };
+    page.place("rotation:covered", 0, all);
     let column = 40;
     page.place("rotation:due", column, credentials("due<24h"));
     let row = row

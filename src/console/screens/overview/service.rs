@@ -1,7 +1,7 @@
 //! Is the service good: issuance, approvals and revocations as lines.
 
 use super::page::Page;
-use super::sections::{audit, credentials, requests};
+use super::sections::{audit, requests, revocation};
 use crate::console::screens::{
     Jump, ScreenId,
     kit::{Look, Row},
@@ -237,7 +237,12 @@ pub fn revocations(overview: &Overview, look: &Look<'_>, columns: usize, tall: b
             ("max", ms(figures.max_ms)),
         ],
     );
-    page.item(row.line(), "revocations", credentials("state:revoked"));
+    let all = Jump {
+        screen: ScreenId::Revocations,
+        id: None,
+        filter: Some("age<30d".into()),
+    };
+    page.item(row.line(), "revocations", all);
     let waiting = figures.pending.len();
     if waiting == 0 {
         page.text(look.line(
@@ -262,11 +267,7 @@ pub fn revocations(overview: &Overview, look: &Look<'_>, columns: usize, tall: b
                     format!("{} ", clock(look.now - each.effective_at)),
                     columns,
                 );
-            let jump = Jump {
-                screen: ScreenId::Credentials,
-                id: Some(each.credential.to_string()),
-                filter: None,
-            };
+            let jump = revocation(each.id.to_string());
             page.item(row.line(), format!("revocation:{}", each.id), jump);
         }
     } else {

@@ -76,7 +76,13 @@ fn every_operation_is_whole() {
             for (status, response) in responses {
                 let error = status.parse::<u16>().expect("a status") >= 400;
                 let problem = &response["content"]["application/problem+json"]["schema"]["$ref"];
-                if error && !(path == "/readyz" && status == "503") {
+                // OAuth software reads refusals in OAuth's own form (RFC 6749).
+                let oauth =
+                    path.starts_with("/oauth/") && ["400", "401"].contains(&status.as_str());
+                if oauth {
+                    let own = &response["content"]["application/json"]["schema"]["$ref"];
+                    assert_eq!(own, "#/components/schemas/OAuthError", "{what} {status}");
+                } else if error && !(path == "/readyz" && status == "503") {
                     assert_eq!(problem, "#/components/schemas/Problem", "{what} {status}");
                 }
                 assert!(
@@ -95,6 +101,9 @@ fn every_operation_is_whole() {
                 .any(|parameter| parameter["name"] == "Idempotency-Key");
             let asks = [
                 "/lookup",
+                "/exposure",
+                "/oauth/revoke",
+                "/revocations/plan",
                 "/introspect",
                 "/simulate",
                 "/signing",

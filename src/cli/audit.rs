@@ -249,7 +249,10 @@ async fn export(app: &mut App<'_>, args: &Export) -> Result<(), CliError> {
 }
 
 /// The key to judge by, and where it is from.
-async fn trusted_key(
+///
+/// # Errors
+/// Where there is none, or what there is is none.
+pub(super) async fn trusted_key(
     app: &mut App<'_>,
     client: &Client,
     given: Option<&VerifierKey>,

@@ -11,7 +11,7 @@ use super::args::{ChangeArgs, Format, ListArgs, span};
 use super::error::CliError;
 use super::output::{self, List};
 use super::wait::{self, End};
-use super::{prompt, review, rows};
+use super::{planned, prompt, review, rows};
 use crate::client::{Client, ListQuery, OwnerChange};
 use crate::wire::revocation::Revoke;
 use crate::wire::rotation::Rotate;
@@ -46,13 +46,22 @@ pub enum Verb {
     /// Only the secret's digest is sent. Without --digest the secret is read from the prompt, or from
     /// standard input, and hashed here.
     Adopt(Box<Adopt>),
-    /// Revoke a credential, or one of its versions, for good
+    /// Revoke a credential, one of its versions, or everything that a filter finds, for good
     ///
     /// The broker refuses it at once. --wait waits until its issuer has withdrawn it and every gateway
     /// refuses it too, and ends with exit code 5 if they do not when the time is over.
+    ///
+    /// With --filter what is found is shown first: how many by tier, environment and owner, and which are in
+    /// use. All of it is revoked or nothing: whatever has changed since it was shown is a refusal that says
+    /// what (exit code 6). --dry-run -o json prints the plan, and --plan executes it later.
+    ///
+    /// For example: countersign credential revoke --filter 'owner=payments env:prod' --dry-run
     Revoke {
+        /// The credential's name or identifier
+        #[arg(value_name = "CREDENTIAL", required_unless_present_any = ["filter", "plan"], conflicts_with_all = ["filter", "plan"])]
+        credential: Option<String>,
         #[command(flatten)]
-        which: Which,
+        several: planned::Several,
         /// Only this version; without it the whole credential, for good
         #[arg(long, value_name = "NUMBER")]
         version: Option<u32>,
@@ -193,10 +202,19 @@ pub async fn run(app: &mut App<'_>, verb: &Verb) -> Result<(), CliError> {
         }
         Verb::Adopt(adopt) => bring_in(app, adopt).await,
         Verb::Revoke {
-            which,
+            credential: Some(credential),
             version,
             change,
-        } => revoke(app, which, *version, change).await,
+            ..
+        } => {
+            let which = Which {
+                credential: credential.clone(),
+            };
+            revoke(app, &which, *version, change).await
+        }
+        Verb::Revoke {
+            several, change, ..
+        } => planned::revoke(app, several, change).await,
         Verb::Rotate {
             which,
             cause,

@@ -22,11 +22,11 @@ use crate::wire::service::{Introspection, IntrospectionRequest};
 use crate::wire::{
     Adoption, Approve, BreakGlass, Challenge, Claimed, ClientHoldings, ClientId, ClientRow,
     CredentialDetail, CredentialId, CredentialRow, DeliverTo, Deny, Digest, EventRecord, FeedItem,
-    Findings, GatewayId, GatewayRow, Health, KeyName, MintedGatewayToken, MintedToken, Narrow,
-    NewChallenge, NewClient, NewGateway, NewKey, NewNote, NewRequest, Offboard, OperatorHoldings,
-    OperatorId, OperatorRow, Overview, Page, Readiness, Reason, Receipt, RemoveKey, RequestDetail,
-    RequestId, RequestRow, ReviewRow, RevocationDetail, RevocationId, RevocationRow, Session,
-    SigningOrder, SshSignIn, TokenId,
+    Findings, FoundSecret, GatewayId, GatewayRow, Health, KeyName, MintedGatewayToken, MintedToken,
+    Narrow, NewChallenge, NewClient, NewGateway, NewKey, NewNote, NewRequest, Offboard,
+    OperatorHoldings, OperatorId, OperatorRow, Overview, Page, Readiness, Reason, Receipt,
+    RemoveKey, RequestDetail, RequestId, RequestRow, ReviewRow, RevocationDetail, RevocationId,
+    RevocationRow, Session, SigningOrder, SshSignIn, TokenId,
 };
 
 /// The largest checkpoint or proof, in bytes.
@@ -182,12 +182,25 @@ impl Client {
         &self,
         digest: Digest,
     ) -> Result<Answer<CredentialDetail>, ClientError> {
+        self.found("lookup", digest).await
+    }
+
+    /// What the secret with this digest is, what it opens, and who uses it.
+    pub async fn exposure(&self, digest: Digest) -> Result<Answer<FoundSecret>, ClientError> {
+        self.found("exposure", digest).await
+    }
+
+    async fn found<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        digest: Digest,
+    ) -> Result<Answer<T>, ClientError> {
         #[derive(Serialize)]
         struct Lookup {
             digest: Digest,
         }
         // It changes nothing, so a key only makes it safe to repeat.
-        let call = Call::post(["v1", "credentials", "lookup"], &Lookup { digest })?;
+        let call = Call::post(["v1", "credentials", what], &Lookup { digest })?;
         self.transport.send(&Once::new().apply(call)).await
     }
 

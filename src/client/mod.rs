@@ -19,6 +19,7 @@ mod outcome;
 mod policies;
 mod query;
 pub mod retry;
+mod revocations;
 mod rotations;
 mod rows;
 pub mod sign;

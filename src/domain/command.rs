@@ -4,8 +4,8 @@
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Destination, Digest,
     Environment, Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan,
-    PolicyStatement, Proof, ProposalId, Quorum, RequestId, RevocationId, Role, RotationCause,
-    RotationId, RotationRules, SshKey, StepUp, Token, TokenId,
+    PolicyStatement, Proof, ProposalId, Quorum, RequestId, RevocationId, RevocationPlan, Role,
+    RotationCause, RotationId, RotationRules, SshKey, StepUp, Token, TokenId,
     event::{Subject, UsageEntry},
 };
 use chrono::{DateTime, Utc};
@@ -310,6 +310,16 @@ pub enum Command {
         version: Option<u32>,
         reason: String,
     },
+    /// Withdraw the version whose secret has this digest: whoever holds it gives it up.
+    RevokeByHolder { id: RevocationId, digest: Digest },
+    /// Withdraw what a filter found, all of it or nothing: as planned, with an identifier for each.
+    RevokePlanned {
+        plan: Box<RevocationPlan>,
+        /// SHA-256 of the plan's JCS bytes.
+        digest: Digest,
+        reason: String,
+        ids: Vec<RevocationId>,
+    },
     /// Another team answers for it.
     ChangeOwner {
         credential: CredentialId,
@@ -456,6 +466,8 @@ impl Command {
     /// How many credentials one hour's use may name in one event, so that it fits a leaf of the log.
     pub const USAGE_LIMIT: usize = 300;
 
+    /// How many credentials one plan withdraws at most: each is an event, and they are written together.
+    pub const REVOKE_LIMIT: usize = 256;
     /// How many credentials one command rotates at most: each is an event, and they are written together.
     pub const GROUP_LIMIT: usize = 256;
 
@@ -525,7 +537,9 @@ impl Command {
             Self::Promote { credential } | Self::RollBack { credential, .. } => {
                 Subject::Credential(*credential)
             }
-            Self::SetRotationRules(_)
+            Self::RevokeByHolder { .. }
+            | Self::RevokePlanned { .. }
+            | Self::SetRotationRules(_)
             | Self::RotateGroup { .. }
             | Self::RotateDue { .. }
             | Self::Sweep { .. }
@@ -574,6 +588,8 @@ impl Command {
             Self::Quarantine { .. } => "quarantine",
             Self::Release { .. } => "release",
             Self::Revoke { .. } => "revoke",
+            Self::RevokeByHolder { .. } => "revoke_by_holder",
+            Self::RevokePlanned { .. } => "revoke_planned",
             Self::ChangeOwner { .. } => "change_owner",
             Self::DeliverTo { .. } => "deliver_to",
             Self::Confirm { .. } => "confirm",

@@ -164,6 +164,12 @@ impl Credential {
         self.trail.shrink_to_fit();
     }
 
+    /// The numbers of the versions that are neither over nor withdrawn; ascending.
+    pub fn accepted_versions(&self) -> Vec<u32> {
+        let accepted = self.versions.iter().filter(|held| held.state.accepted());
+        accepted.map(|held| held.number).collect()
+    }
+
     /// What follows from versions and flags at `now`.
     pub fn state(&self, now: DateTime<Utc>) -> CredentialState {
         if self.revoked.is_some() {

@@ -514,6 +514,19 @@ pub enum Event {
     /// Refused from here on.
     #[serde(rename = "revocation.effective")]
     RevocationEffective { revocation: Box<Revocation> },
+    /// What a filter found was withdrawn together, after each of these had taken effect.
+    #[serde(rename = "revocation.planned")]
+    RevocationPlanned {
+        /// What was asked for.
+        filter: String,
+        /// The sequence of the state that the plan was made from.
+        head: u64,
+        /// SHA-256 of the plan's JCS bytes.
+        digest: Digest,
+        revocations: Vec<RevocationId>,
+        by: String,
+        reason: String,
+    },
     /// The issuer has withdrawn it too.
     #[serde(rename = "revocation.enforced")]
     RevocationEnforced {
@@ -639,6 +652,7 @@ impl Event {
         "credential.quarantined",
         "credential.released",
         "revocation.effective",
+        "revocation.planned",
         "revocation.enforced",
         "revocation.failed",
         "revocation.applied",
@@ -725,6 +739,7 @@ impl Event {
             Self::CredentialQuarantined { .. } => "credential.quarantined",
             Self::CredentialReleased { .. } => "credential.released",
             Self::RevocationEffective { .. } => "revocation.effective",
+            Self::RevocationPlanned { .. } => "revocation.planned",
             Self::RevocationEnforced { .. } => "revocation.enforced",
             Self::RevocationFailed { .. } => "revocation.failed",
             Self::RevocationApplied { .. } => "revocation.applied",

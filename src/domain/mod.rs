@@ -78,7 +78,9 @@ pub use request::{
     RuleResult, StepUp,
 };
 pub use review::{Cadence, Confirmation, ReviewState};
-pub use revocation::{Enforcement, Evidence, Reach, Revocation, RevocationState};
+pub use revocation::{
+    Enforcement, Evidence, PlannedRevocation, Reach, Revocation, RevocationPlan, RevocationState,
+};
 pub use rotation::{Rotation, RotationCause, RotationRules, RotationState, Setback};
 pub use state::State;
 pub use statement::{Checked, PolicyStatement, Statement};

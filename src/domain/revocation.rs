@@ -90,6 +90,31 @@ pub struct Reached {
     pub sent_at: Option<DateTime<Utc>>,
 }
 
+/// A credential that is to be withdrawn together with others, as it was when that was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedRevocation {
+    /// Which credential.
+    #[schema(value_type = String)]
+    pub credential: CredentialId,
+    /// Its versions that are accepted; ascending.
+    pub versions: Vec<u32>,
+}
+
+/// What a filter found, to be withdrawn together: exactly these credentials with exactly these versions, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationPlan {
+    /// The filter, as it was asked for.
+    #[schema(max_length = 1000)]
+    pub filter: String,
+    /// The sequence of the state that it was made from.
+    pub head: u64,
+    /// What it found, by identifier; at most 256.
+    #[schema(max_items = 256)]
+    pub members: Vec<PlannedRevocation>,
+}
+
 /// One revocation of a credential or of one of its versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

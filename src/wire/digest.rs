@@ -1,7 +1,7 @@
 //! What an approval is bound to: SHA-256 over a plan's canonical bytes. Broker and console each compute it
 //! from the plan itself, so neither takes the other's word for what is approved.
 
-use super::{Digest, Plan};
+use super::{Digest, Plan, RevocationPlan};
 use crate::canonical;
 use std::collections::BTreeMap;
 
@@ -21,6 +21,11 @@ pub fn policy_digest(files: &BTreeMap<String, String>) -> Digest {
     sha256(&canonical::to_vec(files).expect("names and texts are strings"))
 }
 
+/// SHA-256 of a revocation plan's canonical form: only what has this digest is executed as it was looked at.
+pub fn revocation_digest(plan: &RevocationPlan) -> Digest {
+    sha256(&canonical::to_vec(plan).expect("a plan has string keys and whole numbers"))
+}
+
 fn sha256(bytes: &[u8]) -> Digest {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     Digest(digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
@@ -29,7 +34,7 @@ fn sha256(bytes: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ClientId, Environment, Kind};
+    use crate::domain::{ClientId, CredentialId, Environment, Kind, PlannedRevocation};
 
     fn plan() -> Plan {
         Plan {
@@ -52,6 +57,27 @@ mod tests {
         assert!(text.starts_with(r#"{"audience":"https://payments.example","client":"cli_"#));
         assert!(text.ends_with(r#""scopes":["db:write","db:*"],"ttl_s":3600}"#));
         assert!(!text.contains(' '));
+    }
+
+    #[test]
+    fn a_revocation_plan_is_its_filter_its_head_and_its_members() {
+        let member = |bits, versions: &[u32]| PlannedRevocation {
+            credential: CredentialId::from_bits(bits),
+            versions: versions.to_vec(),
+        };
+        let base = RevocationPlan {
+            filter: "owner=payments".into(),
+            head: 7,
+            members: vec![member(1, &[1]), member(2, &[3, 4])],
+        };
+        let mut others = vec![base.clone(); 4];
+        others[0].filter.push('s');
+        others[1].head += 1;
+        others[2].members.pop();
+        others[3].members[1].versions.pop();
+        for other in others {
+            assert_ne!(revocation_digest(&other), revocation_digest(&base));
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub mod credential;
 pub mod digest;
 /// Events as the stream and the audit screen carry them.
 pub mod event;
+/// A found secret: what it is, what it opens, who uses it.
+pub mod exposure;
 /// The one filter language.
 pub mod filter;
 /// Gateways.
@@ -51,8 +53,9 @@ pub use credential::{
     Adoption, CredentialDetail, CredentialRow, DeliverTo, DeliveryView, ReaderView, ScopeHolder,
     VersionView,
 };
-pub use digest::{plan_bytes, plan_digest, policy_digest};
+pub use digest::{plan_bytes, plan_digest, policy_digest, revocation_digest};
 pub use event::{EventRecord, FeedItem};
+pub use exposure::FoundSecret;
 pub use gateway::{
     Cursor, Finding, FindingKind, Findings, GatewayRow, MintedGatewayToken, NewGateway, Pending,
     RevokedHere, Standing,
@@ -71,7 +74,9 @@ pub use request::{
     RequestRow, Verdict,
 };
 pub use review::ReviewRow;
-pub use revocation::{Exposure, ReachState, ReachView, RevocationDetail, RevocationRow};
+pub use revocation::{
+    Exposure, PlannedReach, ReachState, ReachView, RevocationDetail, RevocationRow,
+};
 pub use rotation::{RotationCalendar, RotationDetail, RotationRow};
 pub use service::{
     DestinationHealth, Health, Introspection, IssuerHealth, Readiness, WebhookHealth,
@@ -87,8 +92,9 @@ pub use crate::domain::{
     ApprovalId, ClientId, CredentialId, CredentialState, Destination, Digest, Enforcement,
     Environment, Evidence, FieldError, GatewayId, Kind, Note, OperatorId, Plan, PolicyStatement,
     Profile, ProposalId, ProposalState, Quorum, RequestId, RequestState, ReviewState, RevocationId,
-    RevocationState, Risk, RiskFactor, Role, RotationCause, RotationId, RotationState, Route,
-    RuleResult, Statement, StepUp, Tier, TokenId, VersionState, request::Outcome,
+    RevocationPlan, RevocationState, Risk, RiskFactor, Role, RotationCause, RotationId,
+    RotationState, Route, RuleResult, Statement, StepUp, Tier, TokenId, VersionState,
+    request::Outcome,
 };
 
 /// A reason for something, in a person's words.

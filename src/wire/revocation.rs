@@ -1,10 +1,13 @@
 //! Revocations, as the registry shows them, and how far each has come.
 
-use super::{CredentialId, Environment, GatewayId, RevocationId};
+use super::{CredentialId, Digest, Environment, GatewayId, RevocationId, Tier};
 use crate::domain::words::words;
-pub use crate::domain::{Enforcement, Evidence, Profile, RevocationState};
+pub use crate::domain::{
+    Enforcement, Evidence, PlannedRevocation, Profile, RevocationPlan, RevocationState,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One revocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -157,6 +160,112 @@ pub struct RevocationDetail {
     pub exposure: Exposure,
     /// The revocations before it, latest first, at most 20.
     pub before: Vec<PastRevocation>,
+}
+
+/// Asking what a filter would withdraw. Changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRevocation {
+    /// Which credentials, in the language of the console's `/`. It has to leave something out.
+    #[schema(example = "owner=payments env:prod", max_length = 1000)]
+    pub filter: String,
+}
+
+/// One credential of a revocation plan, as a person has to see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlannedRow {
+    /// Which credential.
+    #[schema(value_type = String)]
+    pub id: CredentialId,
+    /// The stable name.
+    pub name: String,
+    /// Where it is used.
+    pub environment: Environment,
+    /// How much harm misuse would do.
+    pub tier: Tier,
+    /// The team that answers for it.
+    pub owner: String,
+    /// Who uses it, by name.
+    pub client: String,
+    /// Its versions that are accepted.
+    pub versions: Vec<u32>,
+    /// When it was last accepted, as far as is known.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// It was accepted within the last hour: somebody stops working when it goes.
+    pub in_use: bool,
+}
+
+/// What a filter would withdraw: everything that there is to know before it is done, and what doing it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlannedReach {
+    /// What is executed: send it back as it is.
+    pub plan: RevocationPlan,
+    /// SHA-256 of the plan's JCS bytes (RFC 8785).
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// How many credentials.
+    pub count: u64,
+    /// Of these, accepted within the last hour.
+    pub in_use: u64,
+    /// How many by tier.
+    pub by_tier: BTreeMap<String, u64>,
+    /// How many by environment.
+    pub by_environment: BTreeMap<String, u64>,
+    /// How many by owner.
+    pub by_owner: BTreeMap<String, u64>,
+    /// Each of them: what is in use first, then by name.
+    pub rows: Vec<PlannedRow>,
+}
+
+/// Withdrawing all that a plan says, for good. What the filter finds now must be exactly what the plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokePlanned {
+    /// As it was answered.
+    pub plan: RevocationPlan,
+    /// As it was answered: what a person looked at.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// Why.
+    #[schema(max_length = 2000)]
+    pub reason: String,
+}
+
+/// The form of a registry's export.
+pub const REGISTRY: &str = "countersign.registry.v1";
+
+/// The first line of a part of the registry that proves itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryHeader {
+    /// [`REGISTRY`].
+    #[serde(rename = "type")]
+    pub form: String,
+    /// The log's signed checkpoint, which the proofs lead to.
+    pub checkpoint: String,
+    /// Of which client; of all, if none.
+    pub client: Option<String>,
+    /// What took effect after this sequence.
+    pub since: u64,
+    /// Up to and with this one.
+    pub through: u64,
+    /// How many revocations follow, in two lines each: the record and its proof.
+    pub count: u64,
+    /// There are more after `through`.
+    pub more: bool,
+}
+
+/// What a plan came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RevokedPlan {
+    /// Of which plan.
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    /// A revocation for each credential, in the plan's order.
+    #[schema(value_type = Vec<String>)]
+    pub revocations: Vec<RevocationId>,
+    /// The sequence of the record that names them all.
+    pub sequence: u64,
 }
 
 /// Withdrawing a credential, or one of its versions.

@@ -83,6 +83,34 @@ impl std::fmt::Debug for IntrospectionRequest {
     }
 }
 
+/// A token, in the form of RFC 7662 and RFC 7009.
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenForm {
+    /// The token.
+    #[schema(max_length = 4096)]
+    pub token: String,
+    /// What it may be; not needed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub token_type_hint: Option<String>,
+}
+
+impl std::fmt::Debug for TokenForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenForm").finish_non_exhaustive()
+    }
+}
+
+/// A refusal as OAuth software reads it (RFC 6749, section 5.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OAuthError {
+    /// A word of the standard.
+    #[schema(example = "invalid_request")]
+    pub error: String,
+    /// What would be accepted.
+    pub error_description: String,
+}
+
 /// What is to be known of a token (RFC 7662). Whatever is not active says nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Introspection {

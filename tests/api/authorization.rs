@@ -27,6 +27,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/credentials/{credential}"),
     ("POST", "/v1/credentials"),
     ("POST", "/v1/credentials/lookup"),
+    ("POST", "/v1/credentials/exposure"),
     ("POST", "/v1/credentials/{credential}/confirm"),
     ("POST", "/v1/credentials/{credential}/owner"),
     ("POST", "/v1/credentials/{credential}/deliver-to"),
@@ -65,6 +66,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/policies/proposals/{proposal}/withdraw"),
     ("POST", "/v1/policies/simulate"),
     ("GET", "/v1/revocations"),
+    ("GET", "/v1/revocations/export"),
+    ("POST", "/v1/revocations/plan"),
+    ("POST", "/v1/revocations"),
     ("GET", "/v1/revocations/{revocation}"),
     ("GET", "/v1/gateways"),
     ("GET", "/v1/gateways/{gateway}"),
@@ -100,6 +104,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("GET", "/log/tile/{tile}"),
     ("GET", "/log/proof?index=0"),
     ("POST", "/v1/introspect"),
+    ("POST", "/oauth/introspect"),
+    ("POST", "/oauth/revoke"),
     ("DELETE", "/v1/session"),
 ];
 
@@ -145,6 +151,18 @@ impl Company {
             filled = filled.replace("{rotated}", &id);
             if path == "/v1/rotations" {
                 body["credentials"] = json!([id]);
+            }
+        }
+        if path.starts_with("/v1/revocations") && !path.contains('{') {
+            let name = self.name("planned");
+            self.api.adopt(&name, &self.client, &name).await;
+            body = json!({"filter": format!("name={name}")});
+            if path == "/v1/revocations" {
+                let (api, filter) = (&self.api, body);
+                let planned = api.post(&api.admin, "/v1/revocations/plan", filter);
+                let planned = planned.await.is(200).json();
+                body = json!({"plan": planned["plan"], "digest": planned["digest"],
+                    "reason": "because"});
             }
         }
         if path.contains("{credential}") {
@@ -280,7 +298,9 @@ impl Company {
             "tokens" => json!({"ttl_s": 600}),
             "grant" => json!({"roles": {"production": ["viewer"]}, "groups": ["x"]}),
             "introspect" => json!({"token": "x"}),
-            "lookup" => json!({"digest": countersign::secret::digest_of_bytes(b"known")}),
+            "lookup" | "exposure" => {
+                json!({"digest": countersign::secret::digest_of_bytes(b"known")})
+            }
             "credentials" => json!({"name": name, "environment": "development", "kind": "api_key",
                 "issuer": "elsewhere", "client": self.client, "owner": "x", "audience": "y", "tier": "low",
                 "digest": digest, "issued_at": "2026-01-01T00:00:00Z"}),
@@ -456,10 +476,14 @@ async fn the_authorization_matrix() {
             } else {
                 let answer = Answer::of(request).await;
                 assert!(!answer.status.is_server_error(), "{name}: {answer:?}");
+                let status = answer.status.as_u16();
                 if answer.status.is_success() {
-                    answer.status.as_u16().to_string()
+                    status.to_string()
+                } else if path.starts_with("/oauth/") {
+                    let error = answer.json()["error"].as_str().map(str::to_owned);
+                    format!("{status} {}", error.expect("OAuth's own form"))
                 } else {
-                    format!("{} {}", answer.status.as_u16(), answer.problem())
+                    format!("{status} {}", answer.problem())
                 }
             };
             writeln!(matrix, "  {name:<10} {said}").expect("a String takes all");

@@ -218,6 +218,69 @@ async fn every_call_is_answered_by_the_book() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_found_secret_tells_what_it_opens_and_who_uses_it() {
+    let api = Api::start().await;
+    let client = api.client("orders-api", "development").await;
+    let credential = api.adopt("orders/key", &client, "the key").await;
+    let (_, token) = gateway(&api, "edge", "nginx", json!({"cache_s": 5})).await;
+    gateway(&api, "aside", "nginx", json!({"audiences": ["elsewhere"]})).await;
+    let digest = countersign::secret::digest_of_bytes(b"the key").to_string();
+    let exposure = async || {
+        let path = "/v1/credentials/exposure";
+        let answer = api.post(&api.admin, path, json!({"digest": digest})).await;
+        answer.is(200).json()
+    };
+    let before = exposure().await;
+    assert_eq!(before["row"]["id"], credential.as_str());
+    assert_eq!(
+        (&before["version"], &before["accepted"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(before["readers"], json!([]));
+    let open = before["gateways"].as_array().expect("a list");
+    let names: Vec<_> = open.iter().map(|gateway| &gateway["name"]).collect();
+    assert_eq!(names, ["edge"], "only what guards its audience");
+    assert_eq!(
+        (&open[0]["cache_s"], &open[0]["silent"]),
+        (&json!(5), &json!(true))
+    );
+
+    let asked = asks(&api, "edge", &token, Some("the key"), "GET", "/orders").await;
+    asked.is(200);
+    let used = exposure().await;
+    assert_eq!(used["gateways"][0]["silent"], false);
+    let reader = &used["readers"][0];
+    assert_eq!(
+        (&reader["gateway"], &reader["network"], &reader["accepted"]),
+        (&json!("edge"), &json!("203.0.113.0/24"), &json!(1))
+    );
+
+    let path = format!("/v1/credentials/{credential}/revoke");
+    let leaked = json!({"reason": "leaked", "version": 1});
+    api.post(&api.admin, &path, leaked).await.is(200);
+    let after = exposure().await;
+    assert_eq!(
+        (&after["accepted"], &after["version_state"]),
+        (&json!(false), &json!("revoked"))
+    );
+    assert_eq!(after["revocations"][0]["reason"], "leaked");
+    // The secret itself is refused unread, and nobody learns of what is not theirs.
+    let path = "/v1/credentials/exposure";
+    let sent = api
+        .post(&api.admin, path, json!({"digest": "the key"}))
+        .await;
+    assert!(!sent.refused(422, "invalid").text.contains("the key"));
+    let other = api.client("billing-api", "development").await;
+    let (_, robot) = api
+        .enrol("bill", &["requester"], json!({"client": other}))
+        .await;
+    api.post(&robot, path, json!({"digest": digest}))
+        .await
+        .refused(404, "not-found");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_says_it_by_method_and_path() {
     let api = Api::start().await;
     let client = api.client("orders-api", "development").await;

@@ -7,6 +7,8 @@ mod journey;
 mod leaving;
 mod lists;
 mod log;
+mod oauth;
+mod planned;
 mod policies;
 mod problems;
 mod races;

@@ -41,6 +41,7 @@ pub fn lists_and_overview(desk: &mut Desk) {
     let id = text(&revocations[0]["id"]);
     let shown = desk.json(&["revocation", "show", &id]);
     assert_eq!(shown["row"], revocations[0]);
+    the_registry(desk);
     let held = desk.json(&["operator", "show", "maya.k"]);
     assert_eq!(held["account"]["operator"]["name"], "maya.k");
     assert_eq!(held["owners"], serde_json::json!(["maya.k", "security"]));
@@ -312,4 +313,48 @@ pub fn the_demo(desk: &mut Desk) {
         .env_remove("COUNTERSIGN_TOKEN");
     let overview = run(&mut demo).expect(0).json();
     assert!(overview.is_object());
+}
+
+/// The registry's parts, and an export that proves itself until a byte of it is another.
+fn the_registry(desk: &mut Desk) {
+    let admin = desk.admin.clone();
+    let all = desk.json(&["revocation", "list", "--sort", "since"]);
+    let first = all[0]["since"].as_u64().unwrap().to_string();
+    let rest = desk.json(&["revocation", "list", "--sort", "since", "--since", &first]);
+    assert_eq!(
+        rest.as_array().unwrap().len() + 1,
+        all.as_array().unwrap().len()
+    );
+    let of_nobody = ["revocation", "list", "--client", "nobody-at-all"];
+    desk.run(&admin, &of_nobody).expect(1);
+    let future = ["revocation", "list", "--since", "999999999"];
+    let future = desk.run(&admin, &future);
+    assert!(future.err.contains("of the past"), "{future:?}");
+
+    let file = desk.home.path().join("registry.ndjson");
+    let path = file.to_str().unwrap().to_owned();
+    let written = desk.json(&["revocation", "export", &path]);
+    assert_eq!(written["revocations"], all.as_array().unwrap().len());
+    let vkey = text(&desk.json(&["audit", "verify"])["key"]);
+    let verified = desk.json(&["revocation", "verify", &path, "--vkey", &vkey]);
+    assert_eq!(verified, written);
+    // A new file only; and not one that somebody has touched.
+    desk.run(&admin, &["revocation", "export", &path]).expect(1);
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let without = [&lines[..1], &lines[3..]].concat().join("\n");
+    let touched = lines[1].replacen("\"leaf\":\"e", "\"leaf\":\"f", 1);
+    assert_ne!(touched, lines[1]);
+    for forged in [
+        lines[..lines.len() - 1].join("\n"),
+        without,
+        [lines[0], &touched, lines[2]].join("\n"),
+        whole.replace("\"count\":", "\"count\":1"),
+        String::new(),
+    ] {
+        std::fs::write(&file, forged).unwrap();
+        let refused = desk.run(&admin, &["revocation", "verify", &path, "--vkey", &vkey]);
+        let refused = refused.expect(1);
+        assert!(refused.err.contains("does not verify"), "{refused:?}");
+    }
 }

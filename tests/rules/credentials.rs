@@ -3,7 +3,8 @@
 use crate::world::*;
 use countersign::domain::{
     Actor, Command, Credential, CredentialId, CredentialState, Enforcement, Environment,
-    OperatorId, RevocationId, VersionState, event::UsageEntry, request::Outcome,
+    OperatorId, PlannedRevocation, RevocationId, RevocationPlan, VersionState, event::UsageEntry,
+    request::Outcome,
 };
 
 fn revoking(world: &mut World, who: OperatorId, version: Option<u32>) -> (Actor, Command) {
@@ -463,6 +464,78 @@ fn an_adopted_one_rotates_and_expires_like_any_other() {
         world.state.credentials[&id].state(world.now),
         CredentialState::Expired
     );
+}
+
+#[test]
+fn a_plan_is_executed_whole_or_not_at_all() {
+    let mut world = World::new();
+    let one = world.claimed(OPAL, "payments/one", &[]);
+    let two = world.claimed(OPAL, "payments/two", &[]);
+    let planned = |credential, versions: &[u32]| PlannedRevocation {
+        credential,
+        versions: versions.to_vec(),
+    };
+    let plan = |world: &mut World, members: Vec<PlannedRevocation>| Command::RevokePlanned {
+        ids: (members
+            .iter()
+            .map(|_| RevocationId::from_bits(world.fresh())))
+        .collect(),
+        plan: Box::new(RevocationPlan {
+            filter: "owner=payments".into(),
+            head: world.state.sequence,
+            members,
+        }),
+        digest: countersign::secret::digest_of("plan"),
+        reason: "leaked".into(),
+    };
+    let both = vec![planned(one, &[1]), planned(two, &[1])];
+
+    let command = plan(&mut world, both.clone());
+    assert!(
+        world
+            .when(by(ANA), command.clone())
+            .starts_with("refused role-required")
+    );
+    let none = plan(&mut world, Vec::new());
+    assert!(
+        world
+            .when(by(OPAL), none)
+            .starts_with("refused invalid /plan/members")
+    );
+    let doubled = plan(&mut world, vec![both[0].clone(), both[0].clone()]);
+    assert!(
+        world
+            .when(by(OPAL), doubled)
+            .starts_with("refused invalid /plan/members")
+    );
+    let many = plan(&mut world, vec![both[0].clone(); Command::REVOKE_LIMIT + 1]);
+    assert!(
+        world
+            .when(by(OPAL), many)
+            .starts_with("refused invalid /plan/members")
+    );
+
+    // One has another version, or is gone: the other one stays as well.
+    let other = plan(&mut world, vec![planned(one, &[1]), planned(two, &[1, 2])]);
+    assert!(world.when(by(OPAL), other).starts_with("refused stale"));
+    let mut half = world;
+    let revoke = half.revoke(two, None);
+    half.given(by(OPAL), revoke);
+    assert!(half.when(by(OPAL), command).starts_with("refused stale"));
+    assert!(half.state.credentials[&one].revoked.is_none());
+
+    let mut world = World::new();
+    let one = world.claimed(OPAL, "payments/one", &[]);
+    let two = world.claimed(OPAL, "payments/two", &[]);
+    let command = plan(&mut world, vec![planned(one, &[1]), planned(two, &[1])]);
+    assert_eq!(
+        world.when(by(OPAL), command.clone()),
+        "revocation.effective revocation.effective revocation.planned"
+    );
+    for credential in [one, two] {
+        assert!(world.state.credentials[&credential].revoked.is_some());
+    }
+    assert!(world.when(by(OPAL), command).starts_with("refused stale"));
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::{
         VersionState, check,
     },
     wire::{
-        Adoption, CredentialDetail, CredentialRow, DeliverTo, EventRecord, Page, Reason, Receipt,
-        columns, header as names, revocation::Revoke,
+        Adoption, CredentialDetail, CredentialRow, DeliverTo, EventRecord, FoundSecret, Page,
+        Reason, Receipt, columns, header as names, revocation::Revoke,
     },
 };
 use axum::{extract::State as Shared, response::Response};
@@ -164,18 +164,40 @@ pub async fn lookup(
     reader: Reader,
     call: Call<Lookup>,
 ) -> Result<Response, ApiError> {
-    let digest: Digest = call.body.digest.parse().map_err(|_| {
+    let (credential, _version) = found(&reader, &call.body)?;
+    detail(&app, &reader, credential).await
+}
+
+/// The credential that a found secret belongs to, and which of its versions it is.
+fn found<'a>(reader: &'a Reader, lookup: &Lookup) -> Result<(&'a Arc<Credential>, u32), ApiError> {
+    let digest: Digest = lookup.digest.parse().map_err(|_| {
         invalid(
             "/digest",
             "expected sha256: and 64 lower-case hex digits; never send a secret itself, and revoke it if you just did",
         )
     })?;
-    let (credential, _version) = reader
+    reader
         .state
         .credential_of(&digest)
         .filter(|(credential, _)| reader.caller.sees(credential.client))
-        .ok_or_else(|| ApiError::not_found("credential with the digest", digest))?;
-    detail(&app, &reader, credential).await
+        .ok_or_else(|| ApiError::not_found("credential with the digest", digest))
+}
+
+/// What is this found secret, what does it open, and who uses it? Changes nothing.
+#[utoipa::path(post, path = "/v1/credentials/exposure", tag = "credentials", request_body = Lookup,
+    responses((status = 200, body = FoundSecret)))]
+pub async fn exposure(
+    Shared(app): Shared<App>,
+    reader: Reader,
+    call: Call<Lookup>,
+) -> Result<Response, ApiError> {
+    let (credential, number) = found(&reader, &call.body)?;
+    let version = credential
+        .version(number)
+        .ok_or_else(|| ApiError::internal(&"a digest of a version that is not there"))?;
+    let views = app.views(&reader.state, reader.now);
+    let body = views.found_secret(credential, version, app.engine().gateways());
+    Ok(answer(reader.state.sequence, &body))
 }
 
 /// Brings a credential that something else issued under management.

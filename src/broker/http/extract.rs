@@ -173,6 +173,12 @@ struct Arrived<T> {
     digest: Digest,
 }
 
+/// The address that a call came from.
+pub(super) fn caller_address(parts: &Parts) -> Option<String> {
+    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    from.map(|ConnectInfo(address)| address.ip().to_string())
+}
+
 async fn arrived<T: DeserializeOwned>(
     parts: &Parts,
     body: axum::body::Body,
@@ -194,10 +200,7 @@ async fn arrived<T: DeserializeOwned>(
     Ok(Arrived {
         body: parse(if bytes.is_empty() { b"{}" } else { &bytes })?,
         id: id.ok_or_else(|| ApiError::internal(&"the edge layer is missing"))?,
-        from: parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(address)| address.ip().to_string()),
+        from: caller_address(parts),
         digest,
     })
 }

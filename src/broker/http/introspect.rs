@@ -86,7 +86,7 @@ pub(super) fn accepted(
         .filter(|version| version.accepted(now))
 }
 
-fn tell(credential: &Credential, version: &Version, origin: &str) -> Introspection {
+pub(super) fn tell(credential: &Credential, version: &Version, origin: &str) -> Introspection {
     Introspection {
         active: true,
         scope: Some(credential.scopes.join(" ")),

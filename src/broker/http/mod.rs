@@ -33,6 +33,8 @@ pub mod login;
 /// Figures for Prometheus.
 pub mod metrics;
 mod minting;
+/// Introspection and revocation where OAuth software looks for them.
+pub mod oauth;
 /// The OpenAPI document.
 pub mod openapi;
 /// People and robots.
@@ -173,6 +175,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(overview::show))
         .routes(routes!(credentials::list, credentials::adopt))
         .routes(routes!(credentials::lookup))
+        .routes(routes!(credentials::exposure))
         .routes(routes!(credentials::show))
         .routes(routes!(credentials::revoke))
         .routes(routes!(credentials::quarantine))
@@ -203,7 +206,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(policies::deny))
         .routes(routes!(policies::withdraw))
         .routes(routes!(policies::simulate))
-        .routes(routes!(revocations::list))
+        .routes(routes!(revocations::list, revocations::revoke_planned))
+        .routes(routes!(revocations::plan))
+        .routes(routes!(revocations::export))
         .routes(routes!(revocations::show))
         .routes(routes!(gateways::list, gateways::register))
         .routes(routes!(gateways::show))
@@ -241,6 +246,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(log::tiles_checkpoint))
         .routes(routes!(log::receipt))
         .routes(routes!(introspect::introspect))
+        .routes(routes!(oauth::introspect))
+        .routes(routes!(oauth::revoke))
         // A tile's path has slashes in it, which OpenAPI cannot say: documented by hand in `openapi`.
         .route("/log/tile/{*path}", axum::routing::get(log::tile))
 }

@@ -107,8 +107,11 @@ fn name_operations(document: &mut openapi::OpenApi) {
 }
 
 /// POSTs that ask something, or whose repetition is another call: no idempotency key.
-const ASKS: [&str; 6] = [
+const ASKS: [&str; 9] = [
+    "/oauth/revoke",
+    "/revocations/plan",
     "/lookup",
+    "/exposure",
     "/introspect",
     "/simulate",
     "/signing",

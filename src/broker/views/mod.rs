@@ -5,10 +5,14 @@
 pub mod credential;
 /// Events as stream and audit show them.
 pub mod event;
+/// A found secret: what it opens, and who uses it.
+pub mod exposure;
 /// Gateways, and what reaches them.
 pub mod gateway;
 /// What leaves with a client or a person.
 pub mod holdings;
+/// What a filter would withdraw.
+pub mod planned;
 /// Policies and proposals.
 pub mod policy;
 /// Everything that an approver needs.

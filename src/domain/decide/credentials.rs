@@ -9,6 +9,9 @@ use crate::domain::{
 };
 use std::sync::Arc;
 
+/// Why a version was withdrawn whose holder did not want it any more.
+const GIVEN_UP: &str = "whoever holds it gave it up";
+
 pub(super) fn decide(
     state: &State,
     command: &Command,
@@ -61,6 +64,13 @@ pub(super) fn decide(
                 }]));
             }
             Ok(revoke_events(state, held, *version, *id, reason, context))
+        }
+        Command::RevokeByHolder { id, digest } => {
+            system(context)?;
+            let held = state.credential_of(digest);
+            Ok(held.map_or_else(Vec::new, |(credential, version)| {
+                revoke_events(state, credential, Some(version), *id, GIVEN_UP, context)
+            }))
         }
         Command::ChangeOwner {
             credential,
@@ -120,12 +130,8 @@ pub(super) fn revoke_events(
     reason: &str,
     context: &Context,
 ) -> Vec<Event> {
-    let versions: Vec<u32> = credential
-        .versions
-        .iter()
-        .filter(|held| held.state.accepted() && version.is_none_or(|number| number == held.number))
-        .map(|held| held.number)
-        .collect();
+    let mut versions = credential.accepted_versions();
+    versions.retain(|number| version.is_none_or(|wanted| wanted == *number));
     let whole = version.is_none();
     if credential.revoked.is_some() || (versions.is_empty() && !whole) {
         return Vec::new();
@@ -243,7 +249,7 @@ fn find_revocation(state: &State, id: RevocationId) -> Result<&Arc<Revocation>, 
 
 /// The credential, for someone on call in its environment. Containing a leak is not kept waiting by a stale view
 /// unless the caller asked for that check.
-fn on_call<'a>(
+pub(super) fn on_call<'a>(
     state: &'a State,
     id: CredentialId,
     context: &Context,

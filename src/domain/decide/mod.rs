@@ -8,6 +8,7 @@ mod issuance;
 mod keys;
 mod offboarding;
 mod people;
+mod planned;
 mod policy;
 mod quorum;
 mod requests;
@@ -79,9 +80,16 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::Quarantine { .. }
         | Command::Release { .. }
         | Command::Revoke { .. }
+        | Command::RevokeByHolder { .. }
         | Command::ChangeOwner { .. }
         | Command::RecordEnforced { .. }
         | Command::RecordEnforcementFailed { .. } => credentials::decide(state, command, context),
+        Command::RevokePlanned {
+            plan,
+            digest,
+            reason,
+            ids,
+        } => planned::decide(state, context, plan, *digest, reason, ids),
         Command::RegisterGateway(_)
         | Command::IssueGatewayToken { .. }
         | Command::RevokeGatewayToken { .. }

@@ -128,7 +128,8 @@ impl Event {
             | Self::RotationRolledBack { rotation, .. }
             | Self::RotationFailed { rotation, .. }
             | Self::RotationCompleted { rotation, .. } => Subject::Rotation(*rotation),
-            Self::RotationRulesSet { .. }
+            Self::RevocationPlanned { .. }
+            | Self::RotationRulesSet { .. }
             | Self::UsageRolledUp { .. }
             | Self::LeftoverRemoved { .. } => Subject::Broker,
         }

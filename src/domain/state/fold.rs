@@ -129,7 +129,8 @@ impl State {
             | Event::DeliveryFailed { .. }
             | Event::RequestDelivered { .. } => self.apply_delivery(&recorded.event, at),
             Event::UsageRolledUp { entries, .. } => self.apply_usage(entries),
-            Event::LeftoverRemoved { .. } => {}
+            // What it names has taken effect by events of its own.
+            Event::RevocationPlanned { .. } | Event::LeftoverRemoved { .. } => {}
             Event::CredentialAdopted { .. }
             | Event::VersionPromoted { .. }
             | Event::VersionRetiring { .. }

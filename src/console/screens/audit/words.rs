@@ -232,6 +232,10 @@ const MEANING: &[(&str, &str)] = &[
         "revocation.effective",
         "The broker refuses it from this record on. Its issuer is told next.",
     ),
+    (
+        "revocation.planned",
+        "All that a filter found was revoked together, by the records before this one, as it had been shown.",
+    ),
     ("revocation.enforced", "The issuer has withdrawn it too."),
     (
         "revocation.applied",

@@ -12,6 +12,8 @@
 mod bursts;
 #[path = "cli_verbs/changes.rs"]
 mod changes;
+#[path = "cli_verbs/drill.rs"]
+mod drill;
 #[path = "cli_verbs/gateways.rs"]
 mod gateways;
 #[path = "cli_verbs/looks.rs"]
@@ -233,6 +235,7 @@ fn every_verb_works_on_a_real_broker() {
     changes::a_failed_request_is_tried_again(&mut desk);
     gateways::gateways(&mut desk);
     rotations::rotations(&mut desk);
+    drill::drill(&mut desk);
     looks::lists_and_overview(&mut desk);
     looks::the_log(&mut desk);
     looks::contexts(&mut desk);

@@ -7,6 +7,8 @@
 
 mod support;
 
+#[path = "journeys/drill.rs"]
+mod drill;
 #[path = "journeys/gateways.rs"]
 mod gateways;
 #[path = "journeys/high_risk.rs"]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::{
-    audit, client, context, credential, doctor, gateway, login, operator, policy, request, reviews,
-    revocation, rotation, template, watch,
+    audit, client, context, credential, doctor, drill, gateway, login, operator, policy, request,
+    reviews, revocation, rotation, template, watch,
 };
 
 /// Exit codes, at the end of the help.
@@ -118,6 +118,16 @@ pub enum Command {
     /// Revocations, and how far they have come
     #[command(subcommand, visible_alias = "revocations")]
     Revocation(revocation::Verb),
+    /// A secret was found: what it is and opens, contained, and followed until nothing accepts it
+    ///
+    /// The secret is read from the prompt without showing it, or from standard input where that is not a
+    /// terminal; never from an argument. Its checksum is checked here, and only its digest is sent until it
+    /// is contained; then it is shown to the broker once, as every gateway shows it, to see it refused.
+    /// Without --quarantine or --rotate-then-revoke nothing is changed. Exit code 5 where something may still
+    /// accept it when the time is over.
+    ///
+    /// For example: countersign drill --rotate-then-revoke --reason 'in a public repository' --timeline drill.md
+    Drill(Box<drill::Drill>),
     /// The transparency log: search it, verify it, hand it to an auditor
     #[command(subcommand)]
     Audit(audit::Verb),

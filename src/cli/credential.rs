@@ -13,6 +13,7 @@ use super::output::{self, List};
 use super::wait::{self, End};
 use super::{planned, prompt, review, rows};
 use crate::client::{Client, ListQuery, OwnerChange};
+use crate::secret::digest_of;
 use crate::wire::revocation::Revoke;
 use crate::wire::rotation::Rotate;
 use crate::wire::{
@@ -562,8 +563,16 @@ fn path(id: CredentialId, verb: &str) -> String {
 
 /// Reads a secret without showing it, and keeps only its digest.
 fn secret_digest(app: &mut App<'_>) -> Result<Digest, CliError> {
+    Ok(digest_of(&secret(app, "Secret (not shown, not sent): ")?))
+}
+
+/// A secret from the masked prompt, or from standard input where that is not a terminal.
+///
+/// # Errors
+/// Where there is none, or one that is too long.
+pub(super) fn secret(app: &mut App<'_>, question: &str) -> Result<Zeroizing<String>, CliError> {
     let secret = if app.io.can_ask() {
-        prompt::hidden(app.io, "Secret (not shown, not sent): ")?
+        prompt::hidden(app.io, question)?
     } else {
         let mut text = Zeroizing::new(String::new());
         let mut input = (&mut *app.io.input).take(SECRET_BYTES + 1);
@@ -571,13 +580,11 @@ fn secret_digest(app: &mut App<'_>) -> Result<Digest, CliError> {
         read.map_err(CliError::files("read the secret from standard input"))?;
         text
     };
-    let secret = secret.trim_end_matches(['\n', '\r']);
+    let secret = Zeroizing::new(secret.trim_end_matches(['\n', '\r']).to_owned());
     if secret.is_empty() || secret.len() as u64 > SECRET_BYTES {
         return Err(CliError::Usage(format!(
             "expected a secret of 1 to {SECRET_BYTES} bytes on standard input, or --digest"
         )));
     }
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
-    let bytes = digest.as_ref().try_into();
-    Ok(Digest(bytes.expect("SHA-256 has 32 bytes")))
+    Ok(secret)
 }

@@ -14,6 +14,7 @@ mod context;
 mod credential;
 mod deliver;
 mod doctor;
+mod drill;
 pub mod error;
 mod gateway;
 mod io;
@@ -126,6 +127,7 @@ async fn dispatch(app: &mut App<'_>, command: Option<&Command>) -> Result<(), Cl
         Some(Command::Login(args)) => login::login(app, args).await,
         Some(Command::Logout(args)) => login::logout(app, args).await,
         Some(Command::Doctor(args)) => doctor::run(app, args).await,
+        Some(Command::Drill(args)) => drill::run(app, args).await,
         Some(Command::Completions { shell }) => {
             // Into memory first: the generator panics on a closed pipe.
             let mut script = Vec::new();

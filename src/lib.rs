@@ -34,6 +34,8 @@ pub mod domain;
 pub mod event_log;
 /// Who makes the secret: one adapter a kind.
 pub mod issuers;
+/// Signed tokens (JWS) and the keys that sign them.
+pub mod jose;
 /// Calls to other systems: where they may go, how long they may take, how much is read.
 pub mod outbound;
 /// Facts in, decision with reasons out.

@@ -39,6 +39,11 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
         "keeps the domain's digests of what it makes",
     ),
     (
+        "jose",
+        &["domain"],
+        "signs what it is given, in the domain's words for how",
+    ),
+    (
         "wire",
         &["domain", "canonical"],
         "speaks the domain's words",
@@ -58,7 +63,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "issuers",
-        &["secret", "clock", "outbound"],
+        &["secret", "clock", "outbound", "jose"],
         "make secrets; what for is not theirs to know",
     ),
     (
@@ -92,6 +97,7 @@ const MAY_USE: &[(&str, &[&str], &str)] = &[
             "wire",
             "policy",
             "issuers",
+            "jose",
             "delivery",
             "probes",
             "outbound",

@@ -37,6 +37,7 @@ fn order(role: &str, ttl_s: u64) -> MintOrder {
         role: format!("database/creds/{role}"),
         ttl_s,
         max_ttl_s: 86_400,
+        token: None,
     }
 }
 

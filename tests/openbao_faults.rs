@@ -154,6 +154,7 @@ fn order() -> MintOrder {
         role: "database/creds/app-ro".into(),
         ttl_s: 60,
         max_ttl_s: 60,
+        token: None,
     }
 }
 

@@ -69,3 +69,6 @@ mod signing;
 
 #[path = "rules/leaves.rs"]
 mod leaves;
+
+#[path = "rules/tokens.rs"]
+mod tokens;

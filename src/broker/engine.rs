@@ -14,6 +14,7 @@ use super::{
     sealed::{MadeFor, Sealed},
     signing::Signing,
     snapshot::Snapshots,
+    tokens::TokenService,
     usage::Usage,
     webhooks::Webhooks,
     writer::{self, Job},
@@ -137,6 +138,7 @@ pub(super) struct Inner {
     webhooks: Webhooks,
     destinations: Destinations,
     probes: Probes,
+    tokens: TokenService,
     cursors: Cursors,
     gateways: Gateways,
     pub(super) sealed: Sealed,
@@ -184,6 +186,7 @@ impl Engine {
         webhooks: Webhooks,
         destinations: Destinations,
         probes: Probes,
+        tokens: TokenService,
         waiting: usize,
     ) -> Result<(Self, Writer), StartError> {
         let shown = path.display().to_string();
@@ -228,6 +231,7 @@ impl Engine {
             webhooks,
             destinations,
             probes,
+            tokens,
             cursors: Cursors::new(Arc::clone(&store)),
             gateways,
             sealed: Sealed::new(store, seal_key),
@@ -462,6 +466,11 @@ impl Engine {
     /// The configured probes of new versions.
     pub fn probes(&self) -> &Probes {
         &self.0.probes
+    }
+
+    /// Signing of tokens.
+    pub fn tokens(&self) -> &TokenService {
+        &self.0.tokens
     }
 
     /// Receivers of webhooks.

@@ -3,12 +3,14 @@
 use super::breaker::Breaker;
 use crate::{
     config::BrokerConfig,
-    domain::{Kind, Plan},
+    domain::{Algorithm, Kind, Plan},
     issuers::{
         Issuer,
         api_key::ApiKeyIssuer,
+        jwt::JwtIssuer,
         openbao::{OpenBaoConfig, OpenBaoIssuer},
     },
+    jose::KeyRing,
     wire::IssuerHealth,
 };
 use parking_lot::Mutex;
@@ -23,6 +25,8 @@ pub struct Configured {
     pub name: String,
     /// What it makes.
     pub kind: Kind,
+    /// How it signs, if it makes tokens.
+    pub algorithm: Option<Algorithm>,
     /// The adapter.
     pub issuer: Box<dyn Issuer>,
     /// Whether it is asked at the moment.
@@ -64,7 +68,7 @@ pub struct Issuers(Arc<BTreeMap<String, Arc<Configured>>>);
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerConfigError {
     /// Its `type` is missing or unknown.
-    #[error("issuer.{name}.type: expected openbao")]
+    #[error("issuer.{name}.type: expected jwt or openbao")]
     Type {
         /// The table's name.
         name: String,
@@ -72,6 +76,12 @@ pub enum IssuerConfigError {
     /// The name is taken by the built-in issuer.
     #[error("issuer.{BUILT_IN}: this name is the built-in issuer's; choose another")]
     Name,
+    /// It signs tokens, and nothing says in whose name.
+    #[error("issuer.{name}: a table [tokens] with the broker's public address, issuer, is missing")]
+    Tokens {
+        /// The table's name.
+        name: String,
+    },
     /// A field is missing, unknown, or of another type.
     #[error("issuer.{name}: {source}")]
     Fields {
@@ -90,53 +100,71 @@ pub enum IssuerConfigError {
     },
 }
 
+/// What the table of an issuer of type `jwt` says.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JwtConfig {
+    algorithm: Algorithm,
+}
+
 impl Issuers {
     /// The built-in issuer, and those that the configuration names.
     ///
     /// # Errors
     /// [`IssuerConfigError`] naming the table and what would be accepted.
-    pub fn from_config(config: &BrokerConfig) -> Result<Self, IssuerConfigError> {
+    pub fn from_config(
+        config: &BrokerConfig,
+        keys: &Arc<KeyRing>,
+    ) -> Result<Self, IssuerConfigError> {
         let mut issuers = BTreeMap::new();
-        let mut add = |name: &str, kind, issuer: Box<dyn Issuer>| {
+        let mut add = |name: &str, kind, algorithm, issuer: Box<dyn Issuer>| {
             let configured = Configured {
                 name: name.to_owned(),
                 kind,
+                algorithm,
                 issuer,
                 breaker: Mutex::new(Breaker::default()),
                 health: Mutex::new(None),
             };
             issuers.insert(name.to_owned(), Arc::new(configured));
         };
-        add(BUILT_IN, Kind::ApiKey, Box::new(ApiKeyIssuer));
+        add(BUILT_IN, Kind::ApiKey, None, Box::new(ApiKeyIssuer));
         for (name, table) in &config.issuer {
             if name == BUILT_IN {
                 return Err(IssuerConfigError::Name);
             }
             let mut table = table.clone();
+            let fields = |source| IssuerConfigError::Fields {
+                name: name.clone(),
+                source,
+            };
             match table.remove("type") {
                 Some(toml::Value::String(kind)) if kind == "openbao" => {}
+                Some(toml::Value::String(kind)) if kind == "jwt" => {
+                    if config.tokens.is_none() {
+                        return Err(IssuerConfigError::Tokens { name: name.clone() });
+                    }
+                    let JwtConfig { algorithm } = table.try_into().map_err(fields)?;
+                    let issuer = JwtIssuer::new(Arc::clone(keys));
+                    add(name, Kind::Jwt, Some(algorithm), Box::new(issuer));
+                    continue;
+                }
                 _ => return Err(IssuerConfigError::Type { name: name.clone() }),
             }
-            let fields: OpenBaoConfig =
-                table
-                    .try_into()
-                    .map_err(|source| IssuerConfigError::Fields {
-                        name: name.clone(),
-                        source,
-                    })?;
+            let fields: OpenBaoConfig = table.try_into().map_err(fields)?;
             let issuer =
                 OpenBaoIssuer::new(fields).map_err(|source| IssuerConfigError::Values {
                     name: name.clone(),
                     source,
                 })?;
-            add(name, Kind::VaultLease, Box::new(issuer));
+            add(name, Kind::VaultLease, None, Box::new(issuer));
         }
         Ok(Self(Arc::new(issuers)))
     }
 
     /// The built-in issuer only.
     pub fn built_in() -> Self {
-        Self::from_config(&BrokerConfig::default())
+        Self::from_config(&BrokerConfig::default(), &Arc::default())
             .expect("an empty configuration has no wrong field")
     }
 

@@ -56,6 +56,8 @@ pub mod signing;
 pub mod simulation;
 /// The folded state at rest.
 pub mod snapshot;
+/// Signing of tokens, and the lists of their status.
+pub mod tokens;
 /// Use, counted beside the log.
 pub mod usage;
 /// What the API shows.

@@ -8,6 +8,7 @@ use super::{
     probes::Probes,
     reactors,
     signing::Signing,
+    tokens::{TokenService, TokensError},
     webhooks::Webhooks,
 };
 use crate::{
@@ -95,6 +96,9 @@ pub enum OpenError {
     /// The configuration.
     #[error("the configuration")]
     Config(#[from] ConfigError),
+    /// The keys that sign tokens.
+    #[error("the keys that sign tokens")]
+    Tokens(#[from] TokensError),
     /// An issuer's configuration.
     #[error("the configuration")]
     Issuer(#[from] IssuerConfigError),
@@ -126,6 +130,7 @@ impl Broker {
         let mut broker = Self::open_quiet(options).await?;
         // Before anybody is served, so that the first who wants something rotated is not told to come back.
         reactors::rotation::set_rules(&broker.engine).await;
+        reactors::token_keys::advance(&broker.engine).await;
         broker.reactors = reactors::start(&broker.engine);
         Ok(broker)
     }
@@ -142,7 +147,8 @@ impl Broker {
         let key = SigningKey::load_or_create(&origin, &data.join("log.key"))
             .map_err(OpenError::LogKey)?;
         let seal_key = SealKey::open_or_create(&data.join("seal.key"))?;
-        let issuers = Issuers::from_config(&options.config)?;
+        let tokens = TokenService::open(&options.config, data.join("token-keys"))?;
+        let issuers = Issuers::from_config(&options.config, tokens.ring())?;
         let signing = signing(&options.config)?;
         let webhooks = Webhooks::from_config(&options.config)?;
         let destinations = Destinations::from_config(&options.config)?;
@@ -160,6 +166,7 @@ impl Broker {
             webhooks,
             destinations,
             probes,
+            tokens,
             waiting,
         )
         .await?;

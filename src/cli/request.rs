@@ -101,7 +101,7 @@ pub struct New {
     /// Where it is used: development, staging or production
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Environment,
-    /// What is made: api_key or vault_lease
+    /// What is made: api_key, jwt or vault_lease
     #[arg(long, value_name = "KIND")]
     kind: Kind,
     /// For whom: a client, by name or identifier

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, WebhookConfig, parse_toml};
+use super::{ConfigError, TokensConfig, WebhookConfig, parse_toml};
 use crate::ssh::PublicKey;
 
 /// The broker's file.
@@ -23,6 +23,8 @@ pub struct BrokerConfig {
     pub probe: BTreeMap<String, toml::Table>,
     /// `[webhook.NAME]`: one table a receiver of events.
     pub webhook: BTreeMap<String, WebhookConfig>,
+    /// `[tokens]`; without it no token is signed.
+    pub tokens: Option<TokensConfig>,
     /// `[login]`.
     pub login: Login,
     /// `[limits]`.
@@ -141,6 +143,9 @@ impl BrokerConfig {
                 origin: format!("{}: login.session_s", path.display()),
                 reason: format!("expected 60 to {SESSION_MAX_S} seconds"),
             });
+        }
+        if let Some(tokens) = &config.tokens {
+            tokens.check()?;
         }
         for (name, webhook) in &config.webhook {
             webhook.check(name)?;

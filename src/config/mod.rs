@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod console;
+pub mod tokens;
 pub mod variables;
 pub mod webhook;
 
@@ -16,6 +17,7 @@ pub use broker::{BrokerConfig, Limits};
 pub use console::{
     Colour, Config, Context, EnvironmentWord, Notify, Target, Theme, TimeFormat, UiConfig,
 };
+pub use tokens::TokensConfig;
 pub use variables::Variables;
 pub use webhook::WebhookConfig;
 

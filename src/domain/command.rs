@@ -3,7 +3,7 @@
 
 use super::{
     ApprovalId, Checked, Client, ClientId, Credential, CredentialId, Destination, Digest,
-    Environment, Evaluation, Facts, Gateway, GatewayId, Operator, OperatorId, Plan,
+    Environment, Evaluation, Facts, Gateway, GatewayId, NewTokenKey, Operator, OperatorId, Plan,
     PolicyStatement, Proof, ProposalId, Quorum, RequestId, RevocationId, RevocationPlan, Role,
     RotationCause, RotationId, RotationRules, SshKey, StepUp, Token, TokenId,
     event::{Subject, UsageEntry},
@@ -369,6 +369,13 @@ pub enum Command {
         revocation: RevocationId,
     },
 
+    /// Publish a key that is to sign tokens.
+    PublishTokenKey(Box<NewTokenKey>),
+    /// Have it sign, instead of the one that does.
+    UseTokenKey { kid: String },
+    /// Publish it no more.
+    WithdrawTokenKey { kid: String },
+
     /// How often what rotates, as the policy in force says.
     SetRotationRules(Box<RotationRules>),
     /// Rotate a credential now.
@@ -539,6 +546,9 @@ impl Command {
             }
             Self::RevokeByHolder { .. }
             | Self::RevokePlanned { .. }
+            | Self::PublishTokenKey(_)
+            | Self::UseTokenKey { .. }
+            | Self::WithdrawTokenKey { .. }
             | Self::SetRotationRules(_)
             | Self::RotateGroup { .. }
             | Self::RotateDue { .. }
@@ -601,6 +611,9 @@ impl Command {
             Self::RemoveGateway { .. } => "remove_gateway",
             Self::RecordCursor { .. } => "record_cursor",
             Self::RecordProven { .. } => "record_proven",
+            Self::PublishTokenKey(_) => "publish_token_key",
+            Self::UseTokenKey { .. } => "use_token_key",
+            Self::WithdrawTokenKey { .. } => "withdraw_token_key",
             Self::SetRotationRules(_) => "set_rotation_rules",
             Self::Rotate { .. } => "rotate",
             Self::RotateGroup { .. } => "rotate_group",

@@ -2,8 +2,8 @@
 
 use super::{
     Approval, ApprovalId, BreakGlass, Cause, Client, ClientId, Credential, CredentialId,
-    Destination, Digest, Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, Note,
-    Operator, OperatorId, Plan, Proof, Proposal, ProposalId, Request, RequestId, Revocation,
+    Destination, Digest, Environment, Evaluation, Evidence, Facts, Gateway, GatewayId, NewTokenKey,
+    Note, Operator, OperatorId, Plan, Proof, Proposal, ProposalId, Request, RequestId, Revocation,
     RevocationId, Role, Rotation, RotationId, RotationRules, Setback, SshKey, Token, TokenId,
     Version, command::ActorStamp, request::Ending, revocation::Reached,
 };
@@ -567,6 +567,20 @@ pub enum Event {
     #[serde(rename = "gateway.removed")]
     GatewayRemoved { gateway: GatewayId, reason: String },
 
+    /// A key that signs tokens is published.
+    #[serde(rename = "token_key.published")]
+    TokenKeyPublished { key: Box<NewTokenKey> },
+    /// It signs from here on, instead of the one before.
+    #[serde(rename = "token_key.in_use")]
+    TokenKeyInUse {
+        kid: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<String>,
+    },
+    /// Nothing that it signed is left: it is published no more.
+    #[serde(rename = "token_key.withdrawn")]
+    TokenKeyWithdrawn { kid: String },
+
     /// An hour's use, rolled up.
     #[serde(rename = "usage.rolled_up")]
     UsageRolledUp {
@@ -661,6 +675,9 @@ impl Event {
         "gateway.token_issued",
         "gateway.token_revoked",
         "gateway.removed",
+        "token_key.published",
+        "token_key.in_use",
+        "token_key.withdrawn",
         "usage.rolled_up",
         "reconciliation.removed",
     ];
@@ -748,6 +765,9 @@ impl Event {
             Self::GatewayTokenIssued { .. } => "gateway.token_issued",
             Self::GatewayTokenRevoked { .. } => "gateway.token_revoked",
             Self::GatewayRemoved { .. } => "gateway.removed",
+            Self::TokenKeyPublished { .. } => "token_key.published",
+            Self::TokenKeyInUse { .. } => "token_key.in_use",
+            Self::TokenKeyWithdrawn { .. } => "token_key.withdrawn",
             Self::UsageRolledUp { .. } => "usage.rolled_up",
             Self::LeftoverRemoved { .. } => "reconciliation.removed",
         }

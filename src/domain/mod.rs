@@ -52,6 +52,8 @@ pub mod state;
 pub mod statement;
 /// Texts that many objects have in common.
 pub mod text;
+/// The keys that sign tokens, and where a signed token stands.
+pub mod token_key;
 /// Small closed vocabularies: environment, kind, tier.
 pub mod words;
 
@@ -85,4 +87,5 @@ pub use rotation::{Rotation, RotationCause, RotationRules, RotationState, Setbac
 pub use state::State;
 pub use statement::{Checked, PolicyStatement, Statement};
 pub use text::{Text, Texts};
+pub use token_key::{Algorithm, NewTokenKey, Purpose, TokenKey};
 pub use words::{Environment, Kind, Tier};

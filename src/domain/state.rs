@@ -29,6 +29,9 @@ use imbl::{HashMap, OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// What was signed, and with what.
+pub mod tokens;
+
 /// A state at rest.
 pub mod snapshot;
 
@@ -106,6 +109,8 @@ pub struct State {
     in_force: Option<ProposalId>,
     /// Rotations: those that run, those that ended lately, and what will be due.
     pub rotations: rotations::Rotations,
+    /// The keys that sign tokens, and the places of tokens in their status lists.
+    pub tokens: tokens::Tokens,
     /// What clients hold and requesters were granted, counted: for policy's facts.
     pub granted: granted::Granted,
     /// Rolled-up use.

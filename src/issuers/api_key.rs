@@ -97,6 +97,7 @@ mod tests {
             role: "production".into(),
             ttl_s: 3600,
             max_ttl_s: 60,
+            token: None,
         };
         let minted = ApiKeyIssuer::mint_now(&order);
         assert_eq!(

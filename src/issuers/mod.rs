@@ -6,6 +6,7 @@
 //! the returned locator), `mint`, and later `revoke`. What falls between the steps is found by `reconcile`.
 
 pub mod api_key;
+pub mod jwt;
 pub mod openbao;
 
 use crate::secret::{Digest, SecretMaterial};
@@ -25,6 +26,14 @@ pub mod locator {
     pub const LEASE_ID: &str = "lease_id";
     /// The login's name at the database.
     pub const USERNAME: &str = "username";
+    /// The name of a signed token (`jti`).
+    pub const TOKEN: &str = "jti";
+    /// The key that signed it.
+    pub const KEY: &str = "kid";
+    /// The status list that it is in.
+    pub const STATUS_LIST: &str = "status_list";
+    /// Its place in that list.
+    pub const STATUS_INDEX: &str = "status_index";
 }
 
 /// One attempt to mint one version's secret.
@@ -42,6 +51,33 @@ pub struct MintOrder {
     pub ttl_s: u64,
     /// The cap in seconds that policy puts on it; the smaller of the two counts.
     pub max_ttl_s: u64,
+    /// What a signed token is to say; none for what is no token.
+    pub token: Option<Box<TokenOrder>>,
+}
+
+/// What a signed token is to say, beside the credential's name and its lifetime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOrder {
+    /// The key that signs.
+    pub kid: String,
+    /// When it is made.
+    pub issued_at: DateTime<Utc>,
+    /// The broker, by the address at which its keys are found (`iss`).
+    pub issuer: String,
+    /// Whom it may be shown to (`aud`).
+    pub audience: String,
+    /// Who uses it (`client_id`), by identifier.
+    pub client: String,
+    /// Where it is used.
+    pub environment: String,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// The status list that it is in.
+    pub status_list: String,
+    /// Where that list is.
+    pub status_uri: String,
+    /// Its place in that list.
+    pub status_index: u32,
 }
 
 impl MintOrder {
@@ -193,6 +229,8 @@ pub struct Capabilities {
 pub enum Kind {
     /// Opaque keys minted here.
     ApiKey,
+    /// Tokens signed here.
+    Jwt,
     /// Leases of an OpenBao server.
     OpenBao,
 }

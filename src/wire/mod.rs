@@ -45,6 +45,8 @@ pub mod rotation;
 pub mod service;
 /// Signing in with an SSH key, and signing decisions.
 pub mod signing;
+/// What readers of tokens are told.
+pub mod tokens;
 /// What receivers of webhooks are sent.
 pub mod webhook;
 

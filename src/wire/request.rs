@@ -18,7 +18,7 @@ pub struct NewRequest {
     pub credential: String,
     /// Where it is used.
     pub environment: Environment,
-    /// `api_key` or `vault_lease`.
+    /// `api_key`, `jwt` or `vault_lease`.
     pub kind: Kind,
     /// The configured issuer; the only one of the kind if left out.
     #[serde(default)]
@@ -420,7 +420,7 @@ pub struct Claimed {
     pub credential: CredentialId,
     /// Its version.
     pub version: u32,
-    /// `token` for an `api_key`; `username` and `password` for a database login. Empty on a repetition: the
+    /// `token` for an `api_key` or a `jwt`; `username` and `password` for a database login. Empty on a repetition: the
     /// secret was delivered already.
     pub secret: BTreeMap<String, String>,
     /// Set on a repetition of a claim by the same idempotency key.

@@ -340,7 +340,7 @@ pub struct ClaimedRotation {
     pub credential: CredentialId,
     /// Its newer version.
     pub version: u32,
-    /// `token` for an `api_key`; `username` and `password` for a database login. Empty on a repetition: the secret was
+    /// `token` for an `api_key` or a `jwt`; `username` and `password` for a database login. Empty on a repetition: the secret was
     /// delivered already.
     pub secret: BTreeMap<String, String>,
     /// Set on a repetition of a claim by the same idempotency key.

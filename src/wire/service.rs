@@ -70,7 +70,7 @@ pub struct Readiness {
 #[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct IntrospectionRequest {
     /// The token.
-    #[schema(max_length = 512)]
+    #[schema(max_length = 8192)]
     pub token: String,
     /// Ignored: there is one kind of token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,13 +122,13 @@ pub struct Introspection {
     /// The client, by identifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The credential, by identifier.
+    /// The credential: by name for a signed token, as it says itself; by identifier for any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// Whom it may be shown to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<String>,
-    /// The broker's origin.
+    /// The broker's public address for a signed token, as it says itself; the log's origin for any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
     /// When it ends, seconds since 1970.
@@ -137,6 +137,9 @@ pub struct Introspection {
     /// When it was made, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<i64>,
+    /// A signed token's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
     /// `Bearer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,

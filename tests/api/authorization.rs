@@ -106,6 +106,10 @@ const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/introspect"),
     ("POST", "/oauth/introspect"),
     ("POST", "/oauth/revoke"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/status"),
+    ("GET", "/status/{algorithm}/{number}"),
     ("DELETE", "/v1/session"),
 ];
 
@@ -129,6 +133,8 @@ impl Company {
         let mut filled = path
             .replace("{slug}", "stale")
             .replace("{version}", "1")
+            .replace("{algorithm}", "es256")
+            .replace("{number}", "1")
             .replace("{tile}", "entries/000.p/1");
         let mut body = json!({"reason": "because"});
         if path.contains("{revocation}") {

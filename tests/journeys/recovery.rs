@@ -33,6 +33,7 @@ async fn make_and_stop(broker: &BrokerProcess, id: RequestId) -> String {
         role: plan.role,
         ttl_s: plan.ttl_s,
         max_ttl_s: plan.ttl_s,
+        token: None,
     };
     let vault = &engine.issuers().get("vault").unwrap().issuer;
     let prepared = vault.prepare(&order).await.unwrap();

@@ -287,7 +287,7 @@ fn histories_reach_every_event() {
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
 
-const EVERY_KIND: [&str; 77] = [
+const EVERY_KIND: [&str; 80] = [
     "client.onboarded",
     "client.offboarded",
     "client.owner_changed",
@@ -363,6 +363,9 @@ const EVERY_KIND: [&str; 77] = [
     "gateway.token_issued",
     "gateway.token_revoked",
     "gateway.removed",
+    "token_key.published",
+    "token_key.in_use",
+    "token_key.withdrawn",
     "usage.rolled_up",
     "reconciliation.removed",
 ];

@@ -135,6 +135,7 @@ impl Watch {
 
     /// After a command: everything that must always be so.
     pub fn check(&mut self, state: &State) {
+        crate::tokens::check(state);
         for credential in state.credentials.values() {
             let count = |wanted| {
                 credential

@@ -174,7 +174,11 @@ fn asking() {
         ),
         (
             "a kind that nothing makes",
-            |w| ask(w, OPAL, Outcome::Allow, |plan| plan.kind = Kind::Jwt),
+            |w| {
+                ask(w, OPAL, Outcome::Allow, |plan| {
+                    plan.kind = Kind::DatabaseRole
+                })
+            },
             "refused invalid /kind",
         ),
         (

@@ -4,6 +4,7 @@
 
 use crate::{
     histories::History,
+    tokens,
     world::{gateway as gateway_of, *},
 };
 use chrono::Duration;
@@ -93,6 +94,7 @@ pub enum What {
     RemoveGateway,
     Cursor,
     Proven,
+    TokenKey,
     Rules,
     Rotate,
     RotateGroup,
@@ -191,6 +193,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(RemoveGateway),
         3 => Just(Cursor),
         1 => Just(Proven),
+        7 => Just(TokenKey),
         80 => rotation_step(),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
@@ -297,6 +300,7 @@ impl History {
             | What::Settle
             | What::GoOn => self.rotation(step),
             What::EnrolKey | What::CountersignKey | What::RemoveKey => self.key(step),
+            What::TokenKey => tokens::key_step(self, step),
             What::RegisterGateway
             | What::GatewayToken
             | What::RemoveGateway
@@ -666,13 +670,15 @@ impl History {
             What::Minted => {
                 let fresh = self.world.fresh();
                 let ends = self.world.now + Duration::seconds(i64::from(step.which) * 30);
+                let signed =
+                    (step.how % 5 == 4).then(|| tokens::somewhere(&self.world.state, step));
                 Command::RecordMinted {
                     request,
                     attempt,
                     credential: CredentialId::from_bits(fresh),
                     minted: Box::new(MintedVersion {
                         digest: Some(digest_of_bytes(&fresh.to_be_bytes())),
-                        locator: lease,
+                        locator: signed.flatten().unwrap_or(lease),
                         expires_at: (step.how % 3 == 0).then_some(ends),
                         warnings: Vec::new(),
                     }),

@@ -46,12 +46,18 @@ pub async fn vault_config(servers: &Servers, more: &str) -> String {
 impl BrokerProcess {
     /// A broker on a fresh folder that answers.
     pub fn start(config: &str) -> Self {
+        Self::start_with(|_| config.to_owned())
+    }
+
+    /// The same for a configuration that names its address.
+    pub fn start_with(config: impl FnOnce(&str) -> String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("cs-broker-")
             .tempdir()
             .expect("a temporary folder");
-        std::fs::write(folder.path().join("broker.toml"), config).expect("the folder is writable");
         let port = free_port();
+        let config = config(&format!("http://127.0.0.1:{port}"));
+        std::fs::write(folder.path().join("broker.toml"), config).expect("the folder is writable");
         let mut server = launch(folder.path(), port);
         let started = wait_for_line(&mut server, 0).unwrap_or_else(|log| {
             panic!("the broker did not start:\n{log}");

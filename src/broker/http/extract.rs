@@ -86,11 +86,9 @@ impl Reader {
 
     /// The same for an entity tag.
     pub fn has_tag(&self, tag: &str) -> bool {
-        self.if_none_match.as_deref().is_some_and(|sent| {
-            sent.split(',')
-                .map(|sent| sent.trim().trim_start_matches("W/"))
-                .any(|sent| sent == "*" || sent == tag)
-        })
+        self.if_none_match
+            .as_deref()
+            .is_some_and(|sent| tag_sent(sent, tag))
     }
 
     /// Whether the caller asks for this media type by name.
@@ -542,6 +540,13 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 /// A resource's strong entity tag: the sequence of its last change.
 pub fn etag(sequence: u64) -> String {
     format!("\"{sequence}\"")
+}
+
+/// Whether `tag` is among those that were sent with `If-None-Match`.
+pub(super) fn tag_sent(sent: &str, tag: &str) -> bool {
+    sent.split(',')
+        .map(|sent| sent.trim().trim_start_matches("W/"))
+        .any(|sent| sent == "*" || sent == tag)
 }
 
 /// The refusal of a field that the edge itself looks at.

@@ -9,8 +9,8 @@ use super::{
     problem::{self, ApiError},
 };
 use crate::{
-    broker::{auth::token_digest, usage},
-    domain::{Credential, Version},
+    broker::{auth::token_digest, engine::Engine, usage},
+    domain::{Credential, Version, token_key::place},
     wire::{Introspection, service::IntrospectionRequest},
 };
 use axum::{
@@ -57,7 +57,7 @@ pub async fn introspect(Shared(app): Shared<App>, request: Request) -> Result<Re
     let mut told = Introspection::default();
     if let Some((credential, version)) = found {
         if let Some(version) = accepted(credential, version, reader.now) {
-            told = tell(credential, version, app.engine().origin());
+            told = tell(credential, version, app.engine());
         }
         let shown = usage::Reader {
             version,
@@ -86,16 +86,26 @@ pub(super) fn accepted(
         .filter(|version| version.accepted(now))
 }
 
-pub(super) fn tell(credential: &Credential, version: &Version, origin: &str) -> Introspection {
+/// What a signed token says itself is told as it says it.
+pub(super) fn tell(credential: &Credential, version: &Version, engine: &Engine) -> Introspection {
+    let token = version.locator.get(place::TOKEN);
+    let issuer = engine.tokens().settings().filter(|_| token.is_some());
     Introspection {
         active: true,
         scope: Some(credential.scopes.join(" ")),
         client_id: Some(credential.client.to_string()),
-        sub: Some(credential.id.to_string()),
+        sub: Some(match token {
+            Some(_) => credential.name.to_string(),
+            None => credential.id.to_string(),
+        }),
         aud: Some(credential.audience.to_string()),
-        iss: Some(origin.to_owned()),
+        iss: Some(match issuer {
+            Some(settings) => settings.issuer.clone(),
+            None => engine.origin().to_owned(),
+        }),
         exp: version.ends_at().map(|end| end.timestamp()),
         iat: Some(version.created_at.timestamp()),
+        jti: token.cloned(),
         token_type: Some("Bearer".to_owned()),
         environment: Some(credential.environment),
     }

@@ -57,6 +57,8 @@ pub mod rotations;
 pub mod service;
 /// Who the caller is.
 pub mod session;
+/// Keys, metadata and status lists for readers of tokens.
+pub mod tokens;
 /// What gateways report.
 pub mod usage;
 
@@ -248,6 +250,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(introspect::introspect))
         .routes(routes!(oauth::introspect))
         .routes(routes!(oauth::revoke))
+        .routes(routes!(tokens::jwks))
+        .routes(routes!(tokens::metadata))
+        .routes(routes!(tokens::lists))
+        .routes(routes!(tokens::list))
         // A tile's path has slashes in it, which OpenAPI cannot say: documented by hand in `openapi`.
         .route("/log/tile/{*path}", axum::routing::get(log::tile))
 }

@@ -123,7 +123,7 @@ pub async fn introspect(Shared(app): Shared<App>, request: Request) -> Result<Re
         let here = gateway.environment == credential.environment
             && gateway.guards_audience(&credential.audience);
         if here && let Some(version) = accepted(credential, number, now) {
-            told = tell(credential, version, app.engine().origin());
+            told = tell(credential, version, app.engine());
             // An answer is not kept beyond the end of what it is about.
             let left = version.ends_at().map_or(u64::MAX, |end| {
                 (end - now).num_seconds().max(0).cast_unsigned()

@@ -25,7 +25,7 @@ use utoipa::{
     security(("bearer" = [])),
     tags((name = "service"), (name = "session"), (name = "overview"), (name = "credentials"), (name = "requests"), (name = "policies"),
         (name = "revocations"), (name = "rotations"), (name = "gateways"), (name = "clients"), (name = "operators"), (name = "events"), (name = "log"),
-        (name = "introspection")),
+        (name = "introspection"), (name = "tokens")),
 )]
 struct Base;
 

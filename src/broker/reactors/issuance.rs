@@ -16,6 +16,7 @@ use crate::{
         issuers::Configured,
         sealed::Sealed,
         signing::countersigned_plan,
+        tokens::About,
     },
     clock,
     domain::{Command, CredentialId, MintedVersion, Plan, Request, RequestId, RequestState, State},
@@ -169,11 +170,25 @@ async fn begin(
         engine.origin(),
         request,
     );
-    let order = match plan {
-        Ok(plan) => order(request, &plan, attempt),
+    let plan = match plan {
+        Ok(plan) => plan,
         // What the approvals say is not what stands in the state: nothing is made, and a person sees why.
         Err(reason) => return fail_unstarted(engine, request, reason).await,
     };
+    let mut order = order(request, &plan, attempt);
+    let about = About {
+        audience: &plan.audience,
+        client: plan.client,
+        environment: plan.environment,
+        scopes: plan.scopes.clone(),
+    };
+    let token = engine
+        .tokens()
+        .order(&engine.state(), issuer, &about, clock::now());
+    match token {
+        Ok(token) => order.token = token,
+        Err(trouble) => return Ok(away(issuer, request, trouble)),
+    }
     if !issuer.issuer.capabilities().has_leases {
         return mint_here(engine, issuer, request.id, attempt, &order).await;
     }
@@ -378,6 +393,7 @@ fn order(request: &Request, plan: &Plan, attempt: u32) -> MintOrder {
         },
         ttl_s: plan.ttl_s,
         max_ttl_s: request.granted_ttl_s(),
+        token: None,
     }
 }
 

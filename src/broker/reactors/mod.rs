@@ -17,6 +17,8 @@ pub mod reconciliation;
 pub mod reevaluation;
 /// Newer versions in the place of those in use.
 pub mod rotation;
+/// The keys that sign tokens, one after the other.
+pub mod token_keys;
 /// Use, rolled up hourly.
 pub mod usage;
 /// Retries of one reactor.
@@ -59,6 +61,7 @@ pub fn start(engine: &Engine) -> TaskTracker {
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));
+    tasks.spawn(token_keys::run(engine.clone()));
     for hook in engine.webhooks().all() {
         tasks.spawn(webhooks::run(engine.clone(), hook.clone()));
     }

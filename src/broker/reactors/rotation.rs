@@ -17,6 +17,7 @@ use crate::{
         engine::{Engine, EngineError, fresh_bits},
         issuers::Configured,
         sealed::Sealed,
+        tokens::About,
     },
     clock,
     domain::{
@@ -203,6 +204,7 @@ fn order(state: &State, rotation: &Rotation, credential: &Credential, attempt: u
         },
         ttl_s: seconds,
         max_ttl_s: seconds,
+        token: None,
     }
 }
 
@@ -214,7 +216,22 @@ async fn begin(
     failures: u32,
 ) -> Result<Turn, EngineError> {
     let attempt = rotation.attempts + 1;
-    let order = order(&engine.state(), rotation, credential, attempt);
+    let mut order = order(&engine.state(), rotation, credential, attempt);
+    let about = About {
+        audience: &credential.audience,
+        client: credential.client,
+        environment: credential.environment,
+        scopes: (credential.scopes.iter())
+            .map(ToString::to_string)
+            .collect(),
+    };
+    let token = engine
+        .tokens()
+        .order(&engine.state(), issuer, &about, clock::now());
+    match token {
+        Ok(token) => order.token = token,
+        Err(trouble) => return Ok(away(issuer, rotation, trouble)),
+    }
     if !issuer.issuer.capabilities().has_leases {
         return mint_here(engine, issuer, rotation.id, attempt, &order).await;
     }

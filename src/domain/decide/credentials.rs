@@ -6,6 +6,7 @@ use crate::domain::{
     Revocation, RevocationId, Role, State, VersionState,
     check::{self, Check},
     revocation::Enforcement,
+    token_key::place,
 };
 use std::sync::Arc;
 
@@ -179,6 +180,18 @@ fn adopt(state: &State, credential: &Credential, context: &Context) -> Result<Ve
         check.refuse("/digest", "belongs to a credential already");
     }
     check.locator("/locator", &version.locator);
+    if place::ALL
+        .iter()
+        .any(|name| version.locator.contains_key(*name))
+    {
+        check.refuse(
+            "/locator",
+            format!(
+                "{} are for tokens that are signed here",
+                place::ALL.join(", ")
+            ),
+        );
+    }
     if credential.destination.is_some() || version.delivery.is_some() {
         check.refuse(
             "/destination",

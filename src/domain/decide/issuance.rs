@@ -5,7 +5,7 @@ use super::{
     decisions::standing,
     fresh, holder, operator, quorum,
     requests::{find, outlived, same_purpose, seconds, served_client},
-    system,
+    system, tokens,
 };
 use crate::domain::{
     Command, Context, Credential, CredentialId, Event, MintedVersion, Refusal, Request, RequestId,
@@ -86,6 +86,7 @@ pub(super) fn decide(
             system(context)?;
             let held = in_attempt(state, *request, *attempt)?;
             may_issue(state, held)?;
+            tokens::may_stand(state, minted)?;
             Ok(vec![record_minted(
                 state,
                 context,

@@ -16,6 +16,7 @@ mod reviews;
 mod rotations;
 mod signatures;
 mod sweep;
+mod tokens;
 
 pub use decisions::{APPROVAL_GROUP_EMPTY, may_decide};
 pub use deliveries::deliver_until;
@@ -96,6 +97,9 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec
         | Command::RemoveGateway { .. }
         | Command::RecordCursor { .. }
         | Command::RecordProven { .. } => gateways::decide(state, command, context),
+        Command::PublishTokenKey(_)
+        | Command::UseTokenKey { .. }
+        | Command::WithdrawTokenKey { .. } => tokens::decide(state, command, context),
         Command::SetRotationRules(_)
         | Command::Rotate { .. }
         | Command::RotateGroup { .. }

@@ -328,7 +328,7 @@ pub(super) fn revocation(
     let at_issuer = credential
         .versions
         .iter()
-        .any(|version| versions.contains(&version.number) && !version.locator.is_empty());
+        .any(|version| versions.contains(&version.number) && version.is_elsewhere());
     Revocation {
         id,
         credential: credential.id,

@@ -228,15 +228,16 @@ fn check_plan(
         check.destination("/destination", destination);
     }
     match plan.kind {
-        Kind::ApiKey if !plan.role.is_empty() => {
-            check.refuse("/role", "expected none for an api_key: it has scopes");
+        Kind::ApiKey | Kind::Jwt if !plan.role.is_empty() => {
+            let kind = plan.kind;
+            check.refuse("/role", format!("expected none for {kind}: it has scopes"));
         }
-        Kind::ApiKey if plan.scopes.is_empty() => {
+        Kind::ApiKey | Kind::Jwt if plan.scopes.is_empty() => {
             check.refuse("/scopes", "expected at least one scope");
         }
         Kind::VaultLease => check.scope("/role", &plan.role),
-        Kind::ApiKey => {}
-        Kind::Jwt | Kind::DatabaseRole => check.refuse("/kind", "expected api_key or vault_lease"),
+        Kind::ApiKey | Kind::Jwt => {}
+        Kind::DatabaseRole => check.refuse("/kind", "expected api_key, jwt or vault_lease"),
     }
     match served_client(state, plan) {
         Ok(client) if client.environment != plan.environment => check.refuse(

@@ -5,6 +5,7 @@
 
 use super::{
     credentials::find, fresh, holder, operator, people, requests::seconds, stamp, sweep, system,
+    tokens,
 };
 use crate::domain::{
     Command, Context, Credential, CredentialId, Event, MintedVersion, Operator, Refusal,
@@ -129,6 +130,7 @@ fn record(state: &State, command: &Command, context: &Context) -> Result<Vec<Eve
         } => {
             let (held, credential) = in_attempt(state, *rotation, *attempt)?;
             serviceable(credential)?;
+            tokens::may_stand(state, minted)?;
             Ok(vec![minted_event(state, held, credential, minted, now)])
         }
         Command::RecordMintingFailed {

@@ -175,7 +175,7 @@ pub(super) fn withdrawal(
 ) -> Event {
     let at_issuer = credential
         .version(number)
-        .is_some_and(|version| !version.locator.is_empty());
+        .is_some_and(|version| version.is_elsewhere());
     Event::RevocationEffective {
         revocation: Box::new(Revocation {
             id,

@@ -130,6 +130,9 @@ impl Event {
             | Self::RotationCompleted { rotation, .. } => Subject::Rotation(*rotation),
             Self::RevocationPlanned { .. }
             | Self::RotationRulesSet { .. }
+            | Self::TokenKeyPublished { .. }
+            | Self::TokenKeyInUse { .. }
+            | Self::TokenKeyWithdrawn { .. }
             | Self::UsageRolledUp { .. }
             | Self::LeftoverRemoved { .. } => Subject::Broker,
         }

@@ -131,6 +131,9 @@ impl State {
             Event::UsageRolledUp { entries, .. } => self.apply_usage(entries),
             // What it names has taken effect by events of its own.
             Event::RevocationPlanned { .. } | Event::LeftoverRemoved { .. } => {}
+            Event::TokenKeyPublished { .. }
+            | Event::TokenKeyInUse { .. }
+            | Event::TokenKeyWithdrawn { .. } => self.apply_token_key(&recorded.event, at),
             Event::CredentialAdopted { .. }
             | Event::VersionPromoted { .. }
             | Event::VersionRetiring { .. }
@@ -579,6 +582,8 @@ impl State {
                 self.by_digest
                     .insert(digest, (credential.id, version.number));
             }
+            self.tokens.place(credential.id, version);
+            self.tokens.signed(version);
         }
     }
 

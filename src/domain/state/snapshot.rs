@@ -14,7 +14,7 @@ use crate::domain::{
     Operator, OperatorId, Plan, Profile, Proof, Proposal, ProposalId, ProposalState, Quorum, Reach,
     Request, RequestId, RequestState, Revocation, RevocationId, Role, Rotation, RotationCause,
     RotationId, RotationState, Route, Setback, Signed, SshKey, StepUp, Text, Texts, Tier, Token,
-    TokenId, Version, VersionState,
+    TokenId, TokenKey, Version, VersionState,
     event::Subject,
     operator::{Authenticator, Continued},
     request::Ending,
@@ -105,6 +105,8 @@ pub enum Part {
     },
     /// A version whose life was extended.
     Extended(CredentialId, u32),
+    /// A key that signs tokens.
+    TokenKey(Arc<TokenKey>),
     /// A remembered idempotency key, in the order in which they are forgotten.
     Answered {
         /// Since when.
@@ -173,6 +175,7 @@ impl State {
                     .map(|(digest, until)| Part::Refused(*digest, *until)),
             )
             .chain(self.asking.bursts().map(Part::Burst))
+            .chain(self.tokens.keys.values().cloned().map(Part::TokenKey))
             .chain(self.due.iter().map(|(at, due)| Part::Due(*at, *due)));
         let answers = self
             .answered_order
@@ -282,6 +285,7 @@ impl Restoring {
                     if let Some(digest) = version.digest {
                         self.digests.push((digest, (id, version.number)));
                     }
+                    state.tokens.place(id, version);
                 }
                 state.granted.held(None, &credential);
                 self.credentials.push((id, credential));
@@ -334,6 +338,7 @@ impl Restoring {
             Part::Extended(credential, version) => {
                 state.rotations.extended.insert((credential, version));
             }
+            Part::TokenKey(key) => drop(state.tokens.keys.insert(key.kid.clone(), key)),
             Part::Answered {
                 since,
                 operator,

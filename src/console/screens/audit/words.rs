@@ -259,6 +259,18 @@ const MEANING: &[(&str, &str)] = &[
         "The gateway is out of service: its tokens are void, and no revocation waits for it.",
     ),
     (
+        "token_key.published",
+        "Readers of tokens may learn this key from now on; it signs nothing before the time that is told here.",
+    ),
+    (
+        "token_key.in_use",
+        "Tokens are signed with this key from now on.",
+    ),
+    (
+        "token_key.withdrawn",
+        "Nothing that this key signed is left, and it is published no more. Its private half is gone.",
+    ),
+    (
         "revocation.failed",
         "The issuer could not withdraw it yet; it is asked again until it has.",
     ),

@@ -157,7 +157,7 @@ impl Desk {
                     | Action::Quarantine(_)
                     | Action::Release(_)
                     | Action::RemoveGateway(_)
-                    | Action::Rotate(_)
+                    | Action::Rotate(..)
                     | Action::Promote(_)
                     | Action::RollBack(_)
             )

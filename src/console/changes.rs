@@ -83,9 +83,9 @@ pub(super) async fn change(
         }
         Action::Quarantine(id) => client.quarantine(id, &reason, &once).await,
         Action::Release(id) => client.release(id, &reason, &once).await,
-        Action::Rotate(id) => {
+        Action::Rotate(id, cause) => {
             let body = Rotate {
-                cause: None,
+                cause,
                 reason: text,
             };
             client.rotate(id, &body, &once).await

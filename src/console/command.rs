@@ -124,6 +124,7 @@ commands! {
         MarkClear => "mark.clear", ["U"], "unmark", "Take all marks away";
         Holdings => "find.holdings", [], "operator", "What a person, robot or team holds: operator NAME";
         FindKey => "find.key", [], "find key", "Find a leaked key: paste it, and only its digest is sent";
+        Drill => "find.drill", [], "drill", "Go on with a leaked key: contain it, watch it die, write it down";
     }
     Act {
         Acts => "act.menu", ["."], "act", "The act menu: the only door to a change";

@@ -3,7 +3,7 @@
 use crate::wire::signing::LogHead;
 use crate::wire::{
     ClientId, CredentialId, Digest, GatewayId, ProposalDetail, ProposalId, RequestDetail,
-    RequestId, RevocationId, RotationId, Session,
+    RequestId, RevocationId, RotationCause, RotationId, Session,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -182,8 +182,8 @@ pub enum Action {
     Release(CredentialId),
     /// Take a gateway out of service.
     RemoveGateway(GatewayId),
-    /// Begin to rotate it.
-    Rotate(CredentialId),
+    /// Begin to rotate it; because of what, where it is not only wanted.
+    Rotate(CredentialId, Option<RotationCause>),
     /// Put its newer version into use.
     Promote(CredentialId),
     /// Go back to its older version.
@@ -212,7 +212,7 @@ impl Action {
             Self::Revoke(id, _)
             | Self::Quarantine(id)
             | Self::Release(id)
-            | Self::Rotate(id)
+            | Self::Rotate(id, _)
             | Self::Promote(id)
             | Self::RollBack(id) => id.to_string(),
             Self::RemoveGateway(id) => id.to_string(),
@@ -248,7 +248,10 @@ impl Action {
             }
             Self::Quarantine(_) => format!("countersign credential quarantine {id} --reason …"),
             Self::Release(_) => format!("countersign credential release {id} --reason …"),
-            Self::Rotate(_) => format!("countersign credential rotate {id} --reason …"),
+            Self::Rotate(_, None) => format!("countersign credential rotate {id} --reason …"),
+            Self::Rotate(_, Some(cause)) => {
+                format!("countersign credential rotate {id} --cause {cause} --reason …")
+            }
             Self::Promote(_) => format!("countersign credential promote {id}"),
             Self::RollBack(_) => format!("countersign credential rollback {id} --reason …"),
             Self::RemoveGateway(_) => format!("countersign gateway remove {id} --reason …"),

@@ -13,6 +13,8 @@ pub mod chain;
 mod changes;
 /// Every command and its keys, defined once; parser, hints, help, palette and documents are drawn from it.
 pub mod command;
+/// From a leaked key to a timeline for the postmortem.
+pub mod drill;
 /// A line of text being edited.
 pub mod edit;
 /// What the update asks the world to do, as data.

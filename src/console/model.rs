@@ -1,6 +1,7 @@
 //! What the console knows and shows. Plain data: it can be written down, compared and played forward.
 
 use super::command::{ActKind, Command};
+use super::drill::{Drill, Step};
 use super::edit::Line;
 use super::effect::{ActCall, Call, CallId, Effect};
 use super::event::{CallError, Level, LinkState};
@@ -141,6 +142,9 @@ pub struct Shared {
     pub outbox: Vec<Sent>,
     /// Calls under way and what they asked; the newest last.
     pub calls: Vec<(CallId, Call)>,
+    /// The leaked key that is being dealt with.
+    #[serde(default)]
+    pub drill: Option<Drill>,
     /// Notices.
     pub toasts: Vec<Toast>,
     /// The keys.
@@ -177,6 +181,7 @@ impl Shared {
             watched: BTreeSet::new(),
             outbox: Vec::new(),
             calls: Vec::new(),
+            drill: None,
             toasts: Vec::new(),
             keymap: Keymap::default(),
             seed,
@@ -278,6 +283,8 @@ pub enum Choice {
     Filter(String),
     /// Go to another screen.
     Jump(Jump),
+    /// A step against a leaked key.
+    Drill(Step),
     /// A page that the broker has to be asked for; it opens when the answer is there.
     Ask(Call),
     /// Another broker.

@@ -19,6 +19,7 @@ use super::update::update;
 use super::view::view;
 use super::widgets::prompt::{Prompt, Typed};
 use crate::config::Notify;
+use crate::secret::Malformed;
 use crate::wire::columns::Block;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
@@ -346,6 +347,13 @@ impl<W: Write, T: World> Runner<W, T> {
             Effect::HashMasked => {
                 let secret = self.masked.take_secret();
                 let digest = crate::secret::digest_of(secret.expose_secret());
+                // Keys that others made may begin like ours, so that it is looked for all the same.
+                if let Err(damaged) = crate::secret::parse_token(secret.expose_secret())
+                    && damaged != Malformed::Prefix
+                {
+                    let text = format!("{damaged}; looked for all the same");
+                    self.event(&Event::Note(Level::Bad, text))?;
+                }
                 self.event(&Event::Hashed(digest))?;
             }
             Effect::DumpRecording => {

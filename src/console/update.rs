@@ -10,6 +10,7 @@ mod overlays;
 pub use commands::available;
 
 use super::command::Command;
+use super::drill;
 use super::effect::{Call, Effect};
 use super::event::{Event, Level, LinkState, Reply};
 use super::model::{Ctx, Model, Overlay};
@@ -190,14 +191,11 @@ fn shared(model: &mut Model, event: &Event, jump: &mut Option<Jump>, effects: &m
                     Some(row) => {
                         ctx.shared.fleet.upsert(row);
                         ctx.toast(Level::Bad, format!("that key belongs to {}", row.name));
-                        ctx.go(Jump {
-                            screen: ScreenId::Credentials,
-                            id: Some(row.id.to_string()),
-                            filter: None,
-                        });
+                        drill::found(row, ctx);
                     }
                     None => ctx.toast(Level::Info, "no credential here has that secret"),
                 }),
+                Ok(Reply::Events(page)) => drill::records(model, id, page, effects),
                 _ => {}
             }
         }

@@ -12,8 +12,8 @@ use super::pens::Pens;
 use crate::{
     broker::engine::{Engine, EngineError, Outcome, system_context},
     domain::{
-        Actor, ClientId, Command, Context, Environment, GatewayId, OperatorId, Profile, Proof,
-        TokenId, statement::LogHead,
+        Actor, ClientId, Command, Context, Environment, GatewayId, OperatorId, Proof, TokenId,
+        statement::LogHead,
     },
     secret::SecretMaterial,
 };
@@ -51,10 +51,6 @@ pub struct Station {
     pub id: GatewayId,
     /// Its token.
     pub token: SecretMaterial,
-    /// How it learns of revocations.
-    pub profile: Profile,
-    /// Where it stands.
-    pub environment: Environment,
     /// Whether it is heard of: one is cut off.
     pub heard: bool,
 }

@@ -147,22 +147,19 @@ pub async fn start(options: Options) -> Result<Demo, DemoError> {
         .into_iter()
         .map(|service| signed_in(&service.token).map(|client| (service, client)))
         .collect::<Result<Vec<_>, _>>()?;
-    let shown = stations::Shown::default();
     let scene = traffic::Scene {
         services,
         colleague: signed_in(&cast.colleague.1)?,
         signer: cast.pens.signer(&cast.colleague.0),
         name: cast.colleague.0,
         reasons: company.words.reasons,
-        shown: shown.clone(),
     };
     let stop = CancellationToken::new();
     // A quiet demo changes nothing by itself, and what gateways say is a change.
     for station in cast.stations.into_iter().filter(|station| station.heard) {
         if options.rate > 0.0 {
             let client = signed_in(&station.token)?;
-            let (shown, stop) = (shown.clone(), stop.clone());
-            tokio::spawn(stations::run(station, client, shown, options.seed, stop));
+            tokio::spawn(stations::run(station, client, options.seed, stop.clone()));
         }
     }
     tokio::spawn(traffic::run(

@@ -326,7 +326,10 @@ fn it_is_rotated_and_rolled_back_by_sheets_alone() {
     bench.on("legacy/smtp-relay");
     let sheet = bench.act(ActKind::Rotate).expect("a sheet opens");
     let overdue = samples::planned().remove(0);
-    assert_eq!(sheet.targets[0].action, Action::Rotate(overdue.credential));
+    assert_eq!(
+        sheet.targets[0].action,
+        Action::Rotate(overdue.credential, None)
+    );
 }
 
 #[test]

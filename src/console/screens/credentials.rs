@@ -1,7 +1,7 @@
 //! The inventory: what there is, how much of its life is used, and what is due. The list keeps to the left or
 //! above; what the cursor is on is told in full beside or below it.
 
-pub(super) mod acts;
+pub(in crate::console) mod acts;
 pub(super) mod answers;
 mod beneath;
 mod detail;

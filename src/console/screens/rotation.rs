@@ -3,7 +3,7 @@
 //!
 //! The calendar is asked for as a whole and kept; rows of rotations come with the stream.
 
-pub(super) mod acts;
+pub(in crate::console) mod acts;
 mod detail;
 mod draw;
 /// What is listed, and in which order.

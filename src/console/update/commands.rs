@@ -2,6 +2,7 @@
 
 use super::{overlays, with, with_screen};
 use crate::console::command::Command;
+use crate::console::drill;
 use crate::console::edit::Line;
 use crate::console::effect::{Call, Effect};
 use crate::console::event::{Event, Level};
@@ -38,6 +39,10 @@ pub fn available(command: Command, model: &Model) -> Result<(), String> {
         Command::Login => must(
             shared.session.is_some(),
             "whose login is not known here: run `countersign login NAME` in another terminal",
+        ),
+        Command::Drill => must(
+            shared.drill.is_some(),
+            "find a leaked key first: `:find key`, and paste it",
         ),
         Command::FindKey | Command::Holdings => match shared.session {
             None => Err("not signed in yet".into()),
@@ -134,6 +139,11 @@ fn general(
             model.overlay = Some(prompt(PromptKind::FindKey, String::new()));
         }
         Command::Holdings => model.overlay = Some(prompt(PromptKind::Holder, String::new())),
+        Command::Drill => {
+            if let Some(menu) = drill::menu(&model.shared) {
+                model.overlay = Some(Overlay::Menu(menu));
+            }
+        }
         Command::Acts => model.overlay = Some(Overlay::Menu(act_menu(model))),
         Command::Views => model.overlay = Some(Overlay::Menu(views_menu(model))),
         Command::Contexts => {

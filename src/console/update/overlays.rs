@@ -2,6 +2,7 @@
 
 use super::{available, outbox, run, with, with_screen};
 use crate::console::command::Command;
+use crate::console::drill;
 use crate::console::edit::Edit;
 use crate::console::effect::{Call, Effect};
 use crate::console::event::Level;
@@ -174,6 +175,7 @@ pub fn choice(model: &mut Model, key: char, jump: &mut Option<Jump>, effects: &m
         Choice::Copy(text) => with(model, jump, effects, |ctx| ctx.copy(text)),
         Choice::Filter(text) => filter(model, &text, jump, effects).unwrap_or_default(),
         Choice::Jump(to) => *jump = Some(to),
+        Choice::Drill(step) => with(model, jump, effects, |ctx| drill::step(step, ctx)),
         Choice::Ask(call) => with(model, jump, effects, |ctx| {
             ctx.call(call);
         }),

@@ -18,14 +18,14 @@ type Place = (&'static str, Profile, u64, Environment, bool);
 const PLACES: [Place; 7] = [
     (
         "edge-fra-1",
-        Profile::Introspection,
+        Profile::Nginx,
         0,
         Environment::Production,
         true,
     ),
     (
         "edge-ams-1",
-        Profile::Introspection,
+        Profile::Envoy,
         20,
         Environment::Production,
         true,
@@ -54,14 +54,14 @@ const PLACES: [Place; 7] = [
     ),
     (
         "edge-stg-1",
-        Profile::Introspection,
+        Profile::Haproxy,
         0,
         Environment::Staging,
         true,
     ),
     (
         "edge-dev-1",
-        Profile::Introspection,
+        Profile::Nginx,
         0,
         Environment::Development,
         true,
@@ -99,13 +99,7 @@ impl Author<'_> {
             };
             let admin = self.admin;
             self.act(since, admin, Command::RegisterGateway(Box::new(gateway)));
-            self.stations.push(Station {
-                id,
-                token,
-                profile,
-                environment,
-                heard,
-            });
+            self.stations.push(Station { id, token, heard });
         }
     }
 

@@ -23,7 +23,7 @@ pub fn on_revocation(row: &RevocationRow, shared: &Shared) -> Vec<Act> {
         kind: ActKind::Retry,
         effect: "Ask again whoever has not confirmed it.".into(),
         refused: Some(
-            "the broker goes on asking by itself, through restarts, until everybody has confirmed"
+            "the broker tries again by itself, through restarts, until everybody has confirmed"
                 .into(),
         ),
     });

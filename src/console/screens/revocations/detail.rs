@@ -76,7 +76,7 @@ pub fn lines(
         lines.extend(issuer(row, look, columns));
     }
     // Where little of the gateways is seen, what they come to stands above them.
-    let brief = !whole && !detail.exposure.through.is_empty();
+    let brief = !whole && through(detail).0 == Role::Bad;
     if brief {
         let (role, text) = through(detail);
         lines.extend(pair(look, "still accepted", role, &text, columns));
@@ -405,6 +405,10 @@ fn strip(row: Row, reach: &ReachView, look: &Look<'_>, most_ms: u64) -> Row {
 /// Who may still accept it.
 fn through(detail: &RevocationDetail) -> (Role, String) {
     match detail.exposure.through.as_slice() {
+        [] if matches!(detail.row.enforcement, Enforcement::Pending { .. }) => (
+            Role::Bad,
+            "by what its issuer guards by itself: that has not withdrawn it".to_owned(),
+        ),
         [] => (Role::Good, "no: nobody accepts it any more".to_owned()),
         names => {
             let used: u64 = detail

@@ -4,6 +4,7 @@ use crate::console::model::Shared;
 use crate::console::screens::kit::Look;
 use crate::console::theme::{Glyphs, Role};
 use crate::console::widgets::list::{CellSlot, Column, Gutter, Source, Width};
+use crate::display::sanitize::{Cut, fit_with};
 use crate::display::time::{ago, compact, count};
 use crate::wire::{GatewayId, GatewayRow, Profile};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -78,10 +79,9 @@ pub fn summary(rows: &[GatewayRow], look: &Look<'_>, columns: usize, key: &str) 
             (glyphs.notice, Role::Warn)
         };
         let room = columns.saturating_sub(line.columns() + key.len() + 8);
-        line.put(look.style(role), format!("  {sign} ")).at_most(
+        line.put(look.style(role), format!("  {sign} ")).put(
             look.style(role),
-            trouble.join(", "),
-            room,
+            fit_with(&trouble.join(", "), room, Cut::End, glyphs.cut),
         )
     };
     line.end(

@@ -179,13 +179,13 @@ impl Rows {
             SortBy::Trouble => rows.sort_by_key(|row| {
                 // What waits longest is first of the stuck, and last of the rest.
                 let waits = is_open(row).then_some((row.effective_at, row.id));
-                let stuck = row.late > 0 || issuer_fails(row);
-                (
-                    waits.is_none(),
-                    waits.is_some() && !stuck,
-                    waits,
-                    latest(row),
-                )
+                // Where a gateway is late the key still opens doors; an issuer that fails can be so for weeks.
+                let grave = match (row.late, issuer_fails(row)) {
+                    (1.., _) => 0,
+                    (0, true) => 1,
+                    (0, false) => 2,
+                };
+                (waits.is_none(), waits.map(|_| grave), waits, latest(row))
             }),
             SortBy::Began => rows.sort_by_key(|row| latest(row)),
             SortBy::Took => rows.sort_by_key(|row| {

@@ -9,7 +9,7 @@ use crate::console::sheet::{Fact, Field, Sheet, Target, Tone};
 use crate::display::time::ago;
 use crate::wire::{
     CredentialDetail, CredentialId, CredentialRow, CredentialState, Environment, Role,
-    RotationDetail, RotationRow, RotationState, VersionView,
+    RotationCause, RotationDetail, RotationRow, RotationState, VersionView,
 };
 
 /// The credential, as the list of credentials has it: what is changed is bound to what it says.
@@ -156,14 +156,15 @@ pub fn open(
     shared: &Shared,
 ) -> Option<Sheet> {
     match kind {
-        ActKind::Rotate => Some(rotate(row, shared)),
+        ActKind::Rotate => Some(rotate(row, None, shared)),
         ActKind::Promote => Some(promote(row, running(row.id, entries), shared)),
         ActKind::RollBack => Some(roll_back(row, running(row.id, entries), detail, shared)),
         _ => None,
     }
 }
 
-fn rotate(row: &CredentialRow, shared: &Shared) -> Sheet {
+/// The sheet that rotates it, because of `cause` if that is more than somebody's wish.
+pub fn rotate(row: &CredentialRow, cause: Option<RotationCause>, shared: &Shared) -> Sheet {
     let mut facts = begin("ROTATE", row, shared);
     facts.extend([
         Fact::new(
@@ -183,7 +184,11 @@ fn rotate(row: &CredentialRow, shared: &Shared) -> Sheet {
         ),
         Fact::new("UNDO", "roll back while both are accepted"),
     ]);
-    let action = Action::Rotate(row.id);
+    if cause == Some(RotationCause::Compromise) {
+        let text = "it is known to somebody who should not know it: both are accepted for a short time only";
+        facts.push(Fact::new("WHY", text).tone(Tone::Warn));
+    }
+    let action = Action::Rotate(row.id, cause);
     let sheet = sheet("ROTATE", "rotate", row, facts, action).field(Field::reason(true));
     confirmed(sheet, row)
 }

@@ -10,12 +10,13 @@
 use super::entries::{Item, is_late};
 use crate::console::screens::kit::{Look, Row};
 use crate::console::theme::Role;
-use crate::display::sanitize::{Cut, fit_with};
+use crate::display::sanitize::{Cut, fit_with, width};
 use crate::display::time::{TimeFormat, compact};
 use crate::wire::rotation::{FreezeWindow, PlannedRow};
 use crate::wire::{RotationRow, RotationState};
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use ratatui::text::Line;
+use unicode_segmentation::UnicodeSegmentation as _;
 
 /// How many seconds one cell stands for, the closest first.
 pub const CELLS_S: [i64; 9] = [
@@ -162,53 +163,52 @@ pub fn marks(
     lead: usize,
 ) -> Line<'static> {
     let ascii = look.theme.glyphs.ascii;
+    let cut = look.theme.glyphs.cut;
     let frozen = if ascii { "~" } else { "╌" };
-    let mut row = look.row().to(lead);
-    let at = look.time.short(look.now, look.now);
-    let at = match look.time {
-        TimeFormat::Ago => "now".to_owned(),
-        _ => format!("now {at}"),
+    let mut cells: Vec<(String, Role)> = vec![(" ".to_owned(), Role::Text); window.cells];
+    // Names come from a policy's text: what is wider than one cell takes those that it covers.
+    let mut write = |start: usize, room: usize, text: &str, role: Role| {
+        let shown = fit_with(text, room, Cut::End, cut);
+        let mut at = start;
+        for grapheme in shown.graphemes(true) {
+            let columns = width(grapheme);
+            if columns == 0 || at + columns > cells.len() {
+                continue;
+            }
+            cells[at] = (grapheme.to_owned(), role);
+            for covered in &mut cells[at + 1..at + columns] {
+                *covered = (String::new(), role);
+            }
+            at += columns;
+        }
     };
-    let sign = if ascii { "v" } else { "▼" };
-    let now = window.cell(look.now);
-    let put_now = |row: Row, cell: usize| {
-        let text = format!("{sign} {at}");
-        let start = cell.min(window.cells.saturating_sub(text.chars().count()));
-        row.to(lead + start).put(look.style(Role::Strong), text)
-    };
-    let mut done = now.is_none();
     for freeze in freezes {
         let from = freeze.from.max(window.from);
         let until = freeze.until.min(window.until());
         let (Some(first), true) = (window.cell(from), from < until) else {
             continue;
         };
-        if let Some(cell) = now.filter(|cell| !done && *cell <= first) {
-            row = put_now(row, cell);
-            done = true;
-        }
-        let start = (lead + first).max(row.columns() + usize::from(row.columns() > lead));
-        let end = lead + window.cell(until).unwrap_or(window.cells);
-        if start >= end {
-            continue;
-        }
-        let name = format!("{frozen} frozen: {} ", freeze.name);
-        row = row.to(start).put(
-            look.style(Role::Warn),
-            fit_with(&name, end - start, Cut::End, look.theme.glyphs.cut),
-        );
-        let rest = end.saturating_sub(row.columns());
-        row = row.put(look.style(Role::Warn), frozen.repeat(rest));
+        let room = window.cell(until).unwrap_or(window.cells) - first;
+        let name = fit_with(&freeze.name, room.saturating_sub(11), Cut::End, cut);
+        let name = format!("{frozen} frozen: {name} ");
+        let rest = room.saturating_sub(width(&name));
+        let text = format!("{name}{}", frozen.repeat(rest));
+        write(first, room, &text, Role::Warn);
     }
-    if let Some(cell) = now.filter(|_| !done) {
-        // A freeze that has begun already stands where now is: now is said behind it.
-        row = if row.columns() <= lead + cell {
-            put_now(row, cell)
-        } else {
-            row.put(look.style(Role::Strong), format!(" {sign} {at}"))
+    if let Some(cell) = window.cell(look.now) {
+        let at = look.time.short(look.now, look.now);
+        let at = match look.time {
+            TimeFormat::Ago => "now".to_owned(),
+            _ => format!("now {at}"),
         };
+        let text = format!("{} {at} ", if ascii { "v" } else { "▼" });
+        write(cell, window.cells - cell, &text, Role::Strong);
     }
-    row.line()
+    let line = look.row().to(lead);
+    let line = cells
+        .into_iter()
+        .fold(line, |line, (text, role)| line.put(look.style(role), text));
+    line.line()
 }
 
 type Spans = Vec<(DateTime<Utc>, DateTime<Utc>, Fill)>;

@@ -261,7 +261,7 @@ fn histories_reach_every_event() {
     let strategy = prop::collection::vec(step(), 200);
     let (mut asked, mut done) = (0, 0);
     let mut kinds = BTreeMap::<String, usize>::new();
-    for _ in 0..120 {
+    for _ in 0..180 {
         let mut history = History::new();
         for step in &strategy.new_tree(&mut runner).unwrap().current() {
             history.take(step);

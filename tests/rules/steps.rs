@@ -94,7 +94,6 @@ pub enum What {
     RemoveGateway,
     Cursor,
     Proven,
-    TokenKey,
     Rules,
     Rotate,
     RotateGroup,
@@ -193,7 +192,6 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(RemoveGateway),
         3 => Just(Cursor),
         1 => Just(Proven),
-        7 => Just(TokenKey),
         80 => rotation_step(),
     ];
     let keys = proptest::option::weighted(0.2, 0..4_u8);
@@ -281,6 +279,8 @@ impl History {
             What::Propose | What::ApprovePolicy | What::DenyPolicy | What::WithdrawPolicy => {
                 self.policy(step)
             }
+            // Keys go on beside whatever else does.
+            What::GoOn if step.who % 8 == 7 => tokens::key_step(self, step),
             What::Rules
             | What::Rotate
             | What::RotateGroup
@@ -300,7 +300,6 @@ impl History {
             | What::Settle
             | What::GoOn => self.rotation(step),
             What::EnrolKey | What::CountersignKey | What::RemoveKey => self.key(step),
-            What::TokenKey => tokens::key_step(self, step),
             What::RegisterGateway
             | What::GatewayToken
             | What::RemoveGateway

@@ -122,14 +122,16 @@ fn ecmascript(value: f64) -> String {
         return "0".to_owned();
     }
     let sign = if value < 0.0 { "-" } else { "" };
-    let shortest = format!("{:e}", value.abs());
-    let (digits, exponent) = shortest
-        .split_once('e')
-        .expect("a finite number is written with an exponent");
-    let digits = digits.replace('.', "");
+    // The fewest digits, and of two that are equally near the even one, as ECMAScript says; `{:e}` rounds those up.
+    let shortest = serde_json::to_string(&value.abs()).expect("a finite number is JSON");
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let exponent: i32 = exponent.parse().expect("an exponent is a whole number");
+    let (whole, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{rest}");
+    let significant = all.trim_start_matches('0');
     // How many digits are before the point.
-    let point = exponent + 1;
+    let point = (whole.len() + significant.len()) as i32 - all.len() as i32 + exponent;
+    let digits = significant.trim_end_matches('0');
     let count = digits.len() as i32;
     match point {
         1..=21 if count <= point => {
@@ -147,7 +149,7 @@ fn ecmascript(value: f64) -> String {
         _ => {
             let (first, rest) = digits.split_at(1);
             let dot = if rest.is_empty() { "" } else { "." };
-            format!("{sign}{first}{dot}{rest}e{exponent:+}")
+            format!("{sign}{first}{dot}{rest}e{:+}", point - 1)
         }
     }
 }
@@ -400,6 +402,9 @@ mod tests {
             (0.000_001, "0.000001"),
             (-1.2e-7, "-1.2e-7"),
             (5e-324, "5e-324"),
+            // Halfway between two of as many digits: the even one.
+            (905_153_832_711_930.25, "905153832711930.2"),
+            (905_153_832_711_930.75, "905153832711930.8"),
         ] {
             assert_eq!(ecmascript(value), expected);
         }
@@ -410,6 +415,13 @@ mod tests {
         fn every_double_is_what_the_reference_writes(bits in any::<u64>()) {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
+            let expected = serde_json_canonicalizer::to_string(&value).expect("plain data");
+            prop_assert_eq!(ecmascript(value), expected);
+        }
+
+        #[test]
+        fn quarters_are_what_the_reference_writes(quarters in (1_u64 << 51)..(1 << 53)) {
+            let value = quarters as f64 / 4.0;
             let expected = serde_json_canonicalizer::to_string(&value).expect("plain data");
             prop_assert_eq!(ecmascript(value), expected);
         }

@@ -1,7 +1,7 @@
 //! What goes on while the console is open: services ask for credentials, collect and use them, colleagues
 //! approve, on-call people revoke. All of it over HTTP, through the same client that everybody uses.
 
-use super::{company::Variety, history::Service, stations::Shown};
+use super::{company::Variety, history::Service};
 use crate::{
     client::{
         Client, ClientError, ListQuery, Once,
@@ -29,8 +29,6 @@ pub struct Scene {
     pub signer: Signer,
     /// Sentences for requests.
     pub reasons: Vec<String>,
-    /// What services show to gateways.
-    pub shown: Shown,
 }
 
 impl std::fmt::Debug for Scene {
@@ -120,7 +118,6 @@ async fn ask_for_something(
     let claimed = client.claim(id, &Once::new()).await.into_result()?.value;
     if let Some(token) = claimed.secret.get("token") {
         client.introspect(token).await?;
-        scene.shown.put(service.environment, token);
     }
     Ok(())
 }

@@ -173,7 +173,7 @@ pub struct PlanRevocation {
 
 /// One credential of a revocation plan, as a person has to see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PlannedRow {
+pub struct PlannedMember {
     /// Which credential.
     #[schema(value_type = String)]
     pub id: CredentialId,
@@ -214,7 +214,7 @@ pub struct PlannedReach {
     /// How many by owner.
     pub by_owner: BTreeMap<String, u64>,
     /// Each of them: what is in use first, then by name.
-    pub rows: Vec<PlannedRow>,
+    pub rows: Vec<PlannedMember>,
 }
 
 /// Withdrawing all that a plan says, for good. What the filter finds now must be exactly what the plan says.

@@ -18,29 +18,29 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const KEY: &str = "cs_prod_journey";
 const PROFILES: [&str; 3] = ["nginx", "envoy", "haproxy"];
 
-/// How often the upstream was reached.
-static REACHED: AtomicUsize = AtomicUsize::new(0);
-
-/// An upstream that answers with the headers that it saw, a line each.
-async fn upstream() -> u16 {
-    let echo = |request: Request| async move {
-        REACHED.fetch_add(1, Ordering::SeqCst);
+/// An upstream that answers with the headers that it saw, a line each: where it is, and how often it was reached.
+async fn upstream() -> (u16, Arc<AtomicUsize>) {
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reached);
+    let echo = move |request: Request| {
+        count.fetch_add(1, Ordering::SeqCst);
         let mut said = String::from("reached\n");
         for (name, value) in request.headers() {
             said.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
         }
-        said
+        std::future::ready(said)
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
-    port
+    (port, reached)
 }
 
 /// A company with a key, and an upstream.
@@ -50,6 +50,8 @@ pub struct Scene {
     client: Client,
     credential: CredentialId,
     upstream: u16,
+    /// How often the upstream was reached, where it counts that.
+    reached: Arc<AtomicUsize>,
 }
 
 /// A running gateway.
@@ -74,12 +76,14 @@ impl Scene {
             dependents: Vec::new(),
         };
         let owner = done(client.add_client(&new, &Once::new()).await).subject;
+        let (upstream, reached) = upstream().await;
         let mut scene = Self {
             broker,
             admin,
             client,
             credential: CredentialId::from_bits(0),
-            upstream: upstream().await,
+            upstream,
+            reached,
         };
         scene.credential = scene.adopt("orders/key", &owner, KEY).await;
         scene
@@ -94,6 +98,7 @@ impl Scene {
             admin,
             credential,
             upstream,
+            reached: Arc::default(),
         }
     }
 
@@ -324,7 +329,7 @@ async fn three_gateways_ask_and_refuse_what_was_revoked() {
             "{name}: its own token went on to the upstream"
         );
 
-        let before = REACHED.load(Ordering::SeqCst);
+        let before = scene.reached.load(Ordering::SeqCst);
         let (status, said) = front.call("/orders", &["X-Countersign-Credential: crd_forged"]);
         assert_eq!(status, 401, "{name}: {said}");
         assert!(
@@ -352,7 +357,7 @@ async fn three_gateways_ask_and_refuse_what_was_revoked() {
             "{name}"
         );
         assert_eq!(
-            REACHED.load(Ordering::SeqCst),
+            scene.reached.load(Ordering::SeqCst),
             before,
             "{name} let something through"
         );

@@ -371,7 +371,7 @@ async fn two_hundred_kills_lose_nothing_make_nothing_twice_and_leave_nothing_beh
     );
 
     assert!(
-        interrupted > runs as usize,
+        interrupted * 20 >= runs as usize,
         "only {interrupted} of {runs} kills came while a login was being made"
     );
 

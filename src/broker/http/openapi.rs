@@ -119,6 +119,9 @@ const ASKS: [&str; 9] = [
     "/login/ssh",
 ];
 
+/// GETs that name something in a parameter, which may not be there.
+const NAMING: [&str; 2] = ["/v1/revocations", "/v1/revocations/export"];
+
 fn complete(path: &str, item: &mut PathItem) {
     let reads = [item.get.as_mut()].into_iter().flatten();
     for operation in reads {
@@ -161,7 +164,8 @@ fn finish_operation(path: &str, operation: &mut Operation, sort: Sort) {
     let mut statuses = vec![414, 431, 500, 503];
     if !open {
         statuses.extend([400, 401, 403]);
-        if path.contains('{') || path.starts_with("/log/") || path.contains("/proof/") {
+        let naming = sort == Sort::Read && NAMING.contains(&path);
+        if naming || path.contains('{') || path.starts_with("/log/") || path.contains("/proof/") {
             statuses.push(404);
         }
     } else if path.contains('{') {

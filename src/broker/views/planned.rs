@@ -4,7 +4,7 @@ use super::Views;
 use crate::{
     domain::{Command, Credential, PlannedRevocation, Refusal, RevocationPlan},
     wire::{
-        CredentialRow, PlannedReach, filter::Filter, revocation::PlannedRow, revocation_digest,
+        CredentialRow, PlannedReach, filter::Filter, revocation::PlannedMember, revocation_digest,
     },
 };
 use chrono::TimeDelta;
@@ -59,9 +59,9 @@ impl Views<'_> {
             head: self.state.sequence,
             members: members(&found),
         };
-        let mut rows: Vec<PlannedRow> = found
+        let mut rows: Vec<PlannedMember> = found
             .iter()
-            .map(|(credential, row)| PlannedRow {
+            .map(|(credential, row)| PlannedMember {
                 id: row.id,
                 name: row.name.clone(),
                 environment: row.environment,
@@ -74,10 +74,10 @@ impl Views<'_> {
             })
             .collect();
         rows.sort_by(|one, other| {
-            let key = |row: &PlannedRow| (!row.in_use, row.name.clone(), row.environment);
+            let key = |row: &PlannedMember| (!row.in_use, row.name.clone(), row.environment);
             key(one).cmp(&key(other))
         });
-        let by = |word: fn(&PlannedRow) -> &str| {
+        let by = |word: fn(&PlannedMember) -> &str| {
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
             for row in &rows {
                 *counts.entry(word(row).to_owned()).or_default() += 1;

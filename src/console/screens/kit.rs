@@ -36,6 +36,49 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Draws the part of `lines` from line `scroll` on, and says how many are below; `open` if the page has the screen to
+    /// itself, so that it scrolls. Returns the first line that is seen.
+    pub fn paint_part(
+        &self,
+        buffer: &mut Buffer,
+        area: Rect,
+        lines: &[Line<'static>],
+        scroll: usize,
+        open: bool,
+    ) -> usize {
+        let height = usize::from(area.height);
+        let skip = scroll.min(lines.len().saturating_sub(height));
+        paint(buffer, area, lines, skip);
+        let below = lines.len().saturating_sub(skip + height);
+        if below > 0 {
+            let how = if open { "ctrl-d" } else { "enter" };
+            let note = format!("{} lines below: {how}", below + 1);
+            let last = Rect {
+                y: area.bottom() - 1,
+                height: 1,
+                ..area
+            };
+            crate::console::paint::clear(buffer, last);
+            let rule = self.rule_in("", &note, usize::from(area.width), Role::Muted);
+            paint(buffer, last, &[rule], 0);
+        }
+        skip
+    }
+
+    /// A label of `wide` columns, and what it says on as many lines as it takes.
+    pub fn pair(
+        &self,
+        (label, wide): (&str, usize),
+        role: Role,
+        text: &str,
+        columns: usize,
+    ) -> Vec<Line<'static>> {
+        self.flow(columns, wide + 2)
+            .piece(self.style(Role::Muted), format!("{label:<wide$}"), 0)
+            .piece(self.style(role), text, 1)
+            .lines()
+    }
+
     /// Pieces that flow: what does not fit on a line goes on the next one, nothing is cut.
     pub fn flow(&self, columns: usize, indent: usize) -> Flow {
         Flow {

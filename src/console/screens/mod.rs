@@ -31,6 +31,8 @@ pub mod revocations;
 pub mod rotation;
 /// Fixed data for snapshots and pictures.
 pub mod samples;
+/// What is told of the one thing that the cursor rests on.
+pub mod told;
 
 macro_rules! screens {
     ($($field:ident: $type:ty => $id:ident, $digit:literal, $title:literal, $short:literal, $command:ident;)*) => {

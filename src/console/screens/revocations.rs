@@ -9,7 +9,7 @@ mod draw;
 mod gateways;
 mod rows;
 
-use super::{Act, Jump, Screen, ScreenId, Subject, kit};
+use super::{Act, Jump, Screen, ScreenId, Subject, kit, told::Told};
 use crate::console::backend::Frame;
 use crate::console::command::{ActKind, Command};
 use crate::console::effect::{Call, CallId};
@@ -72,11 +72,7 @@ pub struct Revocations {
     rested: Option<RevocationId>,
     /// To be shown as soon as it is known.
     wanted: Option<RevocationId>,
-    detail: Option<Box<RevocationDetail>>,
-    detail_asked: Option<(CallId, RevocationId)>,
-    detail_at: Option<DateTime<Utc>>,
-    detail_stale: bool,
-    detail_failed: Option<(RevocationId, String)>,
+    detail: Told<RevocationId, RevocationDetail>,
     /// The detail has the whole screen.
     open: bool,
     scroll: usize,
@@ -169,7 +165,7 @@ impl Revocations {
     }
 
     fn detail_of(&self, id: RevocationId) -> Option<&RevocationDetail> {
-        self.detail.as_deref().filter(|detail| detail.row.id == id)
+        self.detail.of(id)
     }
 
     fn gateway_row(&self) -> Option<&GatewayRow> {
@@ -226,14 +222,9 @@ impl Revocations {
         }
         let Some(row) = self.told() else { return };
         let (id, sequence, open) = (row.id, row.sequence, rows::is_open(row));
-        let known = self.detail_of(id);
-        let fresh = known.is_some_and(|detail| detail.row.sequence >= sequence)
-            && !self.detail_stale
-            && !(open && old(self.detail_at, FRESH));
-        let failed = (self.detail_failed.as_ref()).is_some_and(|(failed, _)| *failed == id);
-        if !fresh && !failed && self.detail_asked.is_none() {
-            self.detail_stale = false;
-            self.detail_asked = Some((ctx.call(Call::Revocation(id)), id));
+        let current = |detail: &RevocationDetail| detail.row.sequence >= sequence;
+        if self.detail.is_due(id, current, open.then_some(FRESH), now) {
+            self.detail.renew(ctx.call(Call::Revocation(id)), id);
         }
     }
 
@@ -288,7 +279,7 @@ impl Revocations {
         if self.rested != self.cursor {
             self.rested = self.cursor;
             self.scroll = 0;
-            self.detail_failed = None;
+            self.detail.forgive();
         }
     }
 
@@ -297,10 +288,7 @@ impl Revocations {
         if let Some(row) = &item.revocation {
             self.total += u64::from(self.loaded && kind == "revocation.effective");
             self.rows.put(row);
-            self.detail_stale |= self
-                .detail
-                .as_ref()
-                .is_some_and(|detail| detail.row.id == row.id);
+            self.detail.changed(row.id);
         }
         self.gateways_stale |= kind.starts_with("gateway.") || kind.starts_with("revocation.");
     }
@@ -349,19 +337,18 @@ impl Revocations {
                 // Who may not see them is told so in their place, once.
                 Err(error) => self.gateways_refused = Some(error.detail.clone()),
             }
-        } else if let Some((_, of)) = self.detail_asked.filter(|(call, _)| *call == id) {
-            self.detail_asked = None;
+        } else if let Some(of) = self.detail.answered(id) {
             match reply {
                 Ok(Reply::Revocation(detail)) => {
                     self.rows.put(&detail.row);
-                    self.detail = Some(detail.clone());
-                    self.detail_at = Some(ctx.shared.now);
+                    self.detail
+                        .put(detail.row.id, detail.clone(), ctx.shared.now);
                 }
                 Ok(_) => {}
                 Err(error) => {
                     ctx.failed("the revocation could not be read", error);
                     self.wanted = self.wanted.filter(|wanted| *wanted != of);
-                    self.detail_failed = Some((of, error.detail.clone()));
+                    self.detail.failed(of, &error.detail);
                 }
             }
         }
@@ -544,7 +531,7 @@ impl Screen for Revocations {
             Event::Feed(item) => self.fed(item),
             Event::Link(LinkState::Live { .. }) => {
                 // What was missed meanwhile is asked for; the tab's number is wanted in any case.
-                self.detail_stale = true;
+                self.detail.outdate();
                 self.gateways_refused = None;
                 if self.loaded && self.asked.is_none() {
                     self.ask(ctx);
@@ -564,9 +551,9 @@ impl Screen for Revocations {
     }
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
-        let again = self.failed.is_some() || self.detail_failed.is_some();
+        let again = self.failed.is_some() || self.detail.has_failed();
         if again {
-            self.detail_failed = None;
+            self.detail.forgive();
         }
         if (!self.loaded || again) && self.asked.is_none() {
             self.ask(ctx);
@@ -587,8 +574,8 @@ impl Screen for Revocations {
             (self.pane, self.gateway, self.open) = (Pane::Gateways, Some(id), false);
         } else if let Ok(id) = id.parse::<RevocationId>() {
             self.wanted = Some(id);
-            if self.rows.get(id).is_none() && self.detail_asked.is_none() {
-                self.detail_asked = Some((ctx.call(Call::Revocation(id)), id));
+            if self.rows.get(id).is_none() && !self.detail.is_asking() {
+                self.detail.ask(ctx.call(Call::Revocation(id)), id);
             }
             self.tick(ctx);
         }

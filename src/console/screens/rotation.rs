@@ -11,7 +11,7 @@ pub mod entries;
 mod gantt;
 mod plans;
 
-use super::{Act, Jump, Screen, ScreenId, Subject, kit};
+use super::{Act, Jump, Screen, ScreenId, Subject, kit, told::Told};
 use crate::console::backend::Frame;
 use crate::console::command::{ActKind, Command};
 use crate::console::effect::{Call, CallId};
@@ -75,11 +75,7 @@ pub struct Rotation {
     skip: usize,
     rested: Option<Key>,
     wanted: Option<Wanted>,
-    detail: Option<Box<RotationDetail>>,
-    detail_asked: Option<(CallId, RotationId)>,
-    detail_at: Option<DateTime<Utc>>,
-    detail_stale: bool,
-    detail_failed: Option<(RotationId, String)>,
+    detail: Told<RotationId, RotationDetail>,
     lower: Lower,
     open: bool,
     scroll: usize,
@@ -110,11 +106,7 @@ impl Default for Rotation {
             skip: 0,
             rested: None,
             wanted: None,
-            detail: None,
-            detail_asked: None,
-            detail_at: None,
-            detail_stale: false,
-            detail_failed: None,
+            detail: Told::default(),
             lower: Lower::Detail,
             open: false,
             scroll: 0,
@@ -149,7 +141,7 @@ impl Rotation {
     }
 
     fn detail_of(&self, id: RotationId) -> Option<&RotationDetail> {
-        self.detail.as_deref().filter(|detail| detail.row.id == id)
+        self.detail.of(id)
     }
 
     /// The detail of what the cursor is on, if it is a rotation and has come.
@@ -198,13 +190,12 @@ impl Rotation {
             return;
         };
         let (id, sequence, running) = (row.id, row.sequence, row.ended_at.is_none());
-        let fresh = (self.detail_of(id)).is_some_and(|detail| detail.row.sequence >= sequence)
-            && !self.detail_stale
-            && !(running && old(self.detail_at, FRESH));
-        let failed = (self.detail_failed.as_ref()).is_some_and(|(failed, _)| *failed == id);
-        if !fresh && !failed && self.detail_asked.is_none() {
-            self.detail_stale = false;
-            self.detail_asked = Some((ctx.call(Call::Rotation(id)), id));
+        let current = |detail: &RotationDetail| detail.row.sequence >= sequence;
+        if self
+            .detail
+            .is_due(id, current, running.then_some(FRESH), now)
+        {
+            self.detail.renew(ctx.call(Call::Rotation(id)), id);
         }
     }
 
@@ -263,7 +254,7 @@ impl Rotation {
             Some(Wanted::Credential(id)) => self.entries.of(id),
         };
         let Some(key) = key.filter(|key| self.entries.get(*key).is_some()) else {
-            if self.calendar.is_some() && self.asked.is_none() && self.detail_asked.is_none() {
+            if self.calendar.is_some() && self.asked.is_none() && !self.detail.is_asking() {
                 self.wanted = None;
                 ctx.toast(Level::Info, "no rotation of it is under way or planned");
             }
@@ -297,7 +288,7 @@ impl Rotation {
     fn rest(&mut self) {
         if self.rested != self.cursor {
             self.rested = self.cursor;
-            self.detail_failed = None;
+            self.detail.forgive();
             if self.lower == Lower::Detail {
                 self.scroll = 0;
             }
@@ -321,18 +312,17 @@ impl Rotation {
             if ctx.current == ScreenId::Rotation && !ctx.frozen {
                 self.settle(ctx.shared);
             }
-        } else if let Some((_, of)) = self.detail_asked.filter(|(call, _)| *call == id) {
-            self.detail_asked = None;
+        } else if let Some(of) = self.detail.answered(id) {
             match reply {
                 Ok(Reply::Rotation(detail)) => {
                     self.entries.put(&detail.row);
-                    self.detail = Some(detail.clone());
-                    self.detail_at = Some(ctx.shared.now);
+                    self.detail
+                        .put(detail.row.id, detail.clone(), ctx.shared.now);
                 }
                 Ok(_) => {}
                 Err(error) => {
                     ctx.failed("the rotation could not be read", error);
-                    self.detail_failed = Some((of, error.detail.clone()));
+                    self.detail.failed(of, &error.detail);
                     self.wanted = self.wanted.filter(|wanted| *wanted != Wanted::Rotation(of));
                 }
             }
@@ -503,14 +493,12 @@ impl Screen for Rotation {
                         self.entries.put(row);
                     }
                     self.news = true;
-                    self.detail_stale |= self
-                        .detail
-                        .as_ref()
-                        .is_some_and(|detail| detail.row.id == row.id);
+                    self.detail.changed(row.id);
                 }
             }
             Event::Link(LinkState::Live { .. }) => {
-                (self.news, self.detail_stale) = (true, true);
+                self.news = true;
+                self.detail.outdate();
                 self.failed = None;
             }
             Event::Reply(id, reply) => self.arrived(*id, reply, ctx),
@@ -523,7 +511,7 @@ impl Screen for Rotation {
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         self.failed = None;
-        self.detail_failed = None;
+        self.detail.forgive();
         self.tick(ctx);
     }
 
@@ -542,9 +530,9 @@ impl Screen for Rotation {
         };
         if let Some(Wanted::Rotation(id)) = self.wanted
             && self.entries.get(Key::Rotation(id)).is_none()
-            && self.detail_asked.is_none()
+            && !self.detail.is_asking()
         {
-            self.detail_asked = Some((ctx.call(Call::Rotation(id)), id));
+            self.detail.ask(ctx.call(Call::Rotation(id)), id);
         }
         self.tick(ctx);
     }

@@ -120,10 +120,7 @@ fn pair(
     text: &str,
     columns: usize,
 ) -> Vec<Line<'static>> {
-    look.flow(columns, 20)
-        .piece(look.style(Role::Muted), format!("{label:<18}"), 0)
-        .piece(look.style(role), text, 1)
-        .lines()
+    look.pair((label, 18), role, text, columns)
 }
 
 /// The rule: what it is of, who did it, when.

@@ -346,8 +346,8 @@ pub fn detail_lines(
         Some(known) => detail::lines(known, &look, columns, screen.open),
         None => {
             let mut lines = vec![detail::title(row, &look, columns)];
-            match &screen.detail_failed {
-                Some((id, why)) if *id == row.id => {
+            match screen.detail.why(row.id) {
+                Some(why) => {
                     lines.extend(look.wrapped(
                         Role::Bad,
                         " ",
@@ -355,7 +355,7 @@ pub fn detail_lines(
                         columns,
                     ));
                 }
-                _ => lines.push(look.line(Role::Muted, " the gateways are on their way")),
+                None => lines.push(look.line(Role::Muted, " the gateways are on their way")),
             }
             lines
         }
@@ -371,25 +371,6 @@ fn draw_detail(
 ) {
     let columns = usize::from(area.width);
     let lines = detail_lines(screen, shared, theme, columns);
-    let height = usize::from(area.height);
-    let skip = screen.scroll.min(lines.len().saturating_sub(height));
-    paint(frame.buffer, area, &lines, skip);
-    let below = lines.len().saturating_sub(skip + height);
-    if below > 0 {
-        let how = if screen.open { "ctrl-d" } else { "enter" };
-        let last = Rect {
-            y: area.bottom() - 1,
-            height: 1,
-            ..area
-        };
-        crate::console::paint::clear(frame.buffer, last);
-        let look = Look::new(shared, theme);
-        let line = look.rule_in(
-            "",
-            &format!("{} lines below: {how}", below + 1),
-            columns,
-            Role::Muted,
-        );
-        paint(frame.buffer, last, &[line], 0);
-    }
+    let look = Look::new(shared, theme);
+    look.paint_part(frame.buffer, area, &lines, screen.scroll, screen.open);
 }

@@ -25,10 +25,7 @@ fn pair(
     text: &str,
     columns: usize,
 ) -> Vec<Line<'static>> {
-    look.flow(columns, 10)
-        .piece(look.style(Role::Muted), format!("{label:<8}"), 0)
-        .piece(look.style(role), text, 1)
-        .lines()
+    look.pair((label, 8), role, text, columns)
 }
 
 /// The rule of a rotation: from what to what, by whom, how far.

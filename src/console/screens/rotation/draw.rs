@@ -222,14 +222,14 @@ pub fn lower_lines(
                 Some(known) => detail::lines(known, &look, columns, screen.open),
                 None => {
                     let mut lines = vec![detail::title(row, &look, columns)];
-                    match &screen.detail_failed {
-                        Some((id, why)) if *id == row.id => lines.extend(look.wrapped(
+                    match screen.detail.why(row.id) {
+                        Some(why) => lines.extend(look.wrapped(
                             Role::Bad,
                             " ",
                             &format!("{why}; r asks again"),
                             columns,
                         )),
-                        _ => lines.push(look.line(Role::Muted, " its steps are on their way")),
+                        None => lines.push(look.line(Role::Muted, " its steps are on their way")),
                     }
                     lines
                 }
@@ -250,27 +250,8 @@ fn draw_lower(
     }
     let columns = usize::from(area.width);
     let lines = lower_lines(screen, shared, theme, columns);
-    let height = usize::from(area.height);
-    let skip = screen.scroll.min(lines.len().saturating_sub(height));
-    paint(frame.buffer, area, &lines, skip);
-    let below = lines.len().saturating_sub(skip + height);
-    if below > 0 {
-        let how = if screen.open { "ctrl-d" } else { "enter" };
-        let last = Rect {
-            y: area.bottom() - 1,
-            height: 1,
-            ..area
-        };
-        crate::console::paint::clear(frame.buffer, last);
-        let look = Look::new(shared, theme);
-        let text = format!("{} lines below: {how}", below + 1);
-        paint(
-            frame.buffer,
-            last,
-            &[look.rule_in("", &text, columns, Role::Muted)],
-            0,
-        );
-    }
+    let look = Look::new(shared, theme);
+    let skip = look.paint_part(frame.buffer, area, &lines, screen.scroll, screen.open);
     if screen.open {
         frame.region(Region {
             id: 4,

@@ -447,6 +447,11 @@ fn exposure(
     }
     let used = match exposure.accepted_after {
         Some(at) => (Role::Bad, format!("ACCEPTED somewhere, last {}", short(at))),
+        // What its issuer guards by itself is used without anybody here being asked.
+        None if matches!(detail.row.enforcement, Enforcement::Pending { .. }) => (
+            Role::Warn,
+            "accepted at no gateway, as far as is known; not known of its issuer".into(),
+        ),
         None => (
             Role::Text,
             "not accepted anywhere, as far as is known".into(),

@@ -196,7 +196,10 @@ impl Scene {
     /// Somebody opens what waits, looks at it, and approves it; `effect` is what the sheet says that comes of it.
     pub fn approve_in_console(pty: Pty, credential: &str, effect: &str) {
         pty.send("2");
-        pty.wait_for(credential);
+        // The first screen may name it too: Enter is for the row of the queue.
+        pty.wait_until("it stands in the queue", |screen| {
+            screen.contains("── QUEUE") && screen.contains(credential)
+        });
         pty.send(ENTER);
         pty.wait_for("from security");
         act(&pty, "a approve", effect);

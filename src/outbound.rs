@@ -1,6 +1,8 @@
 //! Calls that the broker makes to other systems: https, or plain http to this machine; never redirected, since whoever
 //! answers with another address must not get there what was meant for this one; bounded in time and in what is read.
 
+pub mod postgres;
+
 use reqwest::{Certificate, ClientBuilder, Response, Url, header};
 use std::{path::Path, time::Duration};
 use zeroize::Zeroizing;

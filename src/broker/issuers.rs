@@ -9,6 +9,7 @@ use crate::{
         api_key::ApiKeyIssuer,
         jwt::JwtIssuer,
         openbao::{OpenBaoConfig, OpenBaoIssuer},
+        postgres::{PostgresConfig, PostgresIssuer},
     },
     jose::KeyRing,
     wire::IssuerHealth,
@@ -68,7 +69,7 @@ pub struct Issuers(Arc<BTreeMap<String, Arc<Configured>>>);
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerConfigError {
     /// Its `type` is missing or unknown.
-    #[error("issuer.{name}.type: expected jwt or openbao")]
+    #[error("issuer.{name}.type: expected jwt, openbao or postgres")]
     Type {
         /// The table's name.
         name: String,
@@ -96,7 +97,7 @@ pub enum IssuerConfigError {
         /// The table's name.
         name: String,
         /// What is wrong.
-        source: crate::issuers::openbao::ConfigError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -133,31 +134,8 @@ impl Issuers {
             if name == BUILT_IN {
                 return Err(IssuerConfigError::Name);
             }
-            let mut table = table.clone();
-            let fields = |source| IssuerConfigError::Fields {
-                name: name.clone(),
-                source,
-            };
-            match table.remove("type") {
-                Some(toml::Value::String(kind)) if kind == "openbao" => {}
-                Some(toml::Value::String(kind)) if kind == "jwt" => {
-                    if config.tokens.is_none() {
-                        return Err(IssuerConfigError::Tokens { name: name.clone() });
-                    }
-                    let JwtConfig { algorithm } = table.try_into().map_err(fields)?;
-                    let issuer = JwtIssuer::new(Arc::clone(keys));
-                    add(name, Kind::Jwt, Some(algorithm), Box::new(issuer));
-                    continue;
-                }
-                _ => return Err(IssuerConfigError::Type { name: name.clone() }),
-            }
-            let fields: OpenBaoConfig = table.try_into().map_err(fields)?;
-            let issuer =
-                OpenBaoIssuer::new(fields).map_err(|source| IssuerConfigError::Values {
-                    name: name.clone(),
-                    source,
-                })?;
-            add(name, Kind::VaultLease, None, Box::new(issuer));
+            let (kind, algorithm, issuer) = one(name, table.clone(), config, keys)?;
+            add(name, kind, algorithm, issuer);
         }
         Ok(Self(Arc::new(issuers)))
     }
@@ -209,5 +187,49 @@ impl Issuers {
         } else {
             format!("expected one of {}", names.join(", "))
         })
+    }
+}
+
+/// What an issuer makes, what it signs with, and its adapter.
+type One = (Kind, Option<Algorithm>, Box<dyn Issuer>);
+
+/// The adapter that an `[issuer.NAME]` table configures, and what it makes.
+fn one(
+    name: &str,
+    mut table: toml::Table,
+    config: &BrokerConfig,
+    keys: &Arc<KeyRing>,
+) -> Result<One, IssuerConfigError> {
+    let fields = |source| IssuerConfigError::Fields {
+        name: name.to_owned(),
+        source,
+    };
+    let values = |source| IssuerConfigError::Values {
+        name: name.to_owned(),
+        source,
+    };
+    let kind = table.remove("type");
+    match kind.as_ref().and_then(toml::Value::as_str) {
+        Some("jwt") if config.tokens.is_none() => Err(IssuerConfigError::Tokens {
+            name: name.to_owned(),
+        }),
+        Some("jwt") => {
+            let JwtConfig { algorithm } = table.try_into().map_err(fields)?;
+            let issuer = JwtIssuer::new(Arc::clone(keys));
+            Ok((Kind::Jwt, Some(algorithm), Box::new(issuer)))
+        }
+        Some("openbao") => {
+            let config: OpenBaoConfig = table.try_into().map_err(fields)?;
+            let issuer = OpenBaoIssuer::new(config).map_err(|error| values(error.into()))?;
+            Ok((Kind::VaultLease, None, Box::new(issuer)))
+        }
+        Some("postgres") => {
+            let config: PostgresConfig = table.try_into().map_err(fields)?;
+            let issuer = PostgresIssuer::new(config).map_err(|error| values(error.into()))?;
+            Ok((Kind::DatabaseRole, None, Box::new(issuer)))
+        }
+        _ => Err(IssuerConfigError::Type {
+            name: name.to_owned(),
+        }),
     }
 }

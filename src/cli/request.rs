@@ -101,7 +101,7 @@ pub struct New {
     /// Where it is used: development, staging or production
     #[arg(long, value_name = "ENVIRONMENT")]
     env: Environment,
-    /// What is made: api_key, jwt or vault_lease
+    /// What is made: api_key, database_role, jwt or vault_lease
     #[arg(long, value_name = "KIND")]
     kind: Kind,
     /// For whom: a client, by name or identifier
@@ -119,7 +119,8 @@ pub struct New {
     /// The configured issuer; the only one of the kind if left out
     #[arg(long, value_name = "ISSUER")]
     issuer: Option<String>,
-    /// For a vault_lease: the path that is read, such as database/creds/payments-ro
+    /// For a vault_lease: the path that is read, such as database/creds/payments-ro; for a database_role: a role of its
+    /// issuer's configuration
     #[arg(long, value_name = "PATH", default_value = "")]
     role: String,
     /// The team that will answer for it; the client's owner if left out

@@ -108,7 +108,8 @@ pub struct Credential {
     pub kind: Kind,
     /// The issuer that makes it, by configured name.
     pub issuer: Text,
-    /// What the issuer is asked for: a vault path for `vault_lease`, empty for `api_key` and `jwt`.
+    /// What the issuer is asked for: a vault path for `vault_lease`, a configured role for `database_role`,
+    /// empty for `api_key` and `jwt`.
     pub role: Text,
     /// Who uses it.
     pub client: ClientId,

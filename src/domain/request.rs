@@ -76,7 +76,8 @@ pub struct Plan {
     pub kind: Kind,
     /// Which issuer makes it, by configured name.
     pub issuer: String,
-    /// What the issuer is asked for: a vault path for `vault_lease`, empty for `api_key` and `jwt`.
+    /// What the issuer is asked for: a vault path for `vault_lease`, a configured role for `database_role`,
+    /// empty for `api_key` and `jwt`.
     pub role: String,
     /// For whom.
     #[schema(value_type = String)]

@@ -49,6 +49,8 @@ impl Issuer for ApiKeyIssuer {
             can_prove_revocation: false,
             has_leases: false,
             can_probe: false,
+            can_tell_use: false,
+            elsewhere: false,
         }
     }
 

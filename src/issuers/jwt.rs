@@ -143,6 +143,8 @@ impl Issuer for JwtIssuer {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            elsewhere: false,
+            can_tell_use: false,
             can_overlap: true,
             can_prove_revocation: false,
             has_leases: false,

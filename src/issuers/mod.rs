@@ -8,6 +8,8 @@
 pub mod api_key;
 pub mod jwt;
 pub mod openbao;
+pub mod postgres;
+mod under_way;
 
 use crate::secret::{Digest, SecretMaterial};
 use chrono::{DateTime, Utc};
@@ -34,6 +36,8 @@ pub mod locator {
     pub const STATUS_LIST: &str = "status_list";
     /// Its place in that list.
     pub const STATUS_INDEX: &str = "status_index";
+    /// The attempt that made it: who holds a login that several versions have in turn.
+    pub const ATTEMPT: &str = "attempt";
 }
 
 /// One attempt to mint one version's secret.
@@ -187,6 +191,8 @@ pub struct ReconcileReport {
     pub attempts_removed: Vec<LeftoverAttempt>,
     /// Database logins without a lease, removed.
     pub logins_removed: Vec<String>,
+    /// What else was removed, in words.
+    pub others_removed: Vec<String>,
     /// What was found and could not be removed, with the cause; tried again the next time.
     pub failures: Vec<String>,
 }
@@ -196,6 +202,7 @@ impl ReconcileReport {
     pub fn is_clean(&self) -> bool {
         self.attempts_removed.is_empty()
             && self.logins_removed.is_empty()
+            && self.others_removed.is_empty()
             && self.failures.is_empty()
     }
 }
@@ -222,6 +229,10 @@ pub struct Capabilities {
     pub has_leases: bool,
     /// It can try whether a credential works.
     pub can_probe: bool,
+    /// It can tell who uses one right now.
+    pub can_tell_use: bool,
+    /// What it makes is somewhere else, where it must be found again and withdrawn: every attempt is logged first.
+    pub elsewhere: bool,
 }
 
 /// Which adapter an issuer is.
@@ -233,6 +244,8 @@ pub enum Kind {
     Jwt,
     /// Leases of an OpenBao server.
     OpenBao,
+    /// Logins of a PostgreSQL server.
+    Postgres,
 }
 
 /// Why an issuer cannot work now.
@@ -279,12 +292,23 @@ pub trait Issuer: Send + Sync {
         known: &'a [Locator],
     ) -> BoxFuture<'a, Result<ReconcileReport, IssueError>>;
 
-    /// Whether what the locator names works, as far as the issuer can tell: what it saw, in words. `None` where it has
-    /// nothing to say, and the broker's own word is all there is ([`Capabilities::can_probe`] is false).
+    /// Whether what the locator names works, as far as the issuer can tell, or by using the secret: what it saw, in
+    /// words. `None` where it has nothing to say, and the broker's own word is all there is
+    /// ([`Capabilities::can_probe`] is false).
     fn probe<'a>(
         &'a self,
         _locator: &'a Locator,
+        _secret: &'a SecretMaterial,
     ) -> BoxFuture<'a, Result<Option<String>, IssueError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// How many use what the locator names right now: open sessions. `None` where the issuer cannot tell
+    /// ([`Capabilities::can_tell_use`] is false).
+    fn users<'a>(
+        &'a self,
+        _locator: &'a Locator,
+    ) -> BoxFuture<'a, Result<Option<u64>, IssueError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 

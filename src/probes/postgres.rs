@@ -1,14 +1,11 @@
 //! A login at PostgreSQL, and `SELECT 1` with it.
 
 use super::{ConfigError, Probe, ProbeOutcome, Timeout, silent, wrong};
-use crate::secret::SecretMaterial;
+use crate::{outbound::postgres, secret::SecretMaterial};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
-use sqlx::{
-    ConnectOptions as _, Connection as _,
-    postgres::{PgConnectOptions, PgSslMode},
-};
-use std::{path::PathBuf, str::FromStr as _, time::Duration};
+use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
+use std::{path::PathBuf, time::Duration};
 
 /// One database that the login is for.
 #[derive(Debug, Deserialize)]
@@ -32,36 +29,15 @@ pub(super) struct Login {
 
 impl Login {
     pub(super) fn new(config: PostgresConfig) -> Result<Self, ConfigError> {
-        let url = reqwest::Url::parse(&config.url).or_else(|error| {
-            wrong(
-                "url",
-                format!("not a URL ({error}); expected postgres://host/database"),
-            )
-        })?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return wrong("url", "expected postgres://host/database");
-        }
+        let url = postgres::address(&config.url).or_else(|problem| wrong("url", problem))?;
         if !url.username().is_empty() || url.password().is_some() {
             return wrong(
                 "url",
                 "expected no login in it: it comes from the version that is tried",
             );
         }
-        let mut options = PgConnectOptions::from_str(&config.url)
-            .or_else(|error| wrong("url", format!("cannot be used ({error})")))?
-            .application_name("countersign probe")
-            .disable_statement_logging();
-        if let Some(file) = &config.ca_file {
-            options = options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file);
-        } else if !loopback(url.host_str().unwrap_or_default())
-            && !matches!(
-                options.get_ssl_mode(),
-                PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull
-            )
-        {
-            let problem = "the password would go over the network in the clear; give ca_file, or sslmode=require in the url";
-            return wrong("url", problem);
-        }
+        let options = postgres::options(&url, config.ca_file.as_deref(), "countersign probe")
+            .or_else(|problem| wrong("url", problem))?;
         Ok(Self {
             options,
             within: config.timeout_s.check()?,
@@ -108,14 +84,6 @@ impl Login {
             Err(_) => silent(self.within),
         }
     }
-}
-
-fn loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost"
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 impl Probe for Login {

@@ -2,13 +2,15 @@
 //! of a secret that waits for its single claim. A leaf module: it depends on none of ours.
 
 mod digest;
+mod scram;
 mod seal;
 mod token;
 mod webhook_keys;
 
 pub use digest::{Digest, digest_of, digest_of_bytes};
+pub use scram::scram_verifier;
 pub use seal::{SealError, SealKey};
-pub use token::{Malformed, Token, mint_token, parse_token};
+pub use token::{Malformed, Token, mint_password, mint_token, parse_token};
 pub use webhook_keys::{WebhookKeyError, WebhookKeys};
 
 use serde::Deserialize;

@@ -60,6 +60,13 @@ pub fn mint_token(label: &str) -> SecretMaterial {
     SecretMaterial::new(text)
 }
 
+/// A password for a machine: 256 random bits in letters and digits, which every program takes as they are.
+pub fn mint_password() -> SecretMaterial {
+    let mut text = String::with_capacity(RANDOM_DIGITS);
+    push_random_digits(&mut text);
+    SecretMaterial::new(text)
+}
+
 /// Checks the form and the checksum; no lookup, so it says nothing about whether the token is valid.
 pub fn parse_token(text: &str) -> Result<Token<'_>, Malformed> {
     let rest = text.strip_prefix("cs_").ok_or(Malformed::Prefix)?;

@@ -18,12 +18,13 @@ pub struct NewRequest {
     pub credential: String,
     /// Where it is used.
     pub environment: Environment,
-    /// `api_key`, `jwt` or `vault_lease`.
+    /// `api_key`, `database_role`, `jwt` or `vault_lease`.
     pub kind: Kind,
     /// The configured issuer; the only one of the kind if left out.
     #[serde(default)]
     pub issuer: Option<String>,
-    /// For `vault_lease`: the path that is read, such as `database/creds/payments-ro`.
+    /// For `vault_lease`: the path that is read, such as `database/creds/payments-ro`; for `database_role`: a role of its
+    /// issuer's configuration.
     #[serde(default)]
     pub role: String,
     /// For whom.

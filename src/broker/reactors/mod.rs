@@ -11,6 +11,8 @@ pub mod expiry;
 pub mod gateways;
 /// Approved requests, made into secrets.
 pub mod issuance;
+/// One attempt at a secret, whatever it is for.
+mod minting;
 /// What an issuer holds that nothing here explains.
 pub mod reconciliation;
 /// Open requests, put before a policy that came in force.
@@ -60,6 +62,7 @@ pub fn start(engine: &Engine) -> TaskTracker {
     tasks.spawn(gateways::run(engine.clone()));
     tasks.spawn(usage::run(engine.clone()));
     tasks.spawn(reconciliation::run(engine.clone()));
+    tasks.spawn(reconciliation::end_expired(engine.clone()));
     tasks.spawn(reconciliation::watch_health(engine.clone()));
     tasks.spawn(token_keys::run(engine.clone()));
     for hook in engine.webhooks().all() {

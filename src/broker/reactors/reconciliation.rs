@@ -8,10 +8,10 @@ use crate::{
         issuers::Configured,
     },
     clock,
-    domain::{Command, RequestState, RotationState},
+    domain::{Command, CredentialId, Event, RequestState, RotationState},
     issuers::Locator,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const PART: &str = "reconciliation";
 /// How often an issuer's own list is compared with ours.
@@ -24,7 +24,7 @@ const UNWELL: Duration = Duration::from_secs(2);
 pub async fn run(engine: Engine) {
     loop {
         for issuer in engine.issuers().all() {
-            if issuer.issuer.capabilities().has_leases {
+            if issuer.issuer.capabilities().elsewhere {
                 compare(&engine, issuer).await;
             }
         }
@@ -33,6 +33,49 @@ pub async fn run(engine: Engine) {
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Has what expires ended where its issuer does not do so by itself, until the broker stops. What was missed, because
+/// the issuer was away or the broker was, the next comparison finds.
+pub async fn end_expired(engine: Engine) {
+    let mut after = engine.state().sequence;
+    loop {
+        let Ok(mut feed) = engine.subscribe(after) else {
+            // Far behind: what expired in between is left to the comparison.
+            after = engine.state().sequence;
+            continue;
+        };
+        loop {
+            let recorded = tokio::select! {
+                biased;
+                () = engine.winding_down().cancelled() => return,
+                recorded = feed.next() => recorded,
+            };
+            let Some(recorded) = recorded else {
+                break;
+            };
+            after = recorded.sequence();
+            if let Event::VersionExpired { credential, .. } = &recorded.event
+                && let Some(issuer) = ends_nothing(&engine, *credential)
+            {
+                compare(&engine, &issuer).await;
+            }
+        }
+        // Far behind, or the writer is gone and no event will come: to look again at once would never end.
+        tokio::select! {
+            () = engine.winding_down().cancelled() => return,
+            () = tokio::time::sleep(UNWELL) => {}
+        }
+    }
+}
+
+/// The issuer of a credential, if it is elsewhere and ends nothing by itself.
+fn ends_nothing(engine: &Engine, credential: CredentialId) -> Option<Arc<Configured>> {
+    let state = engine.state();
+    let credential = state.credentials.get(&credential)?;
+    let issuer = engine.issuers().get(&credential.issuer)?;
+    let can = issuer.issuer.capabilities();
+    (can.elsewhere && !can.has_leases).then(|| Arc::clone(issuer))
 }
 
 /// Asks every issuer and every destination how it fares until the broker stops.
@@ -136,7 +179,7 @@ pub async fn compare(engine: &Engine, issuer: &Configured) {
         .logins_removed
         .iter()
         .map(|login| format!("database login {login} without a lease"));
-    for what in attempts.chain(logins) {
+    for what in attempts.chain(logins).chain(report.others_removed) {
         let command = Command::RecordLeftover {
             issuer: issuer.name.clone(),
             what,

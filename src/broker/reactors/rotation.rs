@@ -1,14 +1,11 @@
-//! Rotations, carried on step by step: made, sealed, tried; and the ends of overlaps, and what is due by cadence.
-//!
-//! As with issuance, the order keeps a crash harmless. Where the secret is made elsewhere, the attempt and the place
-//! where all that it makes can be found are in the log before anything is made; the made secret is sealed before its
-//! event is written. After a start an attempt that had come as far as the sealed secret is recorded, any other is
-//! abandoned at the issuer and begun anew. A check is repeated: it changes nothing.
+//! Rotations, carried on step by step: made, sealed, tried; and the ends of overlaps, and what is due by cadence. A check
+//! is repeated after a stop: it changes nothing.
 
 use super::{
     super::engine::system_context,
-    issuance::{ATTEMPTS, split},
-    jitter, moved,
+    jitter,
+    minting::{self, Purpose as _},
+    moved,
     work::{Turn, Work},
 };
 use crate::{
@@ -21,17 +18,15 @@ use crate::{
     },
     clock,
     domain::{
-        Command, Credential, MintedVersion, RevocationId, Rotation, RotationId, RotationState,
-        State, Version,
+        Command, Credential, RevocationId, Rotation, RotationId, RotationState, State, Version,
         decide::{its_turn, life},
     },
-    issuers::{IssueError, Locator, MintOrder, Prepared, RevokeOutcome},
+    issuers::{IssueError, MintOrder},
     probes::ProbeOutcome,
     secret::SecretMaterial,
 };
 use chrono::TimeDelta;
 use imbl::OrdSet;
-use std::sync::Arc;
 
 mod handover;
 mod overlaps;
@@ -39,8 +34,6 @@ mod overlaps;
 pub(super) use overlaps::end_overlaps;
 
 const PART: &str = "rotation";
-/// However often a system was away, the rotation waits for it until its time is over.
-const NEVER: u32 = u32::MAX;
 /// How often a probe that does not answer is asked, within a quarter of a minute.
 const TRIES: u32 = 6;
 /// How soon something that waits for its turn looks again.
@@ -111,16 +104,37 @@ async fn step(engine: &Engine, id: RotationId, failures: u32) -> Result<Turn, En
     }
     let Some(issuer) = engine.issuers().get(&credential.issuer).cloned() else {
         let reason = format!("no issuer named {} is configured", credential.issuer);
-        return fail_unstarted(engine, rotation, reason).await;
+        let (id, attempt) = (rotation.id, rotation.attempts);
+        if rotation.state == RotationState::Due {
+            return minting::fail_unstarted(engine, id, attempt + 1, &reason).await;
+        }
+        return submit(engine, id.failed(attempt, reason, true)).await;
     };
     match rotation.state {
         RotationState::Due => {
             if its_turn(&state, rotation, credential).is_err() {
                 return Ok(Turn::Again(clock::now() + TURN));
             }
-            begin(engine, &issuer, rotation, credential, failures).await
+            let attempt = rotation.attempts + 1;
+            let mut order = order(&state, rotation, credential, attempt);
+            let about = About {
+                audience: &credential.audience,
+                client: credential.client,
+                environment: credential.environment,
+                scopes: (credential.scopes.iter())
+                    .map(ToString::to_string)
+                    .collect(),
+            };
+            match engine.tokens().order(&state, &issuer, &about, clock::now()) {
+                Ok(token) => order.token = token,
+                Err(trouble) => return Ok(minting::away(&issuer, id, trouble)),
+            }
+            minting::begin(engine, &issuer, id, attempt, &order, failures).await
         }
-        RotationState::Minting => resume(engine, &issuer, rotation).await,
+        RotationState::Minting => {
+            let (attempt, locator) = (rotation.attempts, &rotation.attempt_locator);
+            minting::resume(engine, &issuer, id, attempt, locator).await
+        }
         RotationState::Warm => {
             let by = issuer.name.clone();
             submit(engine, Command::StartCheck { rotation: id, by }).await
@@ -138,53 +152,6 @@ async fn step(engine: &Engine, id: RotationId, failures: u32) -> Result<Turn, En
         RotationState::Checking => check(engine, &issuer, rotation, credential, failures).await,
         _ => Ok(Turn::Done),
     }
-}
-
-/// Records what nobody can make as failed, by way of an attempt, so that a person sees why.
-async fn fail_unstarted(
-    engine: &Engine,
-    rotation: &Rotation,
-    reason: String,
-) -> Result<Turn, EngineError> {
-    if rotation.state != RotationState::Due {
-        return failed(engine, rotation.id, rotation.attempts, reason, true).await;
-    }
-    let attempt = rotation.attempts + 1;
-    let commands = vec![
-        Command::StartMinting {
-            rotation: rotation.id,
-            attempt,
-            locator: Locator::new(),
-        },
-        Command::RecordMintingFailed {
-            rotation: rotation.id,
-            attempt,
-            reason,
-            last: true,
-            revocation: fresh_revocation(),
-        },
-    ];
-    engine
-        .submit_all(commands, system_context(PART, clock::now()), Vec::new())
-        .await?;
-    Ok(Turn::Done)
-}
-
-async fn failed(
-    engine: &Engine,
-    rotation: RotationId,
-    attempt: u32,
-    reason: String,
-    last: bool,
-) -> Result<Turn, EngineError> {
-    let command = Command::RecordMintingFailed {
-        rotation,
-        attempt,
-        reason: reason.chars().take(500).collect(),
-        last,
-        revocation: fresh_revocation(),
-    };
-    submit(engine, command).await
 }
 
 /// What the issuer is asked for: what the older version was approved as.
@@ -206,238 +173,6 @@ fn order(state: &State, rotation: &Rotation, credential: &Credential, attempt: u
         max_ttl_s: seconds,
         token: None,
     }
-}
-
-async fn begin(
-    engine: &Engine,
-    issuer: &Arc<Configured>,
-    rotation: &Rotation,
-    credential: &Credential,
-    failures: u32,
-) -> Result<Turn, EngineError> {
-    let attempt = rotation.attempts + 1;
-    let mut order = order(&engine.state(), rotation, credential, attempt);
-    let about = About {
-        audience: &credential.audience,
-        client: credential.client,
-        environment: credential.environment,
-        scopes: (credential.scopes.iter())
-            .map(ToString::to_string)
-            .collect(),
-    };
-    let token = engine
-        .tokens()
-        .order(&engine.state(), issuer, &about, clock::now());
-    match token {
-        Ok(token) => order.token = token,
-        Err(trouble) => return Ok(away(issuer, rotation, trouble)),
-    }
-    if !issuer.issuer.capabilities().has_leases {
-        return mint_here(engine, issuer, rotation.id, attempt, &order).await;
-    }
-    if !issuer.breaker.lock().admit(clock::now()) {
-        return Ok(Turn::later(failures + 1));
-    }
-    // After a failure an attempt, and its leaves, are worth it only once all that it needs is back.
-    let failing = issuer.breaker.lock().failures() > 0;
-    if failing && let Err(trouble) = issuer.issuer.ready().await {
-        return Ok(away(issuer, rotation, &trouble.to_string()));
-    }
-    let prepared = match issuer.issuer.prepare(&order).await {
-        Ok(prepared) => prepared,
-        Err(error @ IssueError::Refused { .. }) => {
-            issuer.breaker.lock().succeeded();
-            return fail_unstarted(engine, rotation, error.to_string()).await;
-        }
-        Err(error) => return Ok(away(issuer, rotation, &error.to_string())),
-    };
-    let locator = prepared.locator.clone();
-    let start = Command::StartMinting {
-        rotation: rotation.id,
-        attempt,
-        locator: locator.clone(),
-    };
-    if let Err(error) = submit(engine, start).await {
-        // Not logged, so nothing may be made: give back what was prepared.
-        if let Err(left) = issuer.issuer.revoke(&locator).await {
-            tracing::warn!(rotation = %rotation.id, %left, "a prepared attempt is left to reconciliation");
-        }
-        return Err(error);
-    }
-    match issuer.issuer.mint(&order, prepared).await {
-        Ok(minted) => {
-            issuer.breaker.lock().succeeded();
-            issuer.heard(None);
-            let (minted, secret) = split(minted);
-            let sealed = engine.sealed();
-            sealed
-                .keep(sealed.put(rotation.id, attempt, &minted, &secret))
-                .await?;
-            record(engine, issuer, rotation.id, attempt, minted).await
-        }
-        Err(error) => {
-            tracing::warn!(rotation = %rotation.id, attempt, %error, "an attempt failed");
-            let most = match error {
-                IssueError::Refused { .. } => {
-                    // It answered: others need not wait for it.
-                    issuer.breaker.lock().succeeded();
-                    issuer.heard(None);
-                    return failed(engine, rotation.id, attempt, error.to_string(), true).await;
-                }
-                IssueError::Unavailable { .. } => NEVER,
-                IssueError::Unknown { .. } => ATTEMPTS,
-            };
-            issuer.heard(Some(error.to_string()));
-            let until = issuer.breaker.lock().failed(clock::now(), jitter());
-            let reason = error.to_string();
-            abandon(
-                engine,
-                issuer,
-                rotation.id,
-                attempt,
-                &locator,
-                &reason,
-                most,
-            )
-            .await?;
-            Ok(Turn::Again(until))
-        }
-    }
-}
-
-/// What is made here and now has no outside effect to be logged first: one commit for all of it.
-async fn mint_here(
-    engine: &Engine,
-    issuer: &Configured,
-    rotation: RotationId,
-    attempt: u32,
-    order: &MintOrder,
-) -> Result<Turn, EngineError> {
-    let minted = match issuer.issuer.mint(order, Prepared::nothing()).await {
-        Ok(minted) => minted,
-        Err(error) => {
-            tracing::error!(%rotation, %error, "a secret could not be made here");
-            return Ok(Turn::later(attempt));
-        }
-    };
-    let (minted, secret) = split(minted);
-    let side = vec![engine.sealed().put(rotation, attempt, &minted, &secret)];
-    let commands = vec![
-        Command::StartMinting {
-            rotation,
-            attempt,
-            locator: Locator::new(),
-        },
-        Command::RecordRotationMinted {
-            rotation,
-            attempt,
-            minted: Box::new(minted),
-        },
-        Command::StartCheck {
-            rotation,
-            by: issuer.name.clone(),
-        },
-    ];
-    engine
-        .submit_all(commands, system_context(PART, clock::now()), side)
-        .await?;
-    Ok(Turn::Done)
-}
-
-/// Carries on after a stop in mid-attempt.
-async fn resume(
-    engine: &Engine,
-    issuer: &Configured,
-    rotation: &Rotation,
-) -> Result<Turn, EngineError> {
-    let attempt = rotation.attempts;
-    if let Some(minted) = engine.sealed().made(rotation.id, attempt).await? {
-        return record(engine, issuer, rotation.id, attempt, minted).await;
-    }
-    let reason = "the broker stopped in mid-attempt";
-    let locator = &rotation.attempt_locator;
-    abandon(
-        engine,
-        issuer,
-        rotation.id,
-        attempt,
-        locator,
-        reason,
-        ATTEMPTS,
-    )
-    .await
-}
-
-async fn record(
-    engine: &Engine,
-    issuer: &Configured,
-    rotation: RotationId,
-    attempt: u32,
-    minted: MintedVersion,
-) -> Result<Turn, EngineError> {
-    let locator = minted.locator.clone();
-    let command = Command::RecordRotationMinted {
-        rotation,
-        attempt,
-        minted: Box::new(minted),
-    };
-    match submit(engine, command).await {
-        Err(EngineError::Refused(refusal)) => {
-            // Rolled back or revoked while the version was made: it must not live on at its issuer.
-            engine.sealed().keep(Sealed::forget(rotation)).await?;
-            let reason = refusal.to_string();
-            abandon(engine, issuer, rotation, attempt, &locator, &reason, 0).await
-        }
-        other => other,
-    }
-}
-
-/// Withdraws whatever an attempt may have made, then records that it failed; for good, if it was number `most`.
-async fn abandon(
-    engine: &Engine,
-    issuer: &Configured,
-    rotation: RotationId,
-    attempt: u32,
-    locator: &Locator,
-    reason: &str,
-    most: u32,
-) -> Result<Turn, EngineError> {
-    if !locator.is_empty() {
-        match issuer.issuer.revoke(locator).await {
-            Ok(RevokeOutcome::Revoked { .. } | RevokeOutcome::NothingToDo) => {}
-            Ok(RevokeOutcome::Failed { reason }) => {
-                tracing::warn!(%rotation, reason, "an abandoned attempt could not be withdrawn yet");
-                return Ok(Turn::later(6));
-            }
-            Err(error) => {
-                issuer.heard(Some(error.to_string()));
-                return Ok(Turn::Again(
-                    issuer.breaker.lock().failed(clock::now(), jitter()),
-                ));
-            }
-        }
-    }
-    let under_way = (engine.state().rotations.all.get(&rotation))
-        .is_some_and(|held| held.state == RotationState::Minting && held.attempts == attempt);
-    if !under_way {
-        // It ended while the attempt was under way: what the attempt had made is gone, and nothing is left to record.
-        return Ok(Turn::Done);
-    }
-    failed(
-        engine,
-        rotation,
-        attempt,
-        reason.to_owned(),
-        attempt >= most,
-    )
-    .await
-}
-
-fn away(issuer: &Configured, rotation: &Rotation, trouble: &str) -> Turn {
-    issuer.heard(Some(trouble.to_owned()));
-    let until = issuer.breaker.lock().failed(clock::now(), jitter());
-    tracing::warn!(rotation = %rotation.id, trouble, "the issuer is away; the rotation waits");
-    Turn::Again(until)
 }
 
 /// Tries the newer version: the secret that waits for its taker is opened, is what the log says, and is accepted here;
@@ -462,7 +197,7 @@ async fn check(
         Err(reason) => return check_failed(engine, rotation.id, reason.to_owned()).await,
     };
     if !version.locator.is_empty() {
-        match issuer.issuer.probe(&version.locator).await {
+        match issuer.issuer.probe(&version.locator, &secret).await {
             Ok(there) => seen.extend(there),
             Err(error @ IssueError::Unavailable { .. }) => {
                 issuer.heard(Some(error.to_string()));

@@ -235,9 +235,8 @@ fn check_plan(
         Kind::ApiKey | Kind::Jwt if plan.scopes.is_empty() => {
             check.refuse("/scopes", "expected at least one scope");
         }
-        Kind::VaultLease => check.scope("/role", &plan.role),
+        Kind::VaultLease | Kind::DatabaseRole => check.scope("/role", &plan.role),
         Kind::ApiKey | Kind::Jwt => {}
-        Kind::DatabaseRole => check.refuse("/kind", "expected api_key, jwt or vault_lease"),
     }
     match served_client(state, plan) {
         Ok(client) if client.environment != plan.environment => check.refuse(

@@ -2,8 +2,8 @@
 
 use super::http::{As, CallError, Envelope};
 use super::judge::{self, OPENBAO};
-use super::under_way::Listed;
 use super::{Inner, MADE_BY, TokenFacts, data};
+use crate::issuers::under_way::Listed;
 use crate::issuers::{IssueError, Locator, MintOrder, Minted, Prepared, locator};
 use crate::secret::SecretMaterial;
 use chrono::{DateTime, Utc};

@@ -12,14 +12,15 @@ mod orphans;
 mod reconcile;
 mod revoke;
 pub(crate) mod token;
-mod under_way;
 
 pub use config::{ConfigError, OpenBaoConfig, Reach};
 
+use super::under_way::UnderWay;
 use super::{
     Capabilities, IssueError, Issuer, Kind, Locator, MintOrder, Minted, NotReady, Prepared,
     ReconcileReport, RevokeOutcome, locator,
 };
+use crate::secret::SecretMaterial;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{Api, CallError, Envelope};
@@ -29,7 +30,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
-use under_way::UnderWay;
 
 /// Marks our child tokens among all others, beside the broker's name.
 const MADE_BY: &str = "countersign";
@@ -72,7 +72,7 @@ impl OpenBaoIssuer {
         let inner = Inner {
             config,
             api,
-            under_way: UnderWay::default(),
+            under_way: UnderWay::keyed(locator::TOKEN_ACCESSOR),
             foreign: Mutex::default(),
         };
         Ok(Self {
@@ -133,6 +133,8 @@ impl Issuer for OpenBaoIssuer {
             can_prove_revocation: true,
             has_leases: true,
             can_probe: true,
+            can_tell_use: false,
+            elsewhere: true,
         }
     }
 
@@ -165,6 +167,7 @@ impl Issuer for OpenBaoIssuer {
     fn probe<'a>(
         &'a self,
         locator: &'a Locator,
+        _secret: &'a SecretMaterial,
     ) -> BoxFuture<'a, Result<Option<String>, IssueError>> {
         self.inner.look_up(locator).boxed()
     }

@@ -2,7 +2,7 @@
 //! for leftovers. In memory only: after a restart nothing is under way.
 
 use super::Locator;
-use super::locator::{TOKEN_ACCESSOR, USERNAME};
+use super::locator::USERNAME;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 /// How long a finished attempt is remembered for the broker to write it down.
 const WRITTEN_WITHIN: Duration = Duration::from_mins(5);
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct UnderWay {
+    /// Under which name a locator has what an attempt is known by.
+    name: &'static str,
     attempts: Arc<Mutex<HashMap<String, Attempt>>>,
 }
 
@@ -25,21 +27,29 @@ struct Attempt {
 /// Keeps an attempt listed until it is dropped or finished.
 pub(super) struct Listed {
     list: UnderWay,
-    accessor: String,
+    key: String,
 }
 
 impl UnderWay {
-    pub(super) fn list(&self, accessor: &str) -> Listed {
-        self.attempts
-            .lock()
-            .insert(accessor.to_owned(), Attempt::default());
-        Listed {
-            list: self.clone(),
-            accessor: accessor.to_owned(),
+    /// None yet; `name` is that of the locator's entry that tells attempts apart.
+    pub(super) fn keyed(name: &'static str) -> Self {
+        Self {
+            name,
+            attempts: Arc::default(),
         }
     }
 
-    /// Accessors and usernames to spare, besides what the broker knows.
+    pub(super) fn list(&self, key: &str) -> Listed {
+        self.attempts
+            .lock()
+            .insert(key.to_owned(), Attempt::default());
+        Listed {
+            list: self.clone(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// Keys of attempts and usernames to spare, besides what the broker knows.
     pub(super) fn spared(&self, known: &[Locator]) -> (HashSet<String>, HashSet<String>) {
         let of = |name: &str| {
             known
@@ -47,7 +57,7 @@ impl UnderWay {
                 .filter_map(|l| l.get(name).cloned())
                 .collect::<HashSet<_>>()
         };
-        let (mut accessors, mut usernames) = (of(TOKEN_ACCESSOR), of(USERNAME));
+        let (mut keys, mut usernames) = (of(self.name), of(USERNAME));
         let mut attempts = self.attempts.lock();
         attempts.retain(|_, attempt| {
             let written = attempt
@@ -59,17 +69,17 @@ impl UnderWay {
                     .finished
                     .is_none_or(|at| at.elapsed() < WRITTEN_WITHIN)
         });
-        accessors.extend(attempts.keys().cloned());
+        keys.extend(attempts.keys().cloned());
         usernames.extend(
             attempts
                 .values()
                 .filter_map(|attempt| attempt.username.clone()),
         );
-        (accessors, usernames)
+        (keys, usernames)
     }
 
-    pub(super) fn forget(&self, accessor: &str) {
-        self.attempts.lock().remove(accessor);
+    pub(super) fn forget(&self, key: &str) {
+        self.attempts.lock().remove(key);
     }
 }
 
@@ -80,10 +90,7 @@ impl Listed {
             username: Some(username.to_owned()),
             finished: Some(Instant::now()),
         };
-        self.list
-            .attempts
-            .lock()
-            .insert(self.accessor.clone(), attempt);
+        self.list.attempts.lock().insert(self.key.clone(), attempt);
     }
 }
 
@@ -91,10 +98,10 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let mut attempts = self.list.attempts.lock();
         if attempts
-            .get(&self.accessor)
+            .get(&self.key)
             .is_some_and(|attempt| attempt.finished.is_none())
         {
-            attempts.remove(&self.accessor);
+            attempts.remove(&self.key);
         }
     }
 }
@@ -105,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_attempt_is_spared_while_listed_and_until_written_down() {
-        let under_way = UnderWay::default();
+        let under_way = UnderWay::keyed(super::super::locator::TOKEN_ACCESSOR);
         let (dropped, finished) = (under_way.list("a"), under_way.list("b"));
         drop(dropped);
         finished.finish("v-1");

@@ -16,6 +16,7 @@ use countersign::{
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -23,6 +24,9 @@ use tokio::{
 };
 
 mod interactive;
+
+/// How long the end waits for threads that are busy; idle ones leave at once.
+const LEAVING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,8 +42,9 @@ fn main() -> ExitCode {
         None => interactive::console(&runtime, cli),
         Some(_) => Ok(runtime.block_on(cli::run(cli, cli::Io::process()))),
     };
-    // Whatever is still waiting for the network must not keep the process.
-    runtime.shutdown_background();
+    // Threads that still run while the process takes down its libraries can crash it, after all was done and said; one
+    // that waits for the network must not keep it either.
+    runtime.shutdown_timeout(LEAVING);
     done.unwrap_or_else(|error| report(&error))
 }
 

@@ -30,7 +30,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use support::cli::{Ran, command, run};
+use support::cli::{Ran, code, command, run};
 use support::openssh::Agent;
 use support::{BrokerProcess, block_until};
 
@@ -138,7 +138,7 @@ impl Desk {
         let _gone = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         Ran {
-            code: output.status.code().unwrap_or(-1),
+            code: code(output.status),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }

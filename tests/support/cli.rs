@@ -2,11 +2,13 @@
 
 use super::broker::program;
 use serde_json::Value;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// What a command came to.
 #[derive(Debug)]
 pub struct Ran {
+    /// As [`code`] has it.
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -52,8 +54,14 @@ pub fn run(command: &mut Command) -> Ran {
         .expect("the program under test runs");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
     Ran {
-        code: output.status.code().unwrap_or(-1),
+        code: code(output.status),
         out: text(&output.stdout),
         err: text(&output.stderr),
     }
+}
+
+/// Its exit code, or the signal that ended it, negative.
+pub fn code(status: ExitStatus) -> i32 {
+    let signal = status.signal().map(|signal| -signal);
+    status.code().or(signal).expect("it ended")
 }

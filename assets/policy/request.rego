@@ -9,9 +9,15 @@ leased := {"database_role", "vault_lease"} # a role of a database: its scopes ar
 
 scoped := {"api_key", "jwt"} # opaque or signed token: its scopes are `resource:action`
 
-role_pattern := `^[a-z][a-z0-9_-]{0,62}$`
-
 scope_pattern := `^(\*|[a-z][a-z0-9_./-]{0,62}(:(\*|[a-z][a-z0-9_./-]{0,62})){1,3})$`
+
+# At most 63 of these, the first a letter. Patterns cost some 4 µs each time, a tenth of a decision.
+role_name(scope) if {
+	scope != ""
+	count(scope) <= 63
+	trim(scope, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+	trim_left(scope, "0123456789_-") == scope
+}
 
 production if input.environment.name == "production"
 
@@ -26,11 +32,13 @@ wildcards contains scope if {
 
 admins contains scope if {
 	some scope in input.request.scopes
+	strings.any_suffix_match(scope, ["admin", "owner", "root", "superuser"])
 	regex.match(`(^|[:_./-])(admin|owner|root|superuser)$`, scope)
 }
 
 writes contains scope if {
 	some scope in input.request.scopes
+	strings.any_suffix_match(scope, ["rw", "write", "create", "update", "delete", "refund", "manage"])
 	regex.match(`(^|[:_./-])(rw|write|create|update|delete|refund|manage)$`, scope)
 }
 
@@ -50,7 +58,7 @@ deny contains {"id": "scope.none", "reason": "a credential without a scope grant
 deny contains {"id": "scope.unknown", "reason": sprintf("not a role name: %s; expected lower-case letters, digits, - and _", [scope])} if {
 	input.request.kind in leased
 	some scope in input.request.scopes
-	not regex.match(role_pattern, scope)
+	not role_name(scope)
 }
 
 deny contains {"id": "scope.unknown", "reason": sprintf("not a scope: %s; expected resource:action", [scope])} if {

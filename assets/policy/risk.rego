@@ -65,6 +65,7 @@ factors contains {"id": signal.id, "points": points, "reason": signal.reason} if
 
 # A signal without a weight would be a risk that nobody counts.
 deny contains {"id": "risk.unweighted", "reason": sprintf("a fault of the policy: weights.json has no weight for %s", [signal.id])} if {
+	count(factors) < count(signals)
 	some signal in signals
 	not is_number(data.weights.points[signal.id])
 }

@@ -173,13 +173,14 @@ fn asking() {
             "refused invalid /role",
         ),
         (
-            "a kind that nothing makes",
+            "a database login of no role",
             |w| {
                 ask(w, OPAL, Outcome::Allow, |plan| {
-                    plan.kind = Kind::DatabaseRole
+                    plan.kind = Kind::DatabaseRole;
+                    plan.role = String::new();
                 })
             },
-            "refused invalid /kind",
+            "refused invalid /role",
         ),
         (
             "every field is named at once",

@@ -38,6 +38,8 @@ use tokio_util::task::TaskTracker;
 /// Starts all reactors. They end on [`Engine::stop`]; the tracker tells when what they had begun is done.
 pub fn start(engine: &Engine) -> TaskTracker {
     let tasks = TaskTracker::new();
+    // Before anything runs: what the first of them does is already news to the others.
+    let newest = engine.state().sequence;
     tasks.spawn(work::run::<issuance::Issuance>(
         engine.clone(),
         tasks.clone(),
@@ -66,7 +68,7 @@ pub fn start(engine: &Engine) -> TaskTracker {
     tasks.spawn(reconciliation::watch_health(engine.clone()));
     tasks.spawn(token_keys::run(engine.clone()));
     for hook in engine.webhooks().all() {
-        tasks.spawn(webhooks::run(engine.clone(), hook.clone()));
+        tasks.spawn(webhooks::run(engine.clone(), hook.clone(), newest));
     }
     tasks.close();
     tasks

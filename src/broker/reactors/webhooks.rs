@@ -28,9 +28,10 @@ enum End {
     Gone,
 }
 
-/// Runs until the broker stops, or the receiver says that it is gone.
-pub async fn run(engine: Engine, hook: Arc<Webhook>) {
-    let Some(mut cursor) = begin(&engine, &hook).await else {
+/// Runs until the broker stops, or the receiver says that it is gone. What a receiver hears that nobody told of before
+/// begins after `newest`, the sequence at the broker's start.
+pub async fn run(engine: Engine, hook: Arc<Webhook>, newest: u64) {
+    let Some(mut cursor) = begin(&engine, &hook, newest).await else {
         return;
     };
     if cursor.gone.as_deref() == Some(hook.url()) {
@@ -55,14 +56,15 @@ pub async fn run(engine: Engine, hook: Arc<Webhook>) {
     }
 }
 
-/// Where to begin: where it was, or with what happens from now on.
-async fn begin(engine: &Engine, hook: &Webhook) -> Option<Cursor> {
+/// Where to begin: where it was, or with what happens since the start. Not with what happens from now on: events may
+/// have come while its place was looked for.
+async fn begin(engine: &Engine, hook: &Webhook, newest: u64) -> Option<Cursor> {
     loop {
         let kept = match engine.cursors().load(hook.name()).await {
             Ok(Some(cursor)) => Ok(cursor),
             Ok(None) => {
                 let cursor = Cursor {
-                    after: engine.state().sequence,
+                    after: newest,
                     gone: None,
                 };
                 let saved = engine.cursors().save(hook.name(), &cursor).await;
